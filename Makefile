@@ -1,0 +1,75 @@
+# One target a task; `make help` lists them all. Everything a target needs is installed by it.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= python3
+STAMP  := $(VENV)/.synced-$(shell sha256sum requirements-dev.txt requirements-bootstrap.txt | sha256sum | cut -c1-12)
+SOURCE := operator:agent-image:trainer-image:artifact-store:tests:tests/cluster
+RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
+STATE  ?= /tmp/modelfleet-demo
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Setting up
+venv: $(STAMP)  ## Make .venv with the locked development dependencies
+
+$(STAMP): requirements-dev.txt requirements-bootstrap.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "python3-venv is missing: installing it"; apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@rm -f $(VENV)/.synced-*; touch $@
+
+lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no URLs)
+	printf 'uv\n' | $(LOCK) - -o requirements-bootstrap.txt
+	$(LOCK) --group dev pyproject.toml -o requirements-dev.txt
+	$(LOCK) pyproject.toml -o operator/requirements.txt
+	$(LOCK) agent-image/pyproject.toml -o agent-image/requirements.txt
+	$(LOCK) trainer-image/pyproject.toml -o trainer-image/requirements.txt
+
+crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic models
+	$(RUN) -m modelfleet.api.crd crds
+	rm -rf charts/modelfleet/crds && cp -r crds charts/modelfleet/crds
+
+##@ Checking
+format: $(STAMP)  ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)  ## Format check, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=operator $(BIN)/lint-imports
+
+test: test-unit test-cluster test-trainer test-e2e  ## All tests, from nothing: unit, cluster, trainer, e2e
+
+test-unit: $(STAMP)  ## Pure tests, in seconds
+	$(BIN)/pytest -q -m "not cluster and not e2e" --ignore=trainer-image/tests/training
+
+test-cluster: $(STAMP)  ## Real API server, KWOK nodes, real Prometheus
+	$(BIN)/pytest -m "cluster and not e2e" --ignore=trainer-image/tests/training
+
+test-trainer: $(STAMP)  ## Real training, inside the trainer image
+	$(RUN) -m harness test-trainer
+
+test-e2e: $(STAMP)  ## The demo's chapters as a test: real kubelets, training, Prometheus
+	$(BIN)/pytest -m e2e -s tests/e2e
+
+##@ Seeing it
+demo: $(STAMP)  ## The whole story on a real cluster (KEEP=1 leaves it up)
+	$(RUN) -m e2e.demo --state $(STATE) $(if $(KEEP),--keep)
+
+demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
+	$(RUN) -m harness down --state $(STATE)
+
+clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
+
+.PHONY: help venv lock crds format lint test test-unit test-cluster test-trainer test-e2e demo demo-down clean
