@@ -35,7 +35,7 @@ lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no 
 
 crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic models
 	$(RUN) -m modelfleet.api.crd crds
-	rm -rf charts/modelfleet/crds && cp -r crds charts/modelfleet/crds
+	rm -rf charts/modelfleet/files/crds && mkdir -p charts/modelfleet/files && cp -r crds charts/modelfleet/files/crds
 
 ##@ Checking
 format: $(STAMP)  ## Format the code and mend what the linter can

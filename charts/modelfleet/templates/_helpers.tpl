@@ -1,0 +1,63 @@
+{{- define "modelfleet.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "modelfleet.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "modelfleet.name" . -}}
+{{- if contains $name .Release.Name -}}{{ .Release.Name | trunc 53 | trimSuffix "-" }}{{- else -}}{{ printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "modelfleet.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "modelfleet.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "modelfleet.labels" -}}
+{{ include "modelfleet.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: modelfleet
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "modelfleet.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}{{ default (include "modelfleet.fullname" .) .Values.serviceAccount.name }}{{- else -}}{{ required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name }}{{- end -}}
+{{- end -}}
+
+{{- define "modelfleet.image" -}}
+{{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{- end -}}
+{{- end -}}
+
+{{/* What the operator may do in the namespaces it watches. It never reads Secrets or ConfigMaps. */}}
+{{- define "modelfleet.rules" -}}
+- apiGroups: [modelfleet.dev]
+  resources: [trainingjobs, rollouts]
+  verbs: [get, list, watch]
+- apiGroups: [modelfleet.dev]
+  resources: [modelversions]            # patch: the in-use finalizer; spec is immutable
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [modelfleet.dev]
+  resources: [trainingjobs/status, rollouts/status, modelversions/status]
+  verbs: [get, patch]
+- apiGroups: [modelfleet.dev]
+  resources: [trainingjobs/finalizers, rollouts/finalizers]   # owner references that block deletion
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [daemonsets, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

@@ -1,0 +1,1 @@
+"""modelfleet: a Kubernetes operator for fleets of devices that run an object-detection model."""

@@ -1,0 +1,45 @@
+"""Every name that modelfleet writes on Kubernetes objects: labels, annotations, finalizers, field manager."""
+
+from typing import Final
+
+GROUP: Final = "modelfleet.dev"
+VERSION_V1ALPHA1: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION_V1ALPHA1}"
+CATEGORY: Final = "modelfleet"
+
+# The field manager of every server-side apply, and what tells our children from everybody else's.
+FIELD_MANAGER: Final = "modelfleet"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY_VALUE: Final = "modelfleet"
+
+# Labels of children (and of pods, where Prometheus and people select by them).
+ROLLOUT: Final = f"{GROUP}/rollout"
+NODE_GROUP: Final = f"{GROUP}/group"
+MODEL: Final = f"{GROUP}/model"
+VERSION: Final = f"{GROUP}/version"
+REVISION: Final = f"{GROUP}/revision"
+TRAINING_JOB: Final = f"{GROUP}/training-job"
+
+# The label of Kueue, passed from a TrainingJob to its Job.
+KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+
+# Annotations of ControllerRevisions: what must outlive a wiped status.
+QUARANTINED_AT: Final = f"{GROUP}/quarantined-at"
+QUARANTINED_REASON: Final = f"{GROUP}/quarantined-reason"
+PROMOTED_AT: Final = f"{GROUP}/promoted-at"
+
+# Commands: annotations that people put on a Rollout. Each names the version that it speaks of.
+APPROVE: Final = f"{GROUP}/approve"
+ABORT: Final = f"{GROUP}/abort"
+PROMOTE: Final = f"{GROUP}/promote"
+RETRY: Final = f"{GROUP}/retry"
+
+# The finalizer that keeps a ModelVersion while a Rollout uses it.
+IN_USE: Final = f"{GROUP}/in-use"
+
+# The tag that nobody may set: it means the newest Ready version of a model.
+LATEST: Final = "latest"
+
+# The container of the trainer's Job, and the agent image's init container that fetches the model.
+TRAINER_CONTAINER: Final = "trainer"
+FETCH_CONTAINER: Final = "fetch-model"
