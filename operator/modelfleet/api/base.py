@@ -1,6 +1,5 @@
 """The base classes of the API's models, and the CEL rules that travel with them into the CRDs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -46,18 +45,50 @@ def add_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]
     return schema
 
 
+@dataclass(frozen=True)
+class Constraint:
+    """Adds one CEL validation to a type, as in `Annotated[str, Constraint(rule, message)]`; Python ignores it."""
+
+    rule: str
+    message: str
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The type's JSON schema with the rule."""
+        return add_rules(dict(handler(core_schema)), (Rule(self.rule, self.message),))
+
+
 class Model(BaseModel):
     """A frozen API object: snake_case in Python, camelCase on the wire."""
 
     model_config = _CONFIG
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+    """CEL validations of the object as a whole."""
+    immutable_except: ClassVar[frozenset[str] | None] = None
+    """Where not None: every field but these (Python names) can't change once the object exists."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The JSON schema of the fields plus the class's CEL rules."""
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        return add_rules(schema, cls.rules)
+        schema = handler(core_schema)
+        add_rules(handler.resolve_ref_schema(schema), cls.rules + cls._immutability())
+        return schema
+
+    @classmethod
+    def _immutability(cls) -> tuple[Rule, ...]:
+        """CEL transition rules, one for each immutable field, which also refuse to add or remove an optional one."""
+        if cls.immutable_except is None:
+            return ()
+        rules = []
+        for python_name, field in cls.model_fields.items():
+            if python_name in cls.immutable_except:
+                continue
+            name = field.alias or python_name
+            same = f"self.{name} == oldSelf.{name}"
+            if not field.is_required():
+                same = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {same})"
+            rules.append(Rule(same, f"{name} can't be changed: make a new object instead", field_path=f".{name}"))
+        return tuple(rules)
 
     def to_dict(self) -> dict[str, Any]:
         """The object as the API server takes it: plain JSON types, camelCase, absent where None."""
@@ -82,5 +113,3 @@ class StatusModel(Model):
     """A part of a status or of metadata. Unknown fields are dropped: a newer operator may have written them."""
 
     model_config = _CONFIG | ConfigDict(extra="ignore")
-
-

@@ -1,0 +1,212 @@
+"""ModelVersion: the immutable record of one trained model."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from modelfleet.api.base import Rule, SpecModel, StatusModel
+from modelfleet.api.common import DNSLabel, FileFormat, ObjectMeta, ObjectName, Sha256, Tags
+from modelfleet.api.conditions import Conditions
+from modelfleet.api.quantities import Fraction, Message, Number, ShortText, Text, clip_list
+
+MetricName = Literal["map50", "map50-95", "precision", "recall", "f1"]
+
+FreeText = Annotated[str, Text(256, min_length=0)]
+
+
+class TrainingMode(StrEnum):
+    """How a run starts: from the architecture alone, or from a parent version in one of three ways."""
+
+    SCRATCH = "Scratch"
+    CONTINUE = "Continue"
+    FINE_TUNE = "FineTune"
+    TRANSFER = "Transfer"
+
+
+class ArtifactFile(SpecModel):
+    """One file of the artifact."""
+
+    name: Annotated[str, Text(253, r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", "must be a plain file name without folders")]
+    """File name below the artifact's URI."""
+    format: FileFormat
+    """What the file is: onnx, pytorch, engine, openvino, ... A Rollout delivers the format that it asks for."""
+    sha256: Sha256
+    """The sha256 digest of the file. A file that has another one is never loaded."""
+    size_bytes: Annotated[int, Field(ge=1)]
+    """The size of the file in bytes."""
+
+
+class Artifact(SpecModel):
+    """Where the model's files lie."""
+
+    uri: Annotated[
+        str,
+        Text(
+            1024,
+            r"^(s3|gs|az|https|oci|file)://[^\s]+$",
+            "must be an s3://, gs://, az://, https://, oci:// or file:// address",
+        ),
+    ]
+    """The folder of the files: s3://, gs://, az://, https://, oci://, or file:// for a volume mounted in the pods."""
+    files: Annotated[
+        tuple[ArtifactFile, ...],
+        Field(
+            min_length=1,
+            max_length=32,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """The files, each with its digest."""
+
+    def file(self, format: str) -> ArtifactFile | None:
+        """The first file of this format, or None."""
+        return next((file for file in self.files if file.format == format), None)
+
+    def uri_of(self, file: ArtifactFile) -> str:
+        """The address of one file."""
+        return f"{self.uri.rstrip('/')}/{file.name}"
+
+
+class Calibration(SpecModel):
+    """What the model's confidence is worth: the expected precision of a detection, by confidence bucket."""
+
+    rules = (
+        Rule(
+            "self.precision.size() == self.edges.size() - 1",
+            "precision needs one value per bucket: one less than edges",
+        ),
+        Rule("self.edges.map(edge, double(edge)).isSorted()", "edges must ascend", field_path=".edges"),
+    )
+
+    edges: Annotated[
+        tuple[Fraction, ...],
+        Field(min_length=2, max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ]
+    """The buckets' edges, ascending; bucket k holds confidences in (edges[k], edges[k+1]]."""
+    precision: Annotated[
+        tuple[Fraction, ...],
+        Field(min_length=1, max_length=63, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ]
+    """The share of true detections in each bucket, measured on the labelled holdout."""
+
+
+class LineageDataset(SpecModel):
+    """The data that the version was trained on."""
+
+    uri: Annotated[str, Text(1024)] | None = None
+    """Where it was read from."""
+    sha256: Sha256 | None = None
+    """Its digest, as the trainer measured it."""
+    images: Annotated[int, Field(ge=0)] | None = None
+    """How many images."""
+    labels: Annotated[int, Field(ge=0)] | None = None
+    """How many labelled objects."""
+
+
+class Lineage(SpecModel):
+    """Where the version comes from."""
+
+    training_job: ObjectName | None = None
+    """The TrainingJob that made it."""
+    parent: DNSLabel | None = None
+    """The version whose weights it started from."""
+    mode: TrainingMode | None = None
+    """How it was trained: Scratch, Continue, FineTune or Transfer."""
+    dataset: LineageDataset | None = None
+    """What it was trained on."""
+    hyperparameters: Annotated[Mapping[str, FreeText], Field(max_length=256)] = Field(default_factory=dict)
+    """Every training argument that was in effect."""
+    software: Annotated[Mapping[str, FreeText], Field(max_length=64)] = Field(default_factory=dict)
+    """Versions of what trained it: ultralytics, torch, git commit, ..."""
+    loaded_share: Fraction | None = None
+    """The share of the parent's weights that was loaded."""
+
+
+class Evaluation(SpecModel):
+    """How the version did against its TrainingJob's evaluation gates."""
+
+    result: Literal["Passed", "Failed"]
+    """Failed means that the version is kept for study and never rolled out."""
+    message: Message = ""
+    """Which gate failed, by how much."""
+
+
+class ModelVersionSpec(SpecModel):
+    """One trained model. Everything but tags is immutable."""
+
+    immutable_except: ClassVar[frozenset[str] | None] = frozenset({"tags"})
+
+    model: DNSLabel
+    """The model (family) that this is a version of."""
+    version: DNSLabel
+    """The version's name, for example v3. The object's name must be <model>-<version>."""
+    tags: Tags = ()
+    """Movable marks. A tag means the newest Ready version of the model that carries it; latest is reserved."""
+    artifact: Artifact
+    """The model's files."""
+    task: Literal["detect"] = "detect"
+    """What the model does; object detection is what modelfleet knows how to judge."""
+    classes: Annotated[
+        tuple[Annotated[str, Text(128)], ...],
+        Field(min_length=1, max_length=1024, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ]
+    """Names of the classes, in the order of the model's output."""
+    image_size: Annotated[int, Field(ge=32, le=8192)] = 640
+    """Length of the longer side of the images that the model takes, in pixels."""
+    metrics: Annotated[Mapping[str, Number], Field(max_length=64)] = Field(default_factory=dict)
+    """Figures on the validation data: map50, map50-95, precision, recall, f1, ..."""
+    calibration: Calibration | None = None
+    """Expected precision by confidence; without it a gate compares raw confidence and says so."""
+    lineage: Lineage | None = None
+    """Where the version comes from."""
+    evaluation: Evaluation | None = None
+    """The result of the evaluation gates, where there were any."""
+
+
+class UsedBy(StatusModel):
+    """One use of the version."""
+
+    rollout: ShortText
+    """The Rollout that uses it."""
+    role: Literal["Stable", "Candidate", "Previous"]
+    """As what: Stable, Candidate or Previous."""
+
+
+class ModelVersionStatus(StatusModel):
+    """What modelfleet knows about the version now."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status speaks of."""
+    conditions: Conditions = ()
+    """Ready; UnsupportedFields while a field is set that this release does not act on."""
+    tags: Annotated[
+        tuple[ShortText, ...], Field(max_length=17, json_schema_extra={"x-kubernetes-list-type": "set"}), clip_list(17)
+    ] = ()
+    """The tags that resolve to this version now, latest included."""
+    used_by: Annotated[
+        tuple[UsedBy, ...],
+        Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(100),
+    ] = ()
+    """The Rollouts that use it, the first 100. While there are any, a finalizer keeps the version."""
+
+
+class ModelVersion(StatusModel):
+    """An immutable record of one trained model: its files with their digests, its figures, and where it comes from."""
+
+    rules = (
+        Rule(
+            "self.metadata.name == self.spec.model + '-' + self.spec.version",
+            "metadata.name must be <spec.model>-<spec.version>",
+            "'metadata.name must be ' + self.spec.model + '-' + self.spec.version + ' (<spec.model>-<spec.version>)'",
+            field_path=".metadata.name",
+        ),
+    )
+
+    api_version: Literal["modelfleet.dev/v1alpha1"] = "modelfleet.dev/v1alpha1"
+    kind: Literal["ModelVersion"] = "ModelVersion"
+    metadata: ObjectMeta
+    spec: ModelVersionSpec
+    status: ModelVersionStatus = Field(default_factory=ModelVersionStatus)

@@ -1,0 +1,183 @@
+"""Rollout: the desired model of one fleet application, and how a new version reaches it."""
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from modelfleet.api.base import Rule, SpecModel, StatusModel
+from modelfleet.api.common import CronSchedule, DNSLabel, FileFormat, LabelSelector, ObjectMeta, PodTemplate
+from modelfleet.api.driftspec import Drift
+from modelfleet.api.gatespec import Gate, GateOverride
+from modelfleet.api.quantities import DURATION_CEL, DurationText, IntOrPercent, PositiveIntOrPercent, Text
+from modelfleet.api.rolloutstatus import RolloutStatus
+
+MountPath = Annotated[str, Text(512, r"^/[A-Za-z0-9/._-]+$", "must be an absolute path such as /models")]
+
+
+class ModelSelection(SpecModel):
+    """Which version of which model the fleet should run."""
+
+    rules = (
+        Rule(
+            "has(self.version) != has(self.tag)",
+            "set exactly one of version (stay on it) or tag (follow it; latest follows the newest Ready version)",
+        ),
+    )
+
+    name: DNSLabel
+    """The model (family)."""
+    version: DNSLabel | None = None
+    """Stay on this version."""
+    tag: DNSLabel | None = None
+    """Follow the newest Ready version that carries this tag; latest follows the newest Ready version."""
+
+
+class Delivery(SpecModel):
+    """How the model's file reaches the application."""
+
+    format: FileFormat = "onnx"
+    """The format that the application loads."""
+    mount_path: MountPath = "/models"
+    """Where the models are mounted; MODEL_PATH is the file's path below it."""
+    cache: Literal["Node", "Pod"] = "Node"
+    """Node keeps files on the node across pods and reboots; Pod fetches them anew for each pod."""
+    container: DNSLabel = "agent"
+    """The container that runs the model."""
+
+
+class DeliveryOverride(SpecModel):
+    """What one group has delivered differently, field by field."""
+
+    format: FileFormat | None = None
+    """Overrides spec.delivery.format."""
+    mount_path: MountPath | None = None
+    """Overrides spec.delivery.mountPath."""
+    cache: Literal["Node", "Pod"] | None = None
+    """Overrides spec.delivery.cache."""
+    container: DNSLabel | None = None
+    """Overrides spec.delivery.container."""
+
+
+class Group(SpecModel):
+    """Some of the nodes: a step of every rollout."""
+
+    name: DNSLabel
+    """Name of the group, for example canary. The DaemonSet is called <rollout>-<group>."""
+    node_selector: LabelSelector
+    """The nodes. A node belongs to the first group that it matches."""
+    max_unavailable: PositiveIntOrPercent = IntOrPercent(1)
+    """So many nodes are updated at a time; unreachable ones don't count against it."""
+    approval: Literal["Automatic", "Manual"] = "Automatic"
+    """Manual asks before a version leaves this group: annotate the Rollout with modelfleet.dev/approve: <version>."""
+    gate: GateOverride | None = None
+    """Overrides spec.gate, field by field."""
+    delivery: DeliveryOverride | None = None
+    """Overrides spec.delivery, field by field."""
+
+
+class Window(SpecModel):
+    """A time in which updates may start."""
+
+    cron: CronSchedule
+    """When the window opens: minute, hour, day of month, month, day of week."""
+    duration: Annotated[timedelta, DurationText("1m", "168h")]
+    """How long it stays open."""
+    time_zone: Annotated[
+        str, Text(64, r"^[A-Za-z][A-Za-z0-9_+/-]*$", "must be a name of the time zone database, such as Europe/Rome")
+    ] = "UTC"
+    """The time zone that the cron expression is in."""
+
+
+class RollbackPolicy(SpecModel):
+    """When to go back by itself."""
+
+    on_failure: bool = True
+    """Go back to the stable version when a version fails; otherwise stop and wait."""
+
+
+def _resolved(name: str) -> str:
+    """CEL: what a gate's field is for the group `g`."""
+    return f"(has(g.gate) && has(g.gate.{name}) ? g.gate.{name} : self.gate.{name})"
+
+
+class RolloutSpec(SpecModel):
+    """The desired model of one fleet application, and how a new version reaches it."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            # a malformed duration has a message of its own
+            f"self.groups.all(g, [{_resolved('soak')}, {_resolved('timeout')}].exists(d, !d.matches('{DURATION_CEL}'))"
+            f" || duration({_resolved('soak')}) < duration({_resolved('timeout')}))",
+            "gate.timeout must be longer than gate.soak in every group, or no verdict could ever come in time",
+        ),
+        Rule(
+            "has(self.template.spec) && has(self.template.spec.containers)"
+            " && self.groups.all(g, self.template.spec.containers.exists(c, c.name =="
+            " (has(g.delivery) && has(g.delivery.container) ? g.delivery.container : self.delivery.container)))",
+            "template.spec.containers must hold the container that delivery.container names (default: agent)",
+        ),
+        Rule(
+            "!has(self.drift) || !has(self.drift.retrain) || self.drift.retrain.template.spec.model == self.model.name",
+            "drift.retrain must train the model that the Rollout runs: set its template's spec.model to model.name",
+        ),
+    )
+
+    model: ModelSelection
+    """Which version of which model the fleet should run."""
+    groups: Annotated[
+        tuple[Group, ...],
+        Field(
+            min_length=1,
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """The steps of every rollout, in order; for example canary, then fleet."""
+    template: PodTemplate
+    """The pod template of the application, as in a DaemonSet."""
+    delivery: Delivery = Field(default_factory=Delivery, json_schema_extra={"default": {}})
+    """How the model's file reaches the application."""
+    gate: Gate = Field(default_factory=Gate, json_schema_extra={"default": {}})
+    """When a version may leave a group."""
+    min_reachable: IntOrPercent = IntOrPercent(50, is_percent=True)
+    """So many of a group's nodes must be reachable and updated before the group counts as done."""
+    progress_deadline: Annotated[timedelta, DurationText("10s", "168h")] = timedelta(minutes=10)
+    """A reachable node that is not ready on the new version by then fails the version."""
+    windows: Annotated[
+        tuple[Window, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """When updates may start; left out: at any time. Rolling back never waits."""
+    paused: bool = False
+    """Hold where the rollout stands. Rolling back never waits."""
+    rollback: RollbackPolicy = Field(default_factory=RollbackPolicy, json_schema_extra={"default": {}})
+    """When to go back by itself."""
+    revision_history_limit: Annotated[int, Field(ge=1, le=100)] = 10
+    """How many old revisions (version, template, delivery) are kept."""
+    drift: Drift | None = None
+    """Watches the stable version for drift, and retrains."""
+
+
+class Rollout(StatusModel):
+    """The desired model of one fleet application, and how a new version reaches it: group by group, judged in each."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.metadata.name.size() <= 52 && !self.metadata.name.contains('.')",
+            "metadata.name must be at most 52 characters without dots: names and labels of pods are made from it",
+            field_path=".metadata.name",
+        ),
+        Rule(
+            "self.spec.groups.all(g, self.metadata.name.size() + g.name.size() < 63)",
+            "<rollout>-<group> must be at most 63 characters: it names the group's DaemonSet",
+            "'the group names must be shorter: ' + self.metadata.name + '-<group> names the DaemonSet"
+            " and must be at most 63 characters'",
+            field_path=".spec.groups",
+        ),
+    )
+
+    api_version: Literal["modelfleet.dev/v1alpha1"] = "modelfleet.dev/v1alpha1"
+    kind: Literal["Rollout"] = "Rollout"
+    metadata: ObjectMeta
+    spec: RolloutSpec
+    status: RolloutStatus = Field(default_factory=RolloutStatus)

@@ -1,0 +1,173 @@
+"""What modelfleet reports about a Rollout. Nothing in it grows with the fleet or with time."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelfleet.api.base import StatusModel
+from modelfleet.api.conditions import Conditions
+from modelfleet.api.gatespec import Verdict
+from modelfleet.api.quantities import Message, Number, ShortText, Time, clip_list
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class GroupStatus(StatusModel):
+    """Where one group stands."""
+
+    name: ShortText
+    """Name of the group."""
+    phase: ShortText | None = None
+    """Where the group stands; for display only."""
+    version: ShortText | None = None
+    """The version that the group's nodes should run."""
+    revision: ShortText | None = None
+    """The revision (version, template, delivery) that the group's nodes should run."""
+    nodes: Count = 0
+    """Nodes that belong to the group."""
+    updated: Count = 0
+    """Nodes with a pod of the revision."""
+    ready: Count = 0
+    """Nodes with a ready pod of the revision."""
+    unreachable: Count = 0
+    """Nodes that are out of reach now; they catch up when they return."""
+    started_at: Time | None = None
+    """When the group was given this revision."""
+    ready_at: Time | None = None
+    """When its reachable nodes were all updated and ready: the soak counts from here."""
+    reason: Message | None = None
+    """What the group waits for."""
+
+
+class GateStatus(StatusModel):
+    """The judgement of the group in which a new version is now."""
+
+    group: ShortText
+    """The group that is judged."""
+    version: ShortText | None = None
+    """The version that is judged."""
+    started_at: Time | None = None
+    """When the judging began; every look can be computed again from here."""
+    verdict: Verdict | None = None
+    """Pass, Fail, Inconclusive, NoData or ProviderDown."""
+    since: Time | None = None
+    """Since when the verdict is what it is."""
+    method: ShortText | None = None
+    """How it was judged: Permutation, Threshold or checks alone."""
+    message: Message | None = None
+    """Why, in words."""
+    looks: Count = 0
+    """Looks at the metrics so far."""
+    canary_nodes: Count = 0
+    """Nodes with the new version that counted."""
+    control_nodes: Count = 0
+    """Nodes with the old version that counted."""
+    detections: Count = 0
+    """Detections of the new version that were judged."""
+    estimate: Number | None = None
+    """Estimated difference of expected precision, new minus old."""
+    interval: (
+        Annotated[
+            tuple[Number, ...],
+            Field(min_length=2, max_length=2, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        ]
+        | None
+    ) = None
+    """Lower and upper bound of the difference."""
+
+
+class DriftStatus(StatusModel):
+    """What the watch for drift sees."""
+
+    state: ShortText | None = None
+    """Where the watch stands; for display only."""
+    since: Time | None = None
+    """Since when."""
+    nodes: Count = 0
+    """Nodes that show drift."""
+    training_job: ShortText | None = None
+    """The TrainingJob that was made for it."""
+
+
+class Quarantined(StatusModel):
+    """A version (or, where only the template changed, a revision) that failed."""
+
+    version: ShortText
+    """The version."""
+    revision: ShortText | None = None
+    """The revision, where only that one is quarantined."""
+    reason: Message = ""
+    """Why."""
+    at: Time
+    """Since when."""
+
+
+class HistoryEntry(StatusModel):
+    """One rollout of the past."""
+
+    version: ShortText
+    """The version that was rolled out."""
+    result: Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Installed"]
+    """How it ended."""
+    started_at: Time | None = None
+    """When it began."""
+    finished_at: Time | None = None
+    """When it ended."""
+    message: Message = ""
+    """Why it ended so."""
+
+
+ShortList = Annotated[
+    tuple[ShortText, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}), clip_list(16)
+]
+
+
+class RolloutStatus(StatusModel):
+    """Where the rollout stands."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status speaks of."""
+    phase: ShortText | None = None
+    """Where the rollout stands; for display only."""
+    conditions: Conditions = ()
+    """Ready, Reconciling, Stalled, DriftDetected; UnsupportedFields."""
+    stable_version: ShortText | None = None
+    """The version that the fleet is known to be well on."""
+    stable_revision: ShortText | None = None
+    """The ControllerRevision of the stable version, its template and its delivery."""
+    candidate_version: ShortText | None = None
+    """The version on its way through the groups."""
+    candidate_revision: ShortText | None = None
+    """The ControllerRevision on its way through the groups."""
+    current_group: ShortText | None = None
+    """The group that the candidate is in."""
+    groups: Annotated[
+        tuple[GroupStatus, ...],
+        Field(
+            max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+        ),
+        clip_list(16),
+    ] = ()
+    """The groups, in order."""
+    gate: GateStatus | None = None
+    """The judgement of the current group."""
+    drift: DriftStatus | None = None
+    """What the watch for drift sees."""
+    approved: ShortList = ()
+    """Versions that modelfleet.dev/approve allowed, the newest first."""
+    promoted: ShortList = ()
+    """Versions that modelfleet.dev/promote let past the remaining gates, the newest first."""
+    retried: ShortList = ()
+    """Values of modelfleet.dev/retry (version@nonce) that lifted a quarantine, the newest first."""
+    quarantined: Annotated[
+        tuple[Quarantined, ...],
+        Field(max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(10),
+    ] = ()
+    """The versions that failed, the newest 10, newest first."""
+    history: Annotated[
+        tuple[HistoryEntry, ...],
+        Field(max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(10),
+    ] = ()
+    """The rollouts of the past, the newest 10, newest first."""

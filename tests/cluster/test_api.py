@@ -1,0 +1,414 @@
+"""The API on a real API server: the examples are accepted, and every bad manifest is refused with words that help."""
+
+import copy
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness import Cluster, ExistingCluster
+from harness.lifetime import CommandFailed
+from modelfleet.api import (
+    DriftStatus,
+    Evaluation,
+    GateStatus,
+    GroupStatus,
+    HistoryEntry,
+    ModelVersionStatus,
+    Progress,
+    Quarantined,
+    RolloutStatus,
+    TrainingJobStatus,
+    TrainingPhase,
+    UsedBy,
+    Verdict,
+    conditions,
+)
+from modelfleet.api.base import StatusModel
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ABSENT = object()
+Changes = dict[str, Any]
+ControlPlane = Cluster | ExistingCluster
+
+
+def example(name: str) -> dict[str, Any]:
+    """One of the manifests that users copy."""
+    return yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+
+
+def changed(manifest: dict[str, Any], changes: Changes) -> dict[str, Any]:
+    """A copy of the manifest with `changes`: dotted path (numbers are list positions) to value or ABSENT."""
+    result = copy.deepcopy(manifest)
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("/"))
+        place: Any = result
+        for part in parents:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        if value is ABSENT:
+            del place[last]
+        else:
+            place[last] = value
+    return result
+
+
+def refusal(control_plane: ControlPlane, manifest: dict[str, Any], *arguments: str) -> str:
+    """What `kubectl apply` says when it refuses the manifest."""
+    with pytest.raises(CommandFailed) as caught:
+        control_plane.kubectl("apply", *arguments, "-f", "-", input=json.dumps(manifest))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: str(path.relative_to(EXAMPLES)))
+def test_every_example_is_accepted(control_plane: ControlPlane, namespace: str, path: Path) -> None:
+    control_plane.kubectl("apply", "--namespace", namespace, "-f", path)
+
+
+MODEL_VERSION: list[tuple[str, Changes, str]] = [
+    ("name-is-not-model-and-version", {"metadata/name": "detector"}, "metadata.name: .* must be parts-detector-v0"),
+    ("unknown-field", {"spec/clases": ["bolt"]}, 'unknown field "spec.clases"'),
+    ("upper-case-model", {"spec/model": "Parts"}, "spec.model: .* must be lowercase letters, digits and '-'"),
+    ("no-classes", {"spec/classes": ABSENT}, "spec.classes: Required value"),
+    ("reserved-tag", {"spec/tags": ["latest"]}, r"spec.tags\[0\]: .*latest is reserved"),
+    ("tag-given-twice", {"spec/tags": ["a", "a"]}, r"spec.tags\[1\]: Duplicate value"),
+    ("short-digest", {"spec/artifact/files/0/sha256": "2c26b4"}, "sha256: .* 64 lowercase hexadecimal digits"),
+    ("no-files", {"spec/artifact/files": []}, "spec.artifact.files: .* at least 1 items"),
+    ("file-in-a-folder", {"spec/artifact/files/0/name": "a/b.onnx"}, "must be a plain file name without folders"),
+    ("empty-file", {"spec/artifact/files/0/sizeBytes": 0}, "sizeBytes: .* greater than or equal to 1"),
+    ("ftp", {"spec/artifact/uri": "ftp://models/"}, "spec.artifact.uri: .* must be an s3://, gs://, az://"),
+    ("other-task", {"spec/task": "segment"}, 'spec.task: Unsupported value: "segment": supported values: "detect"'),
+    ("metric-as-number", {"spec/metrics/map50": 0.91}, 'spec.metrics.map50: .* must be of type string: "number"'),
+    ("too-few-precisions", {"spec/calibration/precision": ["0.4"]}, "one value per bucket: one less than edges"),
+    (
+        "edges-not-ascending",
+        {"spec/calibration": {"edges": ["0.5", "0.25"], "precision": ["0.4"]}},
+        "spec.calibration.edges: .* edges must ascend",
+    ),
+]
+
+FINE_TUNE: list[tuple[str, Changes, str]] = [
+    ("unknown-field", {"spec/epochs": 30}, 'unknown field "spec.epochs"'),
+    ("same-version", {"spec/from": {"version": "v2"}}, "version must be a new one, other than from.version"),
+    ("unknown-mode", {"spec/mode": "Finetune"}, 'spec.mode: Unsupported value: "Finetune".*"FineTune"'),
+    ("from-version-and-tag", {"spec/from": {"version": "v1", "tag": "a"}}, "exactly one of version, tag or rollout"),
+    ("from-nothing", {"spec/from": {}}, "spec.from: .* exactly one of version, tag or rollout"),
+    ("no-from", {"spec/from": ABSENT}, "from is required by modes Continue, FineTune and Transfer"),
+    ("another-architecture", {"spec/architecture": "yolo11s"}, "use mode Transfer to change it"),
+    ("transfer-to-nothing", {"spec/mode": "Transfer"}, "architecture is required by modes Scratch and Transfer"),
+    ("scratch-from-a-parent", {"spec/mode": "Scratch", "spec/architecture": "yolo11n"}, "from must be left out"),
+    ("negative-epochs", {"spec/hyperparameters/epochs": -1}, "epochs: .* greater than or equal to 1"),
+    ("no-batch", {"spec/hyperparameters/batch": 0}, "batch: .* at least 1, or -1 to fit memory"),
+    ("image-size", {"spec/hyperparameters/imageSize": 650}, "imageSize: .* multiple of 32"),
+    ("epochs-as-text", {"spec/hyperparameters/epochs": "30"}, 'epochs: .* must be of type integer: "string"'),
+    ("augmentation-word", {"spec/hyperparameters/augmentation": {"mosaic": "yes"}}, "mosaic.*must be a decimal string"),
+    ("extra-spelling", {"spec/hyperparameters/extra": {"close-mosaic": "5"}}, "names of ultralytics arguments"),
+    ("extra-epochs", {"spec/hyperparameters/extra": {"epochs": "5"}}, "must not repeat what has a field of its own"),
+    ("no-sources", {"spec/dataset/sources": []}, "spec.dataset.sources: .* at least 1 items"),
+    (
+        "local-path",
+        {"spec/dataset/sources/0/uri": "/data/parts"},
+        "must be an s3://, gs://, az://, https:// or file://",
+    ),
+    ("split", {"spec/dataset/validationSplit": "1.5"}, "validationSplit: .* decimal string between 0.01 and 0.9"),
+    (
+        "split-percent",
+        {"spec/dataset/validationSplit": "20%"},
+        "validationSplit: .* decimal string between 0.01 and 0.9",
+    ),
+    ("memory", {"spec/resources/requests/memory": "4 GB"}, "must be a quantity such as 500m, 2 or 4Gi"),
+    ("read-only-output", {"spec/output/uri": "https://models/"}, "spec.output.uri: .* that can be written"),
+    ("reserved-tag", {"spec/output/tags": ["latest"]}, "latest is reserved"),
+    ("gate-without-demand", {"spec/evaluation/gates/0": {"metric": "map50"}}, "set minimum, maxRegression or both"),
+    ("gate-minimum", {"spec/evaluation/gates/0/minimum": "80"}, "minimum: .* decimal string between 0 and 1"),
+    ("gate-metric", {"spec/evaluation/gates/0/metric": "mAP"}, 'Unsupported value: "mAP": supported values: "map50"'),
+    ("regression-from-nothing", {"spec/evaluation/baseline": ABSENT}, "a gate with maxRegression needs a baseline"),
+    ("deadline", {"spec/activeDeadline": "1 day"}, "activeDeadline: .* duration between 1s and 99999h, such as 90s"),
+    ("deadline-days", {"spec/activeDeadline": "7d"}, "activeDeadline: .* duration between 1s and 99999h, such as 90s"),
+    ("ttl-as-number", {"spec/ttlAfterFinished": 3600}, 'ttlAfterFinished: .* must be of type string: "integer"'),
+    ("backoff", {"spec/backoffLimit": 1000}, "backoffLimit: .* less than or equal to 100"),
+    ("mlflow", {"spec/tracking": {"mlflow": {"uri": "mlflow"}}}, "must be an http:// or https:// address"),
+    ("name-with-dots", {"metadata/name": "parts.v2"}, "metadata.name must be at most 63 characters without dots"),
+    ("long-name", {"metadata/name": "x" * 64}, "metadata.name must be at most 63 characters without dots"),
+    ("container-without-name", {"spec/template/spec/containers": [{}]}, r"containers\[0\].name: Required value"),
+]
+
+GROUP = {"name": "g", "nodeSelector": {}}
+
+ROLLOUT: list[tuple[str, Changes, str]] = [
+    ("unknown-field", {"spec/gate/minimumDetections": 3}, 'unknown field "spec.gate.minimumDetections"'),
+    ("version-and-tag", {"spec/model/version": "v1"}, r"exactly one of version \(stay on it\) or tag \(follow it"),
+    ("neither-version-nor-tag", {"spec/model": {"name": "m"}}, "spec.model: .* exactly one of version"),
+    ("no-template", {"spec/template": ABSENT}, "spec.template: Required value"),
+    ("container", {"spec/delivery/container": "app"}, "must hold the container that delivery.container names"),
+    (
+        "group-container",
+        {"spec/groups/0/delivery": {"container": "app"}},
+        "the container that delivery.container names",
+    ),
+    ("no-groups", {"spec/groups": []}, "spec.groups: .* at least 1 items"),
+    ("17-groups", {"spec/groups": [GROUP | {"name": f"g{i}"} for i in range(17)]}, "groups: Too many: 17: .* 16 items"),
+    ("group-twice", {"spec/groups": [GROUP, GROUP]}, r'groups\[1\]: Duplicate value: {"name":"g"}'),
+    ("group-name-too-long", {"spec/groups/0/name": "g" * 59}, "group names must be shorter: yard-<group> names the"),
+    ("name-too-long", {"metadata/name": "x" * 53}, "metadata.name must be at most 52 characters without dots"),
+    ("no-selector", {"spec/groups/0/nodeSelector": ABSENT}, r"groups\[0\].nodeSelector: Required value"),
+    ("label-key", {"spec/groups/0/nodeSelector/matchLabels": {"a b": "c"}}, "keys must be label keys such as site"),
+    ("label-value", {"spec/groups/0/nodeSelector/matchLabels": {"a": "b c"}}, "must be a label value: letters"),
+    (
+        "in-nothing",
+        {"spec/groups/1/nodeSelector/matchExpressions/0": {"key": "a", "operator": "In"}},
+        "values must be given for In and NotIn",
+    ),
+    (
+        "exists-with-values",
+        {"spec/groups/1/nodeSelector/matchExpressions/0/operator": "Exists"},
+        "and left out for Exists and DoesNotExist",
+    ),
+    ("none-unavailable", {"spec/groups/0/maxUnavailable": 0}, "maxUnavailable: .* must not be 0"),
+    ("none-unavailable-percent", {"spec/groups/0/maxUnavailable": "0%"}, "maxUnavailable: .* must not be 0"),
+    ("percent", {"spec/groups/0/maxUnavailable": "120%"}, "whole number of nodes or a percentage from 0% to 100%"),
+    ("minus", {"spec/minReachable": -1}, "whole number of nodes or a percentage from 0% to 100%"),
+    ("soak", {"spec/gate/soak": "1 hour"}, "spec.gate.soak: .* duration between 0s and 99999h, such as 90s"),
+    ("group-soak", {"spec/groups/0/gate/soak": "2 hours"}, r"groups\[0\].gate.soak: .* duration between 0s and 99999h"),
+    (
+        "soak-past-timeout",
+        {"spec/groups/0/gate/soak": "7h"},
+        "gate.timeout must be longer than gate.soak in every group",
+    ),
+    ("margin-as-number", {"spec/gate/comparison/margin": 0.03}, 'margin: .* must be of type string: "number"'),
+    ("margin", {"spec/gate/comparison/margin": "3%"}, "margin: .* decimal string between 0.0001 and 1"),
+    ("alpha", {"spec/gate/comparison/alpha": "0.95"}, "alpha: .* decimal string between 0.0001 and 0.5"),
+    ("method", {"spec/gate/comparison/method": "ttest"}, "method: Unsupported value"),
+    ("check-without-bound", {"spec/gate/checks/0/max": ABSENT}, r"checks\[0\]: .* set min, max or both"),
+    ("check-bound-as-number", {"spec/gate/checks/0/max": 1}, 'max: .* must be of type string: "integer"'),
+    (
+        "promote-on-no-data",
+        {"spec/gate/onNoData": "Promote"},
+        'onNoData: Unsupported value: "Promote".*"Hold", "Rollback"',
+    ),
+    (
+        "rollback-without-provider",
+        {"spec/gate/onProviderDown": "Rollback"},
+        'onProviderDown: .* supported values: "Hold"',
+    ),
+    ("cron", {"spec/windows/0/cron": "nightly"}, "must be a cron expression of 5 fields"),
+    ("cron-hour", {"spec/windows/0/cron": "0 25 * * *"}, "must be a cron expression of 5 fields within their ranges"),
+    ("window-for-ever", {"spec/windows/0/duration": "1000h"}, "duration: .* duration between 1m and 168h"),
+    ("no-history", {"spec/revisionHistoryLimit": 0}, "revisionHistoryLimit: .* greater than or equal to 1"),
+    (
+        "drop-and-rise",
+        {"spec/drift/signals": [{"name": "confidence", "minDrop": "0.1", "minRise": "0.1"}]},
+        "set exactly one of minDrop or minRise",
+    ),
+]
+
+DRIFT = {"signals": [{"name": "confidence", "minDrop": "0.05"}]}
+RETRAIN = {
+    "model": "parts-detector",
+    "mode": "FineTune",
+    "dataset": {"sources": [{"uri": "s3://data/parts/"}]},
+    "output": {"uri": "s3://models/"},
+}
+ROLLOUT += [
+    (
+        "retrain-one-version-again-and-again",
+        {"spec/drift": DRIFT | {"retrain": {"template": {"spec": RETRAIN | {"version": "v9"}}}}},
+        "every retraining makes a version of its own",
+    ),
+    (
+        "retrain-another-model",
+        {"spec/drift": DRIFT | {"retrain": {"template": {"spec": RETRAIN | {"model": "other"}}}}},
+        "drift.retrain must train the model that the Rollout runs",
+    ),
+]
+
+BAD = [
+    pytest.param(name, changes, message, id=f"{name}-{row}")
+    for name, rows in (("modelversion", MODEL_VERSION), ("trainingjob-finetune", FINE_TUNE), ("rollout", ROLLOUT))
+    for row, changes, message in rows
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), BAD)
+def test_bad_manifest_is_refused_with_a_message_that_helps(
+    control_plane: ControlPlane, name: str, changes: Changes, message: str
+) -> None:
+    manifest = changed(example(name), changes)
+    assert re.search(message, refusal(control_plane, manifest, "--namespace=default", "--dry-run=server"), re.DOTALL)
+
+
+def test_accepted_values_that_look_odd(control_plane: ControlPlane) -> None:
+    """The other side of the table: what must not be refused."""
+    manifests = [
+        changed(example("rollout"), changes)
+        for changes in (
+            {"spec/groups/0/gate": {"soak": "0s"}},
+            {"spec/groups/0/maxUnavailable": "100%"},
+            {"spec/groups/0/nodeSelector": {}},
+            {"spec/minReachable": 0},
+            {"spec/windows/0/cron": "*/5 9-17 1,15 JAN-MAR MON-FRI"},
+            {"spec/gate/checks/0/min": "-12.5"},
+            {"spec/drift": DRIFT | {"retrain": {"template": {"spec": RETRAIN}}}},
+            {"spec/template/spec/containers/0/anythingNew": {"in": ["a", "PodSpec"]}},
+        )
+    ]
+    manifests += [
+        changed(example("trainingjob-finetune"), changes)
+        for changes in (
+            {"spec/hyperparameters/batch": -1},
+            {"spec/activeDeadline": "1h30m"},
+            {"spec/resources/limits": {"cpu": 2, "memory": "1.5Gi", "example.com/npu": "1"}},
+            {"spec/hyperparameters": ABSENT},
+            {"spec/from": {"tag": "latest"}},
+        )
+    ]
+    for number, manifest in enumerate(manifests):
+        manifest["metadata"]["name"] += f"-{number}"
+    text = "\n---\n".join(json.dumps(manifest) for manifest in manifests)
+    control_plane.kubectl("apply", "--namespace=default", "--dry-run=server", "-f", "-", input=text)
+
+
+@pytest.fixture(scope="module")
+def stored(control_plane: ControlPlane, crds: object) -> Iterator[str]:
+    """A namespace that holds one object of each kind."""
+    name = f"test-api-{secrets.token_hex(3)}"
+    control_plane.kubectl("create", "namespace", name)
+    for kind in ("modelversion", "trainingjob-finetune", "rollout"):
+        control_plane.kubectl("apply", "--namespace", name, "-f", EXAMPLES / f"{kind}.yaml")
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "field"),
+    [
+        ("modelversion", {"spec/artifact/files/0/sha256": "0" * 64}, "artifact"),
+        ("modelversion", {"spec/classes": ["bolt", "nut"]}, "classes"),
+        ("modelversion", {"spec/metrics/map50": "0.99"}, "metrics"),
+        ("modelversion", {"spec/calibration": ABSENT}, "calibration"),
+        ("modelversion", {"spec/lineage": {"parent": "v7"}}, "lineage"),
+        ("modelversion", {"spec/evaluation": {"result": "Passed"}}, "evaluation"),
+        ("modelversion", {"spec/version": "v9"}, "version"),
+        ("trainingjob-finetune", {"spec/hyperparameters/epochs": 31}, "hyperparameters"),
+        ("trainingjob-finetune", {"spec/from": {"version": "v1"}}, "from"),
+        ("trainingjob-finetune", {"spec/evaluation": ABSENT}, "evaluation"),
+        ("trainingjob-finetune", {"spec/checkpoint": {"everyEpochs": 1}}, "checkpoint"),
+        ("trainingjob-finetune", {"spec/template/spec/nodeSelector": {"accelerator": "none"}}, "template"),
+        ("trainingjob-finetune", {"spec/template": ABSENT}, "template"),
+        ("trainingjob-finetune", {"spec/backoffLimit": 4}, "backoffLimit"),
+    ],
+)
+def test_what_is_recorded_can_not_be_changed(
+    control_plane: ControlPlane, stored: str, name: str, changes: Changes, field: str
+) -> None:
+    said = refusal(control_plane, changed(example(name), changes), "--namespace", stored)
+    assert re.search(rf"spec\.{field}: .*{field} can't be changed: make a new object instead", said)
+
+
+def test_what_may_move_can_be_changed(control_plane: ControlPlane, stored: str) -> None:
+    for name, changes in (
+        ("modelversion", {"spec/tags": ["imported", "golden"]}),
+        ("modelversion", {"spec/tags": ABSENT}),
+        ("trainingjob-finetune", {"spec/suspend": True}),
+        ("trainingjob-finetune", {"spec/ttlAfterFinished": "1h"}),
+    ):
+        manifest = json.dumps(changed(example(name), changes))
+        control_plane.kubectl("apply", "--namespace", stored, "-f", "-", input=manifest)
+
+
+def full_statuses() -> list[Any]:
+    """The largest status of each kind that the models let through."""
+    now, long, count = datetime(2026, 11, 21, 3, tzinfo=UTC), "é" * 5000, 10**9
+    ready = conditions.merge((), [conditions.false("Ready", "Busy", long)], 3, now)
+    common = {"conditions": ready, "observed_generation": 3}
+    version = ModelVersionStatus(
+        tags=tuple(f"t{i}" for i in range(50)),
+        used_by=tuple(UsedBy(rollout=f"r{i}", role="Stable") for i in range(500)),
+        **common,
+    )
+    progress = Progress(
+        epoch=1, epochs=2, percent=50, remaining=timedelta(minutes=31), metrics={"map50": Decimal("0.9")}
+    )
+    job = TrainingJobStatus(
+        phase=TrainingPhase.RUNNING,
+        progress=progress,
+        attempts=count,
+        preemptions=count,
+        resumed_from_epoch=10,
+        evaluation=Evaluation(result="Failed", message=long),
+        started_at=now,
+        finished_at=now,
+        **dict.fromkeys(("version", "parent", "baseline", "model_version"), long),
+        **common,
+    )
+    bounds = (Decimal("-0.5"), Decimal("0.5"))
+    rollout = RolloutStatus(
+        groups=tuple(
+            GroupStatus(
+                name=f"g{i}", phase=long, version=long, revision=long, reason=long, started_at=now, ready_at=now
+            )
+            for i in range(20)
+        ),
+        gate=GateStatus(
+            group="g", started_at=now, since=now, verdict=Verdict.PASS, message=long, estimate=0.1 / 3, interval=bounds
+        ),
+        drift=DriftStatus(state="Calm", since=now, nodes=count, training_job=long),
+        quarantined=tuple(Quarantined(version="v", revision=long, reason=long, at=now) for _ in range(20)),
+        history=tuple(
+            HistoryEntry(version="v", result="RolledBack", started_at=now, finished_at=now, message=long)
+            for _ in range(20)
+        ),
+        **{name: tuple(f"v{i}" for i in range(50)) for name in ("approved", "promoted", "retried")},
+        **dict.fromkeys(("phase", "stable_version", "candidate_version", "candidate_revision", "current_group"), long),
+        **common,
+    )
+    return [
+        pytest.param("mv/parts-detector-v0", version, id="modelversion"),
+        pytest.param("tj/parts-detector-v2", job, id="trainingjob"),
+        pytest.param("mro/yard", rollout, id="rollout"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "status"), full_statuses())
+def test_the_fullest_status_is_accepted_and_reads_back_equal(
+    control_plane: ControlPlane, stored: str, tmp_path: Path, name: str, status: StatusModel
+) -> None:
+    patch = tmp_path / "patch.json"
+    patch.write_text(json.dumps({"status": status.to_dict()}))
+    control_plane.kubectl("patch", "-n", stored, name, "--subresource=status", "--type=merge", "--patch-file", patch)
+    back = json.loads(control_plane.kubectl("get", "--namespace", stored, name, "-o", "json"))
+    assert type(status).model_validate(back["status"]) == status
+
+
+def test_a_new_object_is_not_ready_before_the_operator_has_seen_it(control_plane: ControlPlane, stored: str) -> None:
+    control_plane.kubectl("apply", "--namespace", stored, "-f", EXAMPLES / "rollout-minimal.yaml")
+    new = json.loads(
+        control_plane.kubectl("get", "--namespace", stored, "rollout.modelfleet.dev", "line", "-o", "json")
+    )
+    assert [(c["type"], c["status"]) for c in new["status"]["conditions"]] == [("Ready", "Unknown")]
+
+
+def test_kubectl_get_shows_what_people_look_for(control_plane: ControlPlane, stored: str) -> None:
+    versions = control_plane.kubectl("get", "--namespace", stored, "mv", "--field-selector=spec.version=v0").split("\n")
+    assert versions[0].split() == ["NAME", "MODEL", "VERSION", "MAP50", "MODE", "PARENT", "TAGS", "READY", "AGE"]
+    everything = control_plane.kubectl("get", "--namespace", stored, "modelfleet", "-o", "name").split()
+    assert {"modelversion.modelfleet.dev/parts-detector-v0", "rollout.modelfleet.dev/yard"} <= set(everything)
+    none = control_plane.kubectl("get", "--namespace", stored, "tj", "--field-selector=spec.mode=Scratch", "-o", "name")
+    assert none == ""
+
+
+def test_every_field_is_explained(control_plane: ControlPlane) -> None:
+    for path in (
+        "modelversions.spec.artifact.files.sha256",
+        "trainingjobs.spec.from.rollout",
+        "rollouts.spec.gate.soak",
+    ):
+        assert re.search(r"DESCRIPTION:\n    \w+", control_plane.kubectl("explain", path)), path

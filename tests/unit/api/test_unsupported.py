@@ -1,0 +1,80 @@
+"""What this release does not act on is named, field by field."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from modelfleet.api import ModelVersion, Rollout, TrainingJob, unsupported_fields
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+KINDS: dict[str, type[ModelVersion | TrainingJob | Rollout]] = {
+    "modelversion": ModelVersion,
+    "trainingjob-finetune": TrainingJob,
+    "rollout": Rollout,
+}
+SIGNALS = [{"name": "confidence", "minDrop": "0.05"}]
+RETRAIN = {
+    "template": {
+        "spec": {
+            "model": "parts-detector",
+            "mode": "FineTune",
+            "dataset": {"sources": [{"uri": "s3://data/x/"}]},
+            "output": {"uri": "s3://models/"},
+        }
+    }
+}
+
+
+def unsupported_with(name: str, **spec: Any) -> tuple[str, ...]:
+    manifest = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    manifest["spec"] |= spec
+    return unsupported_fields(KINDS[name].model_validate(manifest))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_examples_use_nothing_unsupported(name: str) -> None:
+    assert unsupported_with(name) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "paths"),
+    [
+        ("trainingjob-finetune", {"checkpoint": {}}, ("spec.checkpoint",)),
+        ("trainingjob-finetune", {"tracking": {"mlflow": {"uri": "http://mlflow"}}}, ("spec.tracking.mlflow",)),
+        (
+            "trainingjob-finetune",
+            {"tracking": {"mlflow": {"uri": "http://mlflow"}, "wandb": {"project": "p", "secretRef": {"name": "s"}}}},
+            ("spec.tracking.mlflow", "spec.tracking.wandb"),
+        ),
+        ("trainingjob-finetune", {"tracking": {}}, ()),
+        (
+            "trainingjob-finetune",
+            {"output": {"uri": "s3://m/", "formats": ["onnx", "engine"]}},
+            ("spec.output.formats (engine)",),
+        ),
+        ("rollout", {"drift": {"signals": SIGNALS}}, ("spec.drift.signals",)),
+        ("rollout", {"drift": {"signals": SIGNALS, "retrain": RETRAIN}}, ("spec.drift.signals", "spec.drift.retrain")),
+        ("rollout", {"gate": {"comparison": {"method": "Threshold"}}}, ()),
+        (
+            "rollout",
+            {"gate": {"comparison": {"method": "Permutation"}}},
+            ("spec.gate.comparison.method (Permutation)",),
+        ),
+        ("rollout", {"gate": {"comparison": {"alpha": "0.01"}}}, ("spec.gate.comparison.alpha",)),
+        (
+            "rollout",
+            {"groups": [{"name": "a", "nodeSelector": {}, "gate": {"comparison": {"method": "Permutation"}}}]},
+            ("spec.groups[a].gate.comparison.method (Permutation)",),
+        ),
+    ],
+)
+def test_unsupported_fields(name: str, spec: dict[str, Any], paths: tuple[str, ...]) -> None:
+    assert unsupported_with(name, **spec) == paths
+
+
+def test_an_oci_artifact_is_not_supported_yet() -> None:
+    manifest = yaml.safe_load((EXAMPLES / "modelversion.yaml").read_text())
+    manifest["spec"]["artifact"]["uri"] = "oci://models/parts"
+    assert unsupported_fields(ModelVersion.model_validate(manifest)) == ("spec.artifact.uri (oci://)",)
