@@ -153,7 +153,10 @@ def _nut(picture: np.ndarray, rng: np.random.Generator, x: float, y: float, r: f
 
 def _washer(picture: np.ndarray, rng: np.random.Generator, x: float, y: float, r: float) -> np.ndarray:
     outer, ring = r * 0.9, max(2, round(r * 0.3))
-    cv2.circle(picture, (round(x), round(y)), round(outer - ring / 2), _steel(rng), ring, cv2.LINE_AA)
+    centre = (round(x), round(y))
+    cv2.circle(picture, centre, round(outer - ring / 2), _steel(rng), ring, cv2.LINE_AA)
+    for edge in (outer, outer - ring):
+        cv2.circle(picture, centre, round(edge), (40, 40, 40), 1, cv2.LINE_AA)
     return np.array([[x - outer, y - outer], [x + outer, y + outer]], dtype=np.float32)
 
 

@@ -68,8 +68,8 @@ class Story:
     ) -> T:
         """Look every POLL seconds until `look` gives a value; show what it sees meanwhile.
 
-        `look` returns (value or None, a picture for terminals, one line for logs). It may raise StoryFailed when what is
-        waited for can't happen any more. Raises StoryFailed with the last line after `timeout` seconds.
+        `look` returns (value or None, a picture for terminals, one line for logs). It may raise StoryFailed when what
+        is waited for can't happen any more. Raises StoryFailed with the last line after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         last = ""

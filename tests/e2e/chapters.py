@@ -1,0 +1,230 @@
+"""The demo's chapters, in order: each acts as a user would, then waits for what must come of it, or raises StoryFailed.
+
+The chapters are the end-to-end test as well: `demo.py` narrates them for people, `test_demo.py` runs them in CI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+
+from e2e import views
+from e2e.operator_chart import install
+from e2e.story import Story, StoryFailed
+from e2e.world import CANARY, FLEET, NAMESPACE, NODES, TRAINING_NODE, Object, World, place_frames, upload_dataset
+from harness import binaries, images
+
+MODEL, ROLLOUT = "parts-detector", "line"
+EDGE = (CANARY, *FLEET)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A step of the story: its title, how long it usually takes, and what it does."""
+
+    title: str
+    expected: str
+    run: Callable[[World, Story], None]
+
+
+def build(world: World, story: Story) -> None:
+    """Binaries from Go modules beside images from Debian and PyPI packages; everything is cached by content."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        programs = pool.submit(binaries.ensure)
+        made = pool.submit(lambda: {name: images.ensure(name) for name in ("agent", "operator", "trainer")})
+        programs.result()
+        world.images.update(made.result())
+    for name, ref in world.images.items():
+        story.say(f"image {name}: {ref.name}")
+
+
+def start_cluster(world: World, story: Story) -> None:
+    """Control plane, four nodes with their images, object store, Prometheus."""
+    world.cluster.start()
+    edge = (world.images["agent"],)
+    training = (world.images["operator"], world.images["trainer"])
+    for name, labels in NODES.items():
+        world.cluster.add_node(name, labels=dict(labels), images=training if name == TRAINING_NODE else edge)
+    story.say(world.kubectl("get", "nodes", "-L", "modelfleet.dev/role,modelfleet.dev/group").rstrip())
+
+
+def install_operator(world: World, story: Story) -> None:
+    """The chart, as a user installs it; the operator runs as a pod."""
+    story.say(install(world))
+
+
+def prepare_data(world: World, story: Story) -> None:
+    """Datasets in the object store, frames on the edge nodes, credentials in a Secret."""
+    world.cluster.kubectl("create", "namespace", NAMESPACE)
+    store = world.cluster.object_store
+    for bucket in ("data", "models"):
+        store.create_bucket(bucket)
+    world.kubectl(
+        "create", "secret", "generic", "object-store",
+        f"--from-literal=AWS_ENDPOINT_URL={store.endpoint}", f"--from-literal=AWS_ACCESS_KEY_ID={store.access_key}",
+        f"--from-literal=AWS_SECRET_ACCESS_KEY={store.secret_key}", "--from-literal=AWS_ALLOW_HTTP=true",
+        "--from-literal=AWS_REGION=us-east-1",
+    )  # fmt: skip
+    upload_dataset(world, "parts-1", images=160, seed=11)
+    upload_dataset(world, "parts-2", images=160, seed=22)
+    upload_dataset(world, "parts-3", images=160, seed=33, drop_class="washer")
+    story.say("three datasets of 160 pictures each; in the third, every label of the class `washer` is lost")
+    for seed, node in enumerate(EDGE, start=101):
+        place_frames(world, node, count=150, seed=seed)
+    story.say("150 production frames on each edge node, different on each")
+
+
+def train_v1(world: World, story: Story) -> None:
+    """A Scratch TrainingJob becomes the ModelVersion v1."""
+    _train(world, story, "1-train-v1.yaml", "v1")
+
+
+def install_v1(world: World, story: Story) -> None:
+    """The Rollout brings v1 to all edge nodes, canary first."""
+    story.say(world.apply("2-rollout.yaml"))
+    _roll_out(world, story, "v1", timeout=420)
+
+
+def train_v2(world: World, story: Story) -> None:
+    """A FineTune TrainingJob from v1 becomes v2."""
+    _train(world, story, "3-train-v2.yaml", "v2")
+
+
+def promote_v2(world: World, story: Story) -> None:
+    """v2 goes to the canary, passes there on production confidence, and reaches the fleet."""
+    passed = False
+
+    def look(rollout: Object) -> None:
+        nonlocal passed
+        gate = rollout["status"].get("gate") or {}
+        passed = passed or (gate.get("group") == "canary" and gate.get("verdict") == "Pass")
+
+    rollout = _roll_out(world, story, "v2", timeout=600, look=look)
+    entry = rollout["status"]["history"][0]
+    expect(entry["version"] == "v2" and entry["result"] == "Promoted", f"the newest history entry is {entry}")
+
+
+def train_v3(world: World, story: Story) -> None:
+    """A TrainingJob on damaged data whose own validation looks fine becomes v3."""
+    _train(world, story, "4-train-v3.yaml", "v3")
+    map50 = float(world.get("modelversion", f"{MODEL}-v3")["spec"]["metrics"]["map50"])
+    story.say(f"its own validation says mAP50 {map50:.2f}: by that measure it is a good model")
+    expect(map50 > 0.8, f"v3 should look fine on its own validation data, but has mAP50 {map50}")
+
+
+def roll_back_v3(world: World, story: Story) -> None:
+    """v3 reaches the canary alone, is failed by the gate, rolled back and quarantined."""
+
+    def ended(rollout: Object) -> bool:
+        quarantined = {entry["version"] for entry in rollout["status"].get("quarantined", ())}
+        stalled = views.condition(rollout, "Stalled")
+        return "v3" in quarantined and stalled.get("reason") == "RolledBack" and _runs(world, "v2")
+
+    def forbid(rollout: Object) -> None:
+        strayed = [pod for pod in _pods(world) if _version(pod) == "v3" and pod["spec"].get("nodeName") in FLEET]
+        expect(not strayed, f"v3 reached the fleet: {[pod['spec']['nodeName'] for pod in strayed]}")
+
+    rollout = _follow(world, story, "the rollback of v3", ended, timeout=480, look=forbid)
+    story.say(views.condition(rollout, "Stalled")["message"])
+    expect(rollout["status"]["stableVersion"] == "v2", f"stable is {rollout['status']['stableVersion']}")
+    templates = [revision for revision in _templates_of(world, f"{ROLLOUT}-fleet") if "v3" in revision]
+    expect(not templates, "the fleet's DaemonSet has had a template with v3")
+    canary = _templates_of(world, f"{ROLLOUT}-canary")
+    expect(any("v3" in revision for revision in canary), "the canary never ran v3")
+    story.say("the fleet's DaemonSet never had a template with v3 (its ControllerRevisions say so)")
+
+
+CHAPTERS: tuple[Chapter, ...] = (
+    Chapter("Build what is not cached: Kubernetes, tools, images", "seconds; 20 to 30 min on a fresh machine", build),
+    Chapter("Start a cluster with four real nodes", "2 min", start_cluster),
+    Chapter("Install the operator with its chart", "30 s", install_operator),
+    Chapter("Put data into the object store and frames onto the nodes", "10 s", prepare_data),
+    Chapter("Train v1 from scratch", "3 min", train_v1),
+    Chapter("Install v1 on all edge nodes", "2 min", install_v1),
+    Chapter("Train v2 from v1", "2 min", train_v2),
+    Chapter("v2 passes on the canary and reaches the fleet", "2 min", promote_v2),
+    Chapter("Train v3 on quietly damaged data", "2 min", train_v3),
+    Chapter("v3 is failed by the gate and rolled back", "2 min", roll_back_v3),
+)
+
+
+def expect(fact: bool, otherwise: str) -> None:
+    """Raise StoryFailed(otherwise) unless `fact`."""
+    if not fact:
+        raise StoryFailed(otherwise)
+
+
+def _train(world: World, story: Story, manifest: str, version: str) -> None:
+    story.say(world.apply(manifest))
+    name = f"{MODEL}-{version}"
+
+    def look() -> tuple[Object | None, RenderableType, str]:
+        job = world.get("trainingjob", name)
+        failed = views.condition(job, "Failed")
+        expect(failed.get("status") != "True", f"TrainingJob {name} failed: {failed.get('message')}")
+        done = views.condition(job, "Complete").get("status") == "True"
+        return (job if done else None, *views.training(job))
+
+    story.wait(f"TrainingJob {name}", look, timeout=600)
+    metrics = world.get("modelversion", name)["spec"]["metrics"]
+    story.say(f"ModelVersion {name}: " + ", ".join(f"{key} {value}" for key, value in metrics.items()))
+
+
+def _roll_out(
+    world: World, story: Story, version: str, *, timeout: float, look: Callable[[Object], None] | None = None
+) -> Object:
+    def ended(rollout: Object) -> bool:
+        stalled = views.condition(rollout, "Stalled")
+        refused = stalled.get("status") == "True" and stalled.get("reason") in ("RolledBack", "Quarantined")
+        expect(not refused, f"{version} was refused: {stalled.get('message')}")
+        ready = views.condition(rollout, "Ready").get("status") == "True"
+        return ready and rollout["status"].get("stableVersion") == version and _runs(world, version)
+
+    return _follow(world, story, f"{version} on the whole fleet", ended, timeout=timeout, look=look)
+
+
+def _follow(
+    world: World,
+    story: Story,
+    what: str,
+    ended: Callable[[Object], bool],
+    *,
+    timeout: float,
+    look: Callable[[Object], None] | None = None,
+) -> Object:
+    def show() -> tuple[Object | None, RenderableType, str]:
+        rollout = world.get("rollout", ROLLOUT)
+        if look is not None:
+            look(rollout)
+        return (rollout if ended(rollout) else None, *views.fleet(rollout, _pods(world)))
+
+    found = story.wait(what, show, timeout=timeout)
+    story.console.print(views.fleet(found, _pods(world))[0])
+    return found
+
+
+def _pods(world: World) -> list[Object]:
+    return world.items("pods", "-l", f"modelfleet.dev/rollout={ROLLOUT}")
+
+
+def _version(pod: Object) -> str:
+    return str(pod["metadata"]["labels"].get("modelfleet.dev/version"))
+
+
+def _runs(world: World, version: str) -> bool:
+    """Whether every edge node has a ready pod of that version, and none of another."""
+    pods = _pods(world)
+    ready = {p["spec"].get("nodeName") for p in pods if views.condition(p, "Ready").get("status") == "True"}
+    return ready >= set(EDGE) and all(_version(pod) == version for pod in pods)
+
+
+def _templates_of(world: World, daemon_set: str) -> Iterator[str]:
+    """The version label of every template the DaemonSet has ever had, as its own ControllerRevisions recorded them."""
+    for revision in world.items("controllerrevisions"):
+        owners = revision["metadata"].get("ownerReferences", ())
+        if any(owner["kind"] == "DaemonSet" and owner["name"] == daemon_set for owner in owners):
+            template = revision["data"]["spec"]["template"]
+            yield template["metadata"]["labels"]["modelfleet.dev/version"]
