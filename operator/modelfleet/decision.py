@@ -1,10 +1,10 @@
 """What a capability decides: actions, status, announcements, and when to look again. Pure values.
 
-A `decide` function gets a frozen snapshot and `now` and returns a `Decision`. `modelfleet.reconcile` carries it out in
-this order: the actions one after the other (the first failure stops, and is tried again with backoff), then the status
-when it differs from the stored one, then the announcements. The process may die after any single step; the next
-reconcile starts from what is observed then. So an action must be safe to repeat, and an announcement should be made only
-together with a change of status, which is what makes the repeat silent.
+A `decide` function gets a frozen snapshot and `now` and returns a `Decision`. `modelfleet.reconcile` carries it out
+in this order: the actions one after the other (the first failure stops, and is tried again with backoff), then the
+status when it differs from the stored one, then the announcements. The process may die after any single step; the
+next reconcile starts from what is observed then. So an action must be safe to repeat, and an announcement should be
+made only together with a change of status, which is what makes the repeat silent.
 
 Pure modules take kinds from `modelfleet.kinds`, never from `modelfleet.kube` (import-linter enforces it).
 """
@@ -12,7 +12,7 @@ Pure modules take kinds from `modelfleet.kinds`, never from `modelfleet.kube` (i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from modelfleet.kinds import Kind
 
@@ -20,11 +20,17 @@ Manifest = Mapping[str, Any]
 """A raw Kubernetes object: apiVersion, kind, metadata and the rest, JSON values only."""
 
 
-class StatusModel(Protocol):
+class Status(Protocol):
     """The status of one of the three kinds, as `modelfleet.api` models it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values under their wire names, unset fields left out."""
+        ...
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Self:
+        """Read the raw status of a stored object; fields that the model does not know are dropped."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class Apply:
 
 @dataclass(frozen=True)
 class Create:
-    """Create only. An object of that name that exists already is left alone and is no error: the next observe sees it."""
+    """Create only. An object of that name that exists already is left alone and is no error: the next observe sees
+    it."""
 
     manifest: Manifest
 
@@ -69,8 +76,8 @@ Action = Apply | Create | Patch | Delete
 
 @dataclass(frozen=True)
 class Announce:
-    """A Kubernetes Event on the owner, seen in `kubectl describe`. `reason` is CamelCase and stable; `message` says what
-    happened and, where the user has to act, what to do (cut at 1,024 characters)."""
+    """A Kubernetes Event on the owner, seen in `kubectl describe`. `reason` is CamelCase and stable; `message` says
+    what happened and, where the user has to act, what to do (cut at 1,024 characters)."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -84,5 +91,5 @@ class Decision:
 
     actions: tuple[Action, ...] = ()
     announcements: tuple[Announce, ...] = ()
-    status: StatusModel | None = None
+    status: Status | None = None
     requeue_after: timedelta | None = None

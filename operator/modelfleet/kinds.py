@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from modelfleet.api.names import GROUP, MANAGED_BY, MANAGER
+from modelfleet.api.names import GROUP, MANAGED_BY, MANAGED_BY_VALUE
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +53,7 @@ POD = Kind("", "v1", "pods", "Pod")
 DAEMON_SET = Kind("apps", "v1", "daemonsets", "DaemonSet")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
+EVENT = Kind("", "v1", "events", "Event")
 
 OWNERS: tuple[Kind, ...] = (MODEL_VERSION, TRAINING_JOB, ROLLOUT)
 """The kinds a user writes: each has a controller."""
@@ -85,4 +86,4 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 def selector_of(kind: Kind) -> str:
     """The label selector under which objects of this kind are listed and watched; "" for all of them."""
-    return f"{MANAGED_BY}={MANAGER}" if kind in CHILDREN else ""
+    return f"{MANAGED_BY}={MANAGED_BY_VALUE}" if kind in CHILDREN else ""

@@ -1,0 +1,5 @@
+"""`python -m modelfleet`."""
+
+from modelfleet.main import main
+
+main()

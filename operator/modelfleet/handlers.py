@@ -1,0 +1,126 @@
+"""All event handlers, in one place: kopf watches, the store takes in, and the router says who must look again.
+
+kopf only watches: the handlers are `on.event` (kopf's way to see raw events and to store nothing on the objects), there
+are no finalizers, no annotations, no peering. An event of type None is an object of a stream's first list.
+
+Concurrency: kopf handles the events of one object in order, those of different objects side by side, all on the one
+event loop. Handlers only write to the store; the store tells the router of what really changed, and the router adds
+keys to queues. So an event costs microseconds, and whatever brings the news (a watch, a list, a response to our own
+write) wakes the same owners.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import kopf
+
+from modelfleet.kinds import NODE, OWNERS, WATCHED, Key, Kind, key_of
+from modelfleet.kube import Object, Queue, Store
+from modelfleet.kube.scope import Scope
+
+log = logging.getLogger(__name__)
+
+OwnersOf = Callable[[Kind, Object, Store], Iterable[tuple[Kind, Key]]]
+"""Which owners must look again when this object has changed: `owners_of` of a capability, pure over the store."""
+
+
+class Router:
+    """Turns changes of objects into keys in the owners' queues."""
+
+    def __init__(self, store: Store, queues: Mapping[Kind, Queue[Key]], owners_of: Iterable[OwnersOf]) -> None:
+        self._store = store
+        self._queues = queues
+        self._owners_of = tuple(owners_of)
+
+    def changed(self, kind: Kind, before: Object | None, now: Object | None) -> None:
+        """An object has changed (a subscriber of the store). Asks for both forms: a label that was moved away
+        counts."""
+        if kind == NODE and not node_matters(before, now):
+            return
+        forms = [obj for obj in (before, now) if obj is not None]
+        if kind in self._queues:
+            self._queues[kind].add(key_of(forms[-1]))
+        for owners_of in self._owners_of:
+            for obj in forms:
+                try:
+                    owners = tuple(owners_of(kind, obj, self._store))
+                except Exception:  # a bug in one capability must not keep the news from the others
+                    log.exception("could not tell who depends on %s %s; all owners look again", kind, key_of(obj))
+                    self.wake_all()
+                    continue
+                for owner in owners:
+                    self.wake(*owner)
+
+    def wake(self, kind: Kind, key: Key) -> None:
+        """Have an owner look again, now."""
+        self._queues[kind].add(key)
+
+    def wake_all(self) -> None:
+        """Have every owner look again: at start-up, and at each resync."""
+        for kind in OWNERS:
+            if kind in self._queues:
+                for obj in self._store.list(kind):
+                    self._queues[kind].add(key_of(obj))
+
+
+def register(registry: kopf.OperatorRegistry, store: Store) -> None:
+    """Watch every kind into the store."""
+
+    async def take_in(event: Mapping[str, Any], **_: Any) -> None:
+        if event["type"] == "DELETED":
+            store.remove(event["object"])
+        else:
+            store.put(event["object"])
+
+    for kind in WATCHED:
+        kopf.on.event(
+            group=kind.group, version=kind.version, plural=kind.plural, id=f"store-{kind.plural}", registry=registry
+        )(take_in)
+
+
+def watch_settings(scopes: Iterable[Scope]) -> kopf.OperatorSettings:
+    """kopf's settings: only watch, post nothing, never give up."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # else it wants to watch namespaces and CRDs, which takes more rights
+    settings.networking.error_backoffs = _Forever()
+    settings.networking.connect_timeout = 10
+    settings.watching.connect_timeout = 10
+    for scope in scopes:
+        if scope.selector:
+            kind = scope.kind
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = scope.selector
+    return settings
+
+
+class _Forever:
+    """Delays between attempts that never end: kopf would give up after the last one and stop the operator, although an
+    API server that is being upgraded answers 403 or 503 for minutes."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1, 1, 2, 3, 5, 8, 13)
+        while True:
+            yield 20
+
+
+def node_matters(before: Object | None, now: Object | None) -> bool:
+    """Whether a change of a node is more than its heartbeat: thousands of nodes report their state every few
+    minutes."""
+    return _node_essence(before) != _node_essence(now)
+
+
+def _node_essence(node: Object | None) -> tuple[object, ...] | None:
+    if node is None:
+        return None
+    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    return (
+        metadata["uid"],
+        metadata.get("labels") or {},
+        metadata.get("deletionTimestamp"),
+        bool(spec.get("unschedulable")),
+        spec.get("taints") or [],
+        [(each["type"], each["status"]) for each in status.get("conditions") or ()],
+        status.get("allocatable") or {},
+    )

@@ -1,0 +1,72 @@
+"""The one door to the Kubernetes API server: what is there (`Store`), what to do next (`Queue`), and how to change it
+(`Client`).
+
+Pure modules import kinds from `modelfleet.kinds` and nothing from here.
+"""
+
+from modelfleet.kinds import (
+    CHILDREN,
+    CONTROLLER_REVISION,
+    DAEMON_SET,
+    JOB,
+    MODEL_VERSION,
+    NODE,
+    OWNERS,
+    POD,
+    ROLLOUT,
+    TRAINING_JOB,
+    WATCHED,
+    Key,
+    Kind,
+    key_of,
+    kind_of,
+)
+from modelfleet.kube.client import Client, Listing
+from modelfleet.kube.connection import Connection
+from modelfleet.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from modelfleet.kube.logs import LogTails
+from modelfleet.kube.queue import Backoff, Queue
+from modelfleet.kube.store import Object, Store
+
+__all__ = [
+    "CHILDREN",
+    "CONTROLLER_REVISION",
+    "DAEMON_SET",
+    "JOB",
+    "MODEL_VERSION",
+    "NODE",
+    "OWNERS",
+    "POD",
+    "ROLLOUT",
+    "TRAINING_JOB",
+    "WATCHED",
+    "AlreadyExists",
+    "ApiError",
+    "Backoff",
+    "Client",
+    "Conflict",
+    "Connection",
+    "Expired",
+    "Forbidden",
+    "Invalid",
+    "Key",
+    "Kind",
+    "Listing",
+    "LogTails",
+    "NotFound",
+    "Object",
+    "Queue",
+    "Store",
+    "Unavailable",
+    "key_of",
+    "kind_of",
+]

@@ -1,0 +1,221 @@
+"""The objects the operator knows, fed by watches, lists and the responses to its own writes.
+
+Concurrency: all methods are synchronous and run on the one event loop, so each is atomic. Three writers meet here, in
+any order: watch events (late by milliseconds to seconds, kopf handles objects side by side), lists (a state as of one
+resource version), and the operator's own writes (newer than any event so far). The rules that make the order
+irrelevant:
+
+* The newest resourceVersion of an object wins. Kubernetes promises that versions of one type compare as integers.
+* A deleted uid never returns: deletions leave a tombstone, so that a late event can't resurrect an object.
+* A list removes what it does not contain, unless that is newer than the list.
+
+Whoever brings the news, each change is told to the subscribers, once. So it does not matter that the watch event of our
+own write comes second and says nothing new: those who depend on the object were woken by the write's response.
+
+Objects are raw JSON dicts without `metadata.managedFields` (half of the bytes, and of no use here). They are shared,
+not copied: callers must never change what `get` and `list` return.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelfleet.kinds import Key, Kind, key_of, kind_of
+
+Object = Mapping[str, Any]
+
+Subscriber = Callable[[Kind, Object | None, Object | None], None]
+"""Told of each change: kind, the object before (None: it is new), the object now (None: it is gone)."""
+
+_TOMBSTONES = 10_000
+"""Deletions remembered per kind. Events that are late by more than that many deletions do not happen: a watch delivers
+in order, and a response to a write is at most one request timeout late."""
+
+
+@dataclass(frozen=True)
+class _Tombstone:
+    uid: str
+    version: int
+
+
+@dataclass
+class _Shelf:
+    """All objects of one kind, with their indexes."""
+
+    objects: dict[Key, Object] = field(default_factory=dict)
+    by_namespace: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    by_label: defaultdict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
+    by_owner: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    tombstones: OrderedDict[Key, _Tombstone] = field(default_factory=OrderedDict)
+    newest: int = 0
+
+    def add(self, key: Key, obj: Object) -> None:
+        self.drop(key)
+        self.objects[key] = obj
+        for index, entry in self._entries(key, obj):
+            index[entry].add(key)
+
+    def drop(self, key: Key) -> Object | None:
+        obj = self.objects.pop(key, None)
+        if obj is not None:
+            for index, entry in self._entries(key, obj):
+                index[entry].discard(key)
+                if not index[entry]:
+                    del index[entry]
+        return obj
+
+    def bury(self, key: Key, uid: str, version: int) -> None:
+        old = self.tombstones.pop(key, None)
+        if old is not None and old.version > version:
+            uid, version = old.uid, old.version
+        self.tombstones[key] = _Tombstone(uid, version)
+        if len(self.tombstones) > _TOMBSTONES:
+            self.tombstones.popitem(last=False)
+
+    def _entries(self, key: Key, obj: Object) -> Iterable[tuple[defaultdict[Any, set[Key]], Any]]:
+        metadata = obj["metadata"]
+        yield self.by_namespace, key.namespace
+        for label in (metadata.get("labels") or {}).items():
+            yield self.by_label, label
+        for reference in metadata.get("ownerReferences") or ():
+            yield self.by_owner, reference["uid"]
+
+
+class Store:
+    """Objects by kind, namespace and name, with indexes by namespace, label and owner."""
+
+    def __init__(self) -> None:
+        self._shelves: defaultdict[Kind, _Shelf] = defaultdict(_Shelf)
+        self._subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have `subscriber` called after each change, from within the call that made it; it must only take notes."""
+        self._subscribers.append(subscriber)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object, or None. Never change what is returned."""
+        return self._shelves[kind].objects.get(Key(namespace if kind.namespaced else "", name))
+
+    def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        owner_uid: str | None = None,
+    ) -> tuple[Object, ...]:
+        """The objects that meet all of the given criteria, sorted by namespace and name. Never change what is returned.
+
+        `labels` must all be equal; `owner_uid` means any owner reference, controller or not. The cost is that of the
+        smallest index involved, not of the whole store.
+        """
+        shelf = self._shelves[kind]
+        found: list[Collection[Key]] = [
+            shelf.by_label.get((label, value), frozenset()) for label, value in (labels or {}).items()
+        ]
+        if owner_uid is not None:
+            found.append(shelf.by_owner.get(owner_uid, frozenset()))
+        if namespace is not None:
+            found.append(shelf.by_namespace.get(namespace if kind.namespaced else "", frozenset()))
+        found.sort(key=len)
+        keys = found[0] if found else shelf.objects.keys()
+        others = found[1:]
+        return tuple(shelf.objects[key] for key in sorted(keys) if all(key in other for other in others))
+
+    def count(self, kind: Kind) -> int:
+        """How many objects of this kind there are."""
+        return len(self._shelves[kind].objects)
+
+    def put(self, obj: Object) -> bool:
+        """Take in a version of an object. False when it says nothing new: same, older, or already deleted."""
+        kind, key, version = kind_of(obj), key_of(obj), _version(obj)
+        shelf = self._shelves[kind]
+        tombstone = shelf.tombstones.get(key)
+        if tombstone is not None and (tombstone.uid == obj["metadata"]["uid"] or version <= tombstone.version):
+            return False
+        known = shelf.objects.get(key)
+        if known is not None and version <= _version(known):
+            return False
+        slim = _slim(obj)
+        shelf.add(key, slim)
+        shelf.newest = max(shelf.newest, version)
+        self._tell(kind, known, slim)
+        return True
+
+    def remove(self, obj: Object) -> bool:
+        """An object is gone, as a watch's DELETED event says. False when it was not there, or is a newer one by now."""
+        kind, key, version = kind_of(obj), key_of(obj), _version(obj)
+        shelf = self._shelves[kind]
+        shelf.newest = max(shelf.newest, version)
+        shelf.bury(key, obj["metadata"]["uid"], version)
+        known = shelf.objects.get(key)
+        if known is None or (known["metadata"]["uid"] != obj["metadata"]["uid"] and _version(known) > version):
+            return False
+        self._drop(kind, key)
+        return True
+
+    def forget(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """The object of this uid is gone, as the response to our own delete says (which names no resourceVersion)."""
+        shelf, key = self._shelves[kind], Key(namespace if kind.namespaced else "", name)
+        known = shelf.objects.get(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            return False
+        shelf.bury(key, uid, _version(known))
+        self._drop(kind, key)
+        return True
+
+    def newest(self, kind: Kind) -> int:
+        """The newest resourceVersion seen of this kind; take it before a list is asked for, as `seen` of `replace`."""
+        return self._shelves[kind].newest
+
+    def replace(
+        self, kind: Kind, objects: Iterable[Object], version: int, *, seen: int = 0, namespace: str | None = None
+    ) -> int:
+        """Take in a whole list of a kind (of one `namespace`, or of all), as of resource version `version`.
+
+        Returns how many objects differed from what was known: new, changed, or gone. An object that is missing from the
+        list but newer than it stays. A list that is older than what was `seen` before it was asked for
+        means that the cluster was restored from a backup: then all older knowledge, tombstones too, is void.
+        """
+        shelf = self._shelves[kind]
+        scope = {key for key in shelf.objects if namespace is None or not kind.namespaced or key.namespace == namespace}
+        rewound = version < seen
+        if rewound:
+            shelf.tombstones.clear()
+            shelf.newest = version
+        changed = 0
+        listed: set[Key] = set()
+        for obj in objects:
+            key = key_of(obj)
+            listed.add(key)
+            if rewound and key in shelf.objects and _version(shelf.objects[key]) > _version(obj):
+                shelf.drop(key)
+            changed += self.put(obj)
+        shelf.newest = max(shelf.newest, version)
+        for key in scope - listed:
+            known = shelf.objects[key]
+            if rewound or _version(known) <= version:
+                if not rewound:
+                    shelf.bury(key, known["metadata"]["uid"], version)
+                self._drop(kind, key)
+                changed += 1
+        return changed
+
+    def _drop(self, kind: Kind, key: Key) -> None:
+        self._tell(kind, self._shelves[kind].drop(key), None)
+
+    def _tell(self, kind: Kind, before: Object | None, now: Object | None) -> None:
+        for subscriber in self._subscribers:
+            subscriber(kind, before, now)
+
+
+def _version(obj: Object) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def _slim(obj: Object) -> Object:
+    metadata = obj["metadata"]
+    if "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {name: value for name, value in metadata.items() if name != "managedFields"}}

@@ -1,0 +1,251 @@
+"""Carries out decisions: for each kind a queue, some workers, and the one-way flow observe -> decide -> apply.
+
+Concurrency: one `Loop` per kind, with its own queue and workers, so that rollouts that wait for Prometheus never hold
+up training jobs. A key is in the hands of at most one worker. Everything runs on one event loop.
+
+Order within one reconcile: the actions one after the other, then the status, then the announcements. The first failure
+ends it; the key comes back with exponential backoff, and everything is observed and decided anew. What may go wrong:
+
+* The process dies after any single write: the next start observes that write and goes on from there. An announcement is
+  made only after the status that makes its repeat silent, so at worst it is lost, never repeated for ever.
+* A write is done twice: see `modelfleet.kube.client`.
+* What was read was old: responses go into the store at once, so that our own writes are never missed. The status is
+  patched under the resourceVersion that is in the store; when somebody else's write is newer (a second operator during
+  an update), the server answers Conflict and the key is looked at again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from modelfleet import prometheus, statuses, telemetry
+from modelfleet.decision import Action, Apply, Create, Decision, Delete, Patch
+from modelfleet.kube import (
+    AlreadyExists,
+    ApiError,
+    Client,
+    Conflict,
+    Forbidden,
+    Invalid,
+    Key,
+    Kind,
+    LogTails,
+    Object,
+    Queue,
+    Store,
+    Unavailable,
+)
+from modelfleet.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Snapshot = TypeVar("Snapshot")
+
+
+@dataclass(frozen=True)
+class Deps:
+    """What a capability's `controller(deps)` may use. Only `observe` functions get it; `decide` stays pure."""
+
+    store: Store
+    client: Client
+    logs: LogTails
+    prometheus: prometheus.Client
+    settings: Settings
+    wake: Callable[[Kind, Key], None]
+    """Queue an owner now: what an `on_line` callback of `logs.follow` calls."""
+    clock: Callable[[], datetime]
+    """The time (UTC) for an `observe` that must ask for something as of now; the same clock that `decide` gets."""
+
+
+@dataclass(frozen=True)
+class Controller(Generic[Snapshot]):
+    """One kind's way to see and to judge.
+
+    `observe` gathers a frozen snapshot for a key (from the store, and what else it needs), or None when the owner is
+    gone; it changes nothing. `decide` is pure. Either may raise: the key is retried with backoff, and the log says why.
+    """
+
+    kind: Kind
+    observe: Callable[[Key], Awaitable[Snapshot | None]]
+    decide: Callable[[Snapshot, datetime], Decision]
+
+
+class Loop(Generic[Snapshot]):
+    """Runs one controller: takes keys from `queue`, and hands each to `reconcile` until the queue is closed."""
+
+    def __init__(
+        self, controller: Controller[Snapshot], deps: Deps, queue: Queue[Key], metrics: telemetry.Metrics
+    ) -> None:
+        self.kind = controller.kind
+        self.queue = queue
+        self._controller = controller
+        self._deps = deps
+        self._metrics = metrics
+        self._runs = 0
+
+    async def work(self) -> None:
+        """One worker; start as many as should run side by side. Ends when the queue is closed, after its last key."""
+        while (key := await self.queue.get()) is not None:
+            try:
+                await self._process(key)
+            finally:
+                self.queue.done(key)
+
+    async def _process(self, key: Key) -> None:
+        self._runs += 1
+        started = asyncio.get_running_loop().time()
+        fields = {"kind": self.kind.kind, "namespace": key.namespace, "name": key.name, "object": str(key)}
+        with telemetry.bind(**fields, reconcile=str(self._runs)):
+            result = await self._attempt(key)
+        self._metrics.reconciles.labels(self.kind.kind, result).inc()
+        self._metrics.reconcile_seconds.labels(self.kind.kind).observe(asyncio.get_running_loop().time() - started)
+
+    async def _attempt(self, key: Key) -> str:
+        """One reconcile and what follows from its outcome; the outcome's name."""
+        at_least = timedelta(0)
+        try:
+            async with asyncio.timeout(self._deps.settings.reconcile_timeout.total_seconds()):
+                requeue_after = await reconcile(self._controller, key, self._deps, self._metrics)
+        except Conflict as error:
+            self._failed(key, error)
+            delay = self.queue.retry(key)
+            log.info("met a newer version of an object, looking again in %s: %s", _short(delay), error.message)
+            return "conflict"
+        except ApiError as error:
+            if isinstance(error, Unavailable) and error.retry_after is not None:
+                at_least = timedelta(seconds=error.retry_after)
+            self._failed(key, error)
+            delay = self.queue.retry(key, at_least)
+            log.warning("could not apply (%s), trying again in %s: %s", _name(error), _short(delay), error.message)
+            return "error"
+        except Exception as error:  # a bug or a broken dependency: it must not end the worker
+            self._failed(key, error)
+            delay = self.queue.retry(key)
+            log.error("reconcile failed, trying again in %s", _short(delay), exc_info=error)
+            return "error"
+        self.queue.forget(key)
+        if requeue_after is None:
+            return "done"
+        self.queue.add_after(key, max(requeue_after, _SHORTEST_REQUEUE))
+        return "requeued"
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        self._metrics.reconcile_errors.labels(self.kind.kind, _name(error)).inc()
+
+
+_SHORTEST_REQUEUE = timedelta(milliseconds=100)
+"""A decision that asks to be woken at once, again and again, must not keep a CPU busy."""
+
+
+async def reconcile(
+    controller: Controller[Snapshot], key: Key, deps: Deps, metrics: telemetry.Metrics
+) -> timedelta | None:
+    """Observe, decide and apply once, for one owner. Returns when to look again, if at all without an event.
+
+    Raises ApiError for what the API server refused or could not do, and whatever observe and decide raise.
+    """
+    before = deps.store.get(controller.kind, key.namespace, key.name)
+    snapshot = await controller.observe(key)
+    if snapshot is None or before is None:
+        return None
+    decision = controller.decide(snapshot, deps.clock())
+    for action in decision.actions:
+        try:
+            await _carry_out(action, deps)
+        except (Invalid, Forbidden) as error:
+            await _report_rejection(controller.kind, key, before, action, error, deps)
+            raise
+        metrics.actions.labels(controller.kind.kind, _name(action)).inc()
+        log.info("%s", _told(action))
+    if decision.status is not None:
+        patch = statuses.patch_for(before.get("status") or {}, decision.status)
+        if patch is not None and await _write_status(controller.kind, key, before, patch, deps):
+            metrics.status_writes.labels(controller.kind.kind).inc()
+    for announcement in decision.announcements:
+        log.info("announced %s: %s", announcement.reason, announcement.message)
+        try:
+            await deps.client.post_event(
+                before, announcement.type, announcement.reason, announcement.message, deps.clock()
+            )
+        except ApiError as error:  # the status says it all; an Event is a courtesy that must not hold up the rest
+            log.warning("could not record the Event %s: %s", announcement.reason, error.message)
+            metrics.reconcile_errors.labels(controller.kind.kind, "Event").inc()
+    return decision.requeue_after
+
+
+async def _carry_out(action: Action, deps: Deps) -> None:
+    """Do one action, and take what the server answers into the store, so that the next look sees it."""
+    match action:
+        case Apply(manifest):
+            deps.store.put(await deps.client.apply(manifest))
+        case Create(manifest):
+            try:
+                deps.store.put(await deps.client.create(manifest))
+            except AlreadyExists:
+                log.info("%s existed already", _named(manifest))
+        case Patch(kind, namespace, name, body):
+            deps.store.put(await deps.client.patch(kind, namespace, name, body))
+        case Delete(kind, namespace, name, uid):
+            rest = await deps.client.delete(kind, namespace, name, uid)
+            if rest is None:
+                deps.store.forget(kind, namespace, name, uid)
+            else:
+                deps.store.put(rest)
+
+
+async def _write_status(kind: Kind, key: Key, before: Object, patch: Mapping[str, Any], deps: Deps) -> bool:
+    """Patch the status, unless the owner is gone. Raises Conflict when its status is not the one that was decided upon.
+
+    The resourceVersion of the store is used, and not the one of `before`: our own actions may have changed the owner's
+    metadata (a finalizer). That somebody else changed its *status* meanwhile is found by comparing.
+    """
+    current = deps.store.get(kind, key.namespace, key.name)
+    if current is None or current["metadata"]["uid"] != before["metadata"]["uid"]:
+        return False
+    if (current.get("status") or {}) != (before.get("status") or {}):
+        raise Conflict("the status was changed by another process")
+    body = {"metadata": {"resourceVersion": current["metadata"]["resourceVersion"]}, "status": patch}
+    deps.store.put(await deps.client.patch_status(kind, key.namespace, key.name, body))
+    return True
+
+
+async def _report_rejection(kind: Kind, key: Key, before: Object, action: Action, error: ApiError, deps: Deps) -> None:
+    """Tell the owner's user what the API server refused, in the server's words."""
+    if isinstance(error, Forbidden) and error.is_terminating:
+        return  # the namespace goes, and the owner with it
+    patch = statuses.rejection(before, _named_target(action), error.message, deps.clock())
+    if patch is None:
+        return
+    try:
+        await _write_status(kind, key, before, patch, deps)
+    except ApiError as failure:  # the refusal itself is what must be raised and retried
+        log.warning("could not report the refusal in the status: %s", failure.message)
+
+
+def _told(action: Action) -> str:
+    verbs = {Apply: "applied", Create: "created", Patch: "patched", Delete: "deleted"}
+    return f"{verbs[type(action)]} {_named_target(action)}"
+
+
+def _named_target(action: Action) -> str:
+    match action:
+        case Apply(manifest) | Create(manifest):
+            return _named(manifest)
+        case Patch(kind, namespace, name, _) | Delete(kind, namespace, name, _):
+            return f"{kind} {Key(namespace, name)}"
+
+
+def _named(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} {Key(metadata.get('namespace') or '', metadata['name'])}"
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+def _short(delay: timedelta) -> str:
+    return f"{delay.total_seconds():.1f} s"

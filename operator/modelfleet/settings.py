@@ -1,0 +1,251 @@
+"""The operator's settings: grouped, typed, read from one YAML file (`--config`), and from nothing else.
+
+Keys in the file are the fields' names in camelCase; durations are Go-style ("90s", "10h"). A key that does not exist
+is an error that says which one was meant: a setting that is silently ignored is worse than an operator that does not
+start.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from modelfleet.api import parse_duration
+from modelfleet.prometheus import Credentials
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the text says which key, why, and what would do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images of the pods that the operator makes. Both must be given: only the installer knows where they are."""
+
+    trainer: str
+    """The image of training Jobs, from `trainer-image/`. A TrainingJob can name another one in `spec.template`; this
+    is what runs when it doesn't. It is big (torch, CUDA): pin it by digest, so that nodes that have it don't pull
+    again."""
+
+    agent: str
+    """The image of the init container that fetches a model to a node, from `agent-image/`. It runs beside every
+    application that a Rollout delivers to, so it should be one that the nodes can pull over a slow link."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prometheus:
+    """Where the gate finds out how a version behaves in production."""
+
+    url: str = ""
+    """The address of the query API, up to and without `/api/v1`; Thanos, Mimir and VictoriaMetrics serve it too. Empty,
+    or when nothing answers there, gates hold (ProviderDown) and say so: nothing is promoted or rolled back. There is no
+    default, because a wrong guess would look like an outage."""
+
+    timeout: timedelta = timedelta(seconds=30)
+    """How long one query may take, retries included. Too short, and a busy provider looks like a dead one; too long,
+    and a Rollout's reconcile hangs that long (others go on). A fleet's queries take well under a second."""
+
+    credentials: Credentials = field(default_factory=Credentials)
+    """Files with a bearer token, or name and password, a CA bundle, and a client certificate with key (`bearerToken`,
+    `username`, `password`, `ca`, `certificate`, `key`). They are read again when they change. Default: none of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The HTTP server for probes and metrics."""
+
+    port: int = 8080
+    """Serves /healthz, /readyz and /metrics, without TLS and without secrets. 0 takes any free port (for tests; it is
+    in the log)."""
+
+    address: str = "0.0.0.0"
+    """Where to listen. In a pod it must be reachable for the kubelet and Prometheus, hence all addresses; 127.0.0.1
+    keeps a trial on a workstation to itself. "::" listens on IPv6."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How a failed reconcile is repeated: per object, the delay doubles from `base` up to `limit`."""
+
+    base: timedelta = timedelta(milliseconds=500)
+    """The delay after the first failure. Short, because most failures are conflicts that the next look resolves."""
+
+    limit: timedelta = timedelta(minutes=5)
+    """The longest delay. An object that the API server refuses (a quota, a webhook) is tried this often for ever; a
+    change to it is always tried at once. Longer is quieter, but later when the obstacle is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """How the operator uses the API server."""
+
+    request_timeout: timedelta = timedelta(seconds=30)
+    """Each request's limit. The API server's own is 60 s; an admission webhook may take up to 30 s of it."""
+
+    writes_per_second: float = 20.0
+    """Writes allowed on average, of all kinds together. Steady state needs none; this matters when a fleet starts or
+    the operator has a bug. kubectl's and client-go's defaults are 50 and 5."""
+
+    write_burst: int = 50
+    """Writes that may be made at once before the average counts: a rollback writes each group's DaemonSet, and must not
+    wait for its turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings. Only `images` has no default."""
+
+    images: Images
+    prometheus: Prometheus = field(default_factory=Prometheus)
+    server: Server = field(default_factory=Server)
+    backoff: Retry = field(default_factory=Retry)
+    api: Api = field(default_factory=Api)
+
+    namespaces: tuple[str, ...] = ()
+    """The namespaces to serve; then the operator needs Roles there (and may list nodes), and no ClusterRole for the
+    rest. Empty means all of them. `--namespace` on the command line replaces it."""
+
+    workers: int = 4
+    """Objects of one kind that are reconciled side by side. Reconciles wait (for the API server, for Prometheus) more
+    than they compute, so a handful serves hundreds of objects; 1 makes the log easy to follow."""
+
+    resync_period: timedelta = timedelta(hours=10)
+    """How often everything is listed and looked at again although nothing happened. It is a safety net for lost events,
+    which should not exist; hence as rare as in other controllers. Each one costs one list of every kind."""
+
+    reconcile_timeout: timedelta = timedelta(minutes=5)
+    """After this long a reconcile is given up and tried again, so that a hanging one can't keep its object for ever.
+    It has to be well above `prometheus.timeout`, and is never reached unless something is broken."""
+
+    shutdown_timeout: timedelta = timedelta(seconds=20)
+    """After SIGTERM, how long reconciles that are under way may take to end. Keep it below the pod's
+    terminationGracePeriodSeconds (30 by default), else the kubelet kills the process before it has ended by itself.
+    Dying
+    in between is safe, only less tidy."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.server.port <= 65535, "server.port", "must be between 0 and 65535")
+        _require(self.workers >= 1, "workers", "must be at least 1")
+        _require(self.api.writes_per_second > 0, "api.writesPerSecond", "must be above 0")
+        _require(self.api.write_burst >= 1, "api.writeBurst", "must be at least 1")
+        _require(self.backoff.base > timedelta(0), "backoff.base", "must be above 0s")
+        _require(self.backoff.limit >= self.backoff.base, "backoff.limit", "must not be below backoff.base")
+        _require(self.resync_period >= timedelta(minutes=1), "resyncPeriod", "must be at least 1m")
+        for path, image in (("images.trainer", self.images.trainer), ("images.agent", self.images.agent)):
+            _require(bool(image.strip()), path, "must name an image")
+        _require(self.api.request_timeout > timedelta(0), "api.requestTimeout", "must be above 0s")
+        url = self.prometheus.url
+        _require(not url or _is_http(url), "prometheus.url", f"must be an http or https address, not {url!r}")
+        _require(self.prometheus.timeout > timedelta(0), "prometheus.timeout", "must be above 0s")
+        _require(self.reconcile_timeout > self.prometheus.timeout, "reconcileTimeout", "must exceed prometheus.timeout")
+        _require(len(set(self.namespaces)) == len(self.namespaces), "namespaces", "must not name one twice")
+
+
+def load(path: Path) -> Settings:
+    """Read the settings file. Raises SettingsError for whatever is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"can't read the settings file {path}: {error}") from error
+    try:
+        return parse(text)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Settings:
+    """Read settings from YAML text. Raises SettingsError."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"not valid YAML: {error}") from error
+    return _read_group(Settings, {} if data is None else data, "")
+
+
+Group = TypeVar("Group")
+
+
+def _read_group(group: type[Group], data: Any, path: str) -> Group:
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{path or 'the file'} must be a mapping of keys to values, not {_shown(data)}")
+    types_ = typing.get_type_hints(group)
+    fields = {_camel(each.name): each for each in dataclasses.fields(typing.cast(Any, group))}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        here = f"{path}.{key}" if path else str(key)
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise SettingsError(f"{here} is not a setting{meant} (known here: {', '.join(sorted(fields))})")
+        if value is not None:  # an empty value in YAML: as if it were not there
+            values[fields[key].name] = _read(types_[fields[key].name], value, here)
+    for key, each in fields.items():
+        no_default = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        if each.name not in values and no_default:
+            raise SettingsError(f"{path}.{key} must be given" if path else f"{key} must be given")
+    try:
+        return group(**values)
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:
+    if isinstance(kind, types.UnionType):  # only ever "X | None"
+        kind = next(each for each in typing.get_args(kind) if each is not type(None))
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _read_group(kind, value, path)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise SettingsError(f"{path} must be a list of strings, not {_shown(value)}")
+        return tuple(value)
+    if kind is timedelta:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise SettingsError(f"{path}: {error}") from error
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise SettingsError(f"{path} must be {_KINDS[kind]}, not {_shown(value)}")
+    return value
+
+
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_http(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _require(holds: bool, path: str, says: str) -> None:
+    if not holds:
+        raise SettingsError(f"{path} {says}")

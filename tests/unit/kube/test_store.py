@@ -1,0 +1,182 @@
+"""The store: whatever the order of events, lists and responses, it ends in the newest state."""
+
+import itertools
+import time
+
+from modelfleet.kinds import JOB, NODE, POD
+from modelfleet.kube import Store
+from unit.kube.raw import obj
+
+
+def names(objects):
+    return [each["metadata"]["name"] for each in objects]
+
+
+def test_newest_version_wins_in_any_order():
+    versions = [obj(POD, "a", version, spec={"v": version}) for version in (9, 10, 101)]
+    for order in itertools.permutations(versions):
+        store = Store()
+        for version in order:
+            store.put(version)
+        assert store.get(POD, "ns", "a")["spec"] == {"v": 101}
+
+
+def test_put_tells_whether_it_said_something_new():
+    store = Store()
+    assert store.put(obj(POD, "a", 5))
+    assert not store.put(obj(POD, "a", 5))
+    assert not store.put(obj(POD, "a", 4))
+    assert store.put(obj(POD, "a", 6))
+
+
+def test_late_event_does_not_resurrect_a_deleted_object():
+    store = Store()
+    store.put(obj(POD, "a", 5))
+    assert store.remove(obj(POD, "a", 8))
+    assert not store.put(obj(POD, "a", 7))
+    assert not store.put(obj(POD, "a", 9))  # a response to our own write, overtaken by the deletion
+    assert store.get(POD, "ns", "a") is None
+
+
+def test_event_before_the_first_sight_of_a_deleted_object_is_ignored():
+    store = Store()
+    assert not store.remove(obj(POD, "a", 8))
+    assert not store.put(obj(POD, "a", 7))
+
+
+def test_same_name_made_again_is_another_object():
+    store = Store()
+    store.put(obj(POD, "a", 5, uid="old"))
+    store.remove(obj(POD, "a", 6, uid="old"))
+    assert store.put(obj(POD, "a", 7, uid="new"))
+    assert not store.remove(obj(POD, "a", 6, uid="old"))
+    assert store.get(POD, "ns", "a")["metadata"]["uid"] == "new"
+
+
+def test_deletion_of_the_old_one_that_comes_after_the_new_one_leaves_the_new_one():
+    store = Store()
+    store.put(obj(POD, "a", 5, uid="old"))
+    store.put(obj(POD, "a", 7, uid="new"))
+    assert not store.remove(obj(POD, "a", 6, uid="old"))
+    assert store.get(POD, "ns", "a")["metadata"]["uid"] == "new"
+
+
+def test_forget_takes_only_the_uid_meant():
+    store = Store()
+    store.put(obj(POD, "a", 5, uid="new"))
+    assert not store.forget(POD, "ns", "a", "old")
+    assert store.forget(POD, "ns", "a", "new")
+    assert not store.put(obj(POD, "a", 6, uid="new"))
+    assert store.put(obj(POD, "a", 9, uid="newer"))
+
+
+def test_list_by_namespace_label_and_owner():
+    store = Store()
+    store.put(obj(POD, "a", 1, labels={"app": "x", "tier": "1"}, owner="o1"))
+    store.put(obj(POD, "b", 2, labels={"app": "x", "tier": "2"}, owner="o2"))
+    store.put(obj(POD, "a", 3, namespace="other", labels={"app": "x"}, owner="o1"))
+    store.put(obj(JOB, "j", 4, labels={"app": "x"}))
+    assert names(store.list(POD)) == ["a", "b", "a"]
+    assert names(store.list(POD, "ns")) == ["a", "b"]
+    assert names(store.list(POD, "ns", labels={"app": "x", "tier": "2"})) == ["b"]
+    assert names(store.list(POD, labels={"app": "x"}, owner_uid="o1")) == ["a", "a"]
+    assert store.list(POD, "ns", labels={"app": "y"}) == ()
+    assert store.list(POD, owner_uid="nobody") == ()
+    assert store.count(POD) == 3
+
+
+def test_indexes_follow_changes():
+    store = Store()
+    store.put(obj(POD, "a", 1, labels={"app": "x"}, owner="o1"))
+    store.put(obj(POD, "a", 2, labels={"app": "y"}, owner="o2"))
+    assert store.list(POD, labels={"app": "x"}) == ()
+    assert store.list(POD, owner_uid="o1") == ()
+    assert names(store.list(POD, labels={"app": "y"}, owner_uid="o2")) == ["a"]
+    store.remove(obj(POD, "a", 3))
+    assert store.list(POD, labels={"app": "y"}) == ()
+
+
+def test_cluster_scoped_kinds_have_no_namespace():
+    store = Store()
+    store.put(obj(NODE, "n1", 1))
+    assert store.get(NODE, "whatever", "n1") is not None
+    assert names(store.list(NODE, "whatever")) == ["n1"]
+
+
+def test_managed_fields_are_dropped_and_the_given_object_stays_whole():
+    store = Store()
+    given = obj(POD, "a", 1)
+    given["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    store.put(given)
+    assert "managedFields" not in store.get(POD, "ns", "a")["metadata"]
+    assert "managedFields" in given["metadata"]
+
+
+def test_replace_prunes_what_is_missing_and_keeps_what_is_newer():
+    store = Store()
+    for name, version in (("kept", 1), ("changed", 2), ("missed", 3), ("born-later", 50)):
+        store.put(obj(POD, name, version))
+    changed = store.replace(POD, [obj(POD, "kept", 1), obj(POD, "changed", 9), obj(POD, "new", 10)], 40)
+    assert changed == 3
+    assert names(store.list(POD)) == ["born-later", "changed", "kept", "new"]
+    assert not store.put(obj(POD, "missed", 39))  # an event from before the list
+    assert store.put(obj(POD, "missed", 41, uid="again"))
+
+
+def test_replace_of_one_namespace_leaves_the_others():
+    store = Store()
+    store.put(obj(POD, "a", 1))
+    store.put(obj(POD, "a", 2, namespace="other"))
+    assert store.replace(POD, [], 10, namespace="ns") == 1
+    assert names(store.list(POD, "other")) == ["a"]
+
+
+def test_list_that_is_older_than_an_event_does_not_undo_it():
+    store = Store()
+    store.put(obj(POD, "a", 20))
+    store.remove(obj(POD, "b", 30))
+    store.replace(POD, [obj(POD, "a", 10), obj(POD, "b", 11)], 15)
+    assert store.get(POD, "ns", "a")["metadata"]["resourceVersion"] == "20"
+    assert store.get(POD, "ns", "b") is None
+
+
+def test_cluster_restored_from_a_backup_voids_what_was_known():
+    store = Store()
+    store.put(obj(POD, "a", 1000, spec={"v": "lost"}))
+    store.put(obj(POD, "lost", 1001))
+    store.remove(obj(POD, "back", 1002))
+    seen = store.newest(POD)
+    store.replace(POD, [obj(POD, "a", 10, spec={"v": "restored"}), obj(POD, "back", 11)], 500, seen=seen)
+    assert store.get(POD, "ns", "a")["spec"] == {"v": "restored"}
+    assert names(store.list(POD)) == ["a", "back"]
+
+
+def test_each_change_is_told_once_whoever_brings_it():
+    store, told = Store(), []
+
+    def note(kind, before, now):
+        told.append(tuple(None if each is None else each["metadata"]["resourceVersion"] for each in (before, now)))
+
+    store.subscribe(note)
+    store.put(obj(POD, "a", 1))
+    store.put(obj(POD, "a", 1))
+    store.replace(POD, [obj(POD, "a", 2)], 5)
+    store.put(obj(POD, "a", 2))
+    store.remove(obj(POD, "a", 6))
+    store.remove(obj(POD, "a", 6))
+    store.put(obj(POD, "b", 7))
+    store.forget(POD, "ns", "b", "uid-b")
+    store.put(obj(POD, "c", 8))
+    store.replace(POD, [], 9)
+    assert told == [(None, "1"), ("1", "2"), ("2", None), (None, "7"), ("7", None), (None, "8"), ("8", None)]
+
+
+def test_thousands_of_pods_are_found_without_a_scan():
+    store = Store()
+    for number in range(5_000):
+        store.put(obj(POD, f"p{number}", number + 1, labels={"rollout": f"r{number % 500}"}, owner=f"o{number % 500}"))
+    started = time.perf_counter()
+    for number in range(500):
+        assert len(store.list(POD, "ns", labels={"rollout": f"r{number}"})) == 10
+        assert len(store.list(POD, owner_uid=f"o{number}")) == 10
+    assert time.perf_counter() - started < 1.0  # a scan of all would take about ten seconds

@@ -1,0 +1,339 @@
+"""How decisions are carried out: the order, what failures lead to, and that nothing is written without need."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modelfleet import telemetry
+from modelfleet.api import TrainingJobStatus, conditions
+from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
+from modelfleet.kinds import JOB, POD, TRAINING_JOB, Key
+from modelfleet.kube import AlreadyExists, Backoff, Conflict, Forbidden, Invalid, Queue, Store, Unavailable
+from modelfleet.reconcile import Controller, Deps, Loop
+from modelfleet.settings import Images, Settings
+from unit.kube.raw import obj
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+KEY = Key("ns", "t")
+
+
+@dataclass
+class ApiServer:
+    """Stands for `Client`: takes notes of what is asked, and answers as an API server would, or as `fails` says."""
+
+    store: Store
+    version: int = 100
+    calls: list = field(default_factory=list)
+    fails: dict = field(default_factory=dict)
+
+    def _answer(self, call, *details):
+        self.calls.append((call, *details))
+        failure = self.fails.get(call)
+        if failure is not None:
+            raise failure
+        self.version += 1
+
+    async def apply(self, manifest):
+        self._answer("apply", manifest["metadata"]["name"])
+        return obj(JOB, manifest["metadata"]["name"], self.version)
+
+    async def create(self, manifest):
+        self._answer("create", manifest["metadata"]["name"])
+        return obj(JOB, manifest["metadata"]["name"], self.version)
+
+    async def patch(self, kind, namespace, name, body):
+        self._answer("patch", name, body)
+        known = self.store.get(kind, namespace, name)
+        return {**known, "metadata": {**known["metadata"], "resourceVersion": str(self.version)}}
+
+    async def patch_status(self, kind, namespace, name, body):
+        self._answer("status", body)
+        known = self.store.get(kind, namespace, name)
+        return {
+            **known,
+            "metadata": {**known["metadata"], "resourceVersion": str(self.version)},
+            "status": {**(known.get("status") or {}), **body["status"]},
+        }
+
+    async def delete(self, kind, namespace, name, uid):
+        self._answer("delete", name, uid)
+
+    async def post_event(self, regarding, type, reason, message, now):
+        self._answer("event", reason)
+
+
+class Clock:
+    """The queue's seconds."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Bench:
+    """One owner in the store, and a controller whose decision the test sets."""
+
+    def __init__(self):
+        self.store = Store()
+        self.store.put(obj(TRAINING_JOB, "t", 10))
+        self.api = ApiServer(self.store)
+        self.clock = Clock()
+        self.queue = Queue(self.clock, Backoff(timedelta(seconds=1), timedelta(seconds=60)))
+        self.metrics = telemetry.Metrics("test")
+        self.decision = Decision()
+        self.seen = []
+        settings = Settings(images=Images(trainer="t", agent="a"), reconcile_timeout=timedelta(seconds=31))
+        self.deps = Deps(self.store, self.api, None, None, settings, lambda kind, key: None, lambda: NOW)
+        self.observe = self._observe
+        self.loop = Loop(
+            Controller(TRAINING_JOB, lambda key: self.observe(key), self._decide), self.deps, self.queue, self.metrics
+        )
+
+    async def _observe(self, key):
+        return self.store.get(TRAINING_JOB, *key), self.store.list(JOB)
+
+    def _decide(self, snapshot, now):
+        assert now == NOW
+        self.seen.append(snapshot)
+        return self.decision(snapshot) if callable(self.decision) else self.decision
+
+    async def run(self):
+        """One reconcile, as a worker would do it."""
+        self.queue.add(KEY)
+        item = self.queue.take()
+        await self.loop._process(item)
+        self.queue.done(item)
+
+    def counted(self, name, **labels):
+        """A metric's value."""
+        return self.metrics.registry.get_sample_value(f"modelfleet_operator_{name}", labels)
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def job(name):
+    return obj(JOB, name, 0)
+
+
+def status(message="fine", generation=1):
+    ready = conditions.merge((), [conditions.true("Ready", "Done", message)], generation, NOW)
+    return TrainingJobStatus(observed_generation=generation, conditions=ready)
+
+
+async def test_actions_come_first_in_order_then_the_status_then_the_announcements(bench):
+    actions = (Apply(job("a")), Create(job("b")), Delete(POD, "ns", "p", "u"), Patch(TRAINING_JOB, "ns", "t", {"x": 1}))
+    bench.decision = Decision(actions, (Announce("Normal", "Begun", "it began"),), status())
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply", "create", "delete", "patch", "status", "event"]
+
+
+async def test_own_writes_are_seen_by_the_next_look(bench):
+    bench.decision = Decision((Apply(job("a")), Delete(POD, "ns", "p", "u")))
+    bench.store.put(obj(POD, "p", 5, uid="u"))
+    await bench.run()
+    await bench.run()
+    assert [each["metadata"]["name"] for each in bench.seen[1][1]] == ["a"]
+    assert bench.store.get(POD, "ns", "p") is None
+
+
+async def test_status_is_written_once_and_under_the_version_in_the_store(bench):
+    bench.decision = Decision((Patch(TRAINING_JOB, "ns", "t", {"metadata": {}}),), (), status())
+    await bench.run()
+    bench.decision = Decision(status=status())
+    await bench.run()
+    await bench.run()
+    (written,) = [call for call in bench.api.calls if call[0] == "status"]
+    assert written[1]["metadata"] == {"resourceVersion": "101"}  # what our own patch has made of it
+    assert bench.counted("status_writes_total", kind="TrainingJob") == 1
+
+
+async def test_decision_without_status_writes_none(bench):
+    await bench.run()
+    assert bench.api.calls == []
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
+
+
+async def test_first_failure_stops_and_is_tried_again_with_growing_delays(bench):
+    bench.api.fails["create"] = Unavailable("down")
+    bench.decision = Decision(
+        (Apply(job("a")), Create(job("b")), Apply(job("c"))), (Announce("Normal", "X", "x"),), status()
+    )
+    delays = []
+    for _ in range(3):
+        await bench.run()
+        delays.append(bench.queue.next_due())
+    assert [call[0] for call in bench.api.calls] == ["apply", "create"] * 3
+    assert delays == [1, 2, 4]
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Unavailable") == 3
+    bench.api.fails.clear()
+    await bench.run()
+    assert bench.queue.failures(KEY) == 0
+
+
+async def test_server_that_asks_for_time_gets_it(bench):
+    bench.api.fails["apply"] = Unavailable("slow down", retry_after=17.0)
+    bench.decision = Decision((Apply(job("a")),))
+    await bench.run()
+    assert bench.queue.next_due() == 17
+
+
+async def test_child_that_exists_already_is_no_failure(bench):
+    bench.api.fails["create"] = AlreadyExists("there")
+    bench.decision = Decision((Create(job("a")),), (), status())
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["create", "status"]
+
+
+@pytest.mark.parametrize("error", [Invalid("spec.x: must not be"), Forbidden("exceeded quota: jobs")])
+async def test_refusal_reaches_the_user_once(bench, error):
+    bench.api.fails["apply"] = error
+    bench.decision = Decision((Apply(job("a")),), (), status())
+    for _ in range(3):
+        await bench.run()
+    written = [call[1]["status"] for call in bench.api.calls if call[0] == "status"]
+    assert len(written) == 1
+    stalled = next(each for each in written[0]["conditions"] if each["type"] == "Stalled")
+    assert (stalled["reason"], stalled["message"]) == (
+        "ApplyRejected",
+        f"The API server refused Job ns/a: {error.message}",
+    )
+    assert bench.queue.next_due() is not None
+
+
+async def test_refusal_is_gone_once_the_apply_succeeds(bench):
+    bench.api.fails["apply"] = Invalid("no")
+    bench.decision = Decision((Apply(job("a")),), (), status())
+    await bench.run()
+    bench.api.fails.clear()
+    await bench.run()
+    found = bench.store.get(TRAINING_JOB, "ns", "t")["status"]["conditions"]
+    assert [each["type"] for each in found] == ["Ready"]
+
+
+async def test_namespace_that_is_being_deleted_is_not_the_users_mistake(bench):
+    bench.api.fails["apply"] = Forbidden("unable to create new content in namespace ns because it is being terminated")
+    bench.decision = Decision((Apply(job("a")),))
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply"]
+
+
+async def test_refusal_that_can_not_be_reported_is_retried_all_the_same(bench):
+    bench.api.fails.update(apply=Invalid("no"), status=Unavailable("down"))
+    bench.decision = Decision((Apply(job("a")),))
+    await bench.run()
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Invalid") == 1
+    assert bench.queue.next_due() is not None
+
+
+async def test_status_changed_by_another_process_meanwhile_is_not_overwritten(bench):
+    async def observe(key):
+        snapshot = bench.store.get(TRAINING_JOB, *key)
+        bench.store.put({**obj(TRAINING_JOB, "t", 11), "status": {"phase": "Running"}})  # it comes while we look
+        bench.observe = bench._observe
+        return snapshot, ()
+
+    bench.observe = observe
+    bench.decision = Decision(status=status())
+    await bench.run()
+    assert bench.api.calls == []
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="conflict") == 1
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["status"]
+
+
+async def test_conflict_is_looked_at_again(bench):
+    bench.api.fails["status"] = Conflict("the object has been modified")
+    bench.decision = Decision(status=status())
+    await bench.run()
+    assert bench.queue.next_due() == 1
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="conflict") == 1
+
+
+async def test_owner_deleted_while_it_was_looked_at_gets_no_status(bench):
+    async def observe(key):
+        bench.store.remove(obj(TRAINING_JOB, "t", 11))
+        return None, ()
+
+    bench.observe = observe
+    bench.decision = Decision(status=status())
+    await bench.run()
+    assert bench.api.calls == []
+
+
+async def test_owner_that_is_gone_is_left_alone(bench):
+    async def observe(key):
+        return None
+
+    bench.observe = observe
+    await bench.run()
+    assert bench.seen == []
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
+
+
+async def test_event_that_can_not_be_recorded_holds_up_nothing(bench):
+    bench.api.fails["event"] = Forbidden("no events")
+    bench.decision = Decision((), (Announce("Normal", "A", "a"), Announce("Normal", "B", "b")), status())
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["status", "event", "event"]
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
+
+
+async def test_requeue_is_after_the_time_asked_for_but_never_at_once(bench):
+    bench.decision = Decision(requeue_after=timedelta(seconds=30))
+    await bench.run()
+    assert bench.queue.next_due() == 30
+    bench.decision = Decision(requeue_after=timedelta(0))
+    await bench.run()
+    assert bench.queue.next_due() == pytest.approx(0.1)
+
+
+async def test_bug_in_a_decision_is_logged_with_its_object_and_retried(bench, caplog):
+    def broken(snapshot):
+        raise ZeroDivisionError("a bug")
+
+    bench.decision = broken
+    await bench.run()
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="ZeroDivisionError") == 1
+    assert bench.queue.next_due() == 1
+    assert any(record.exc_info and record.levelname == "ERROR" for record in caplog.records)
+
+
+async def test_reconcile_that_hangs_is_given_up(bench, monkeypatch):
+    async def observe(key):
+        await asyncio.sleep(60)
+
+    bench.observe = observe
+    object.__setattr__(bench.deps.settings, "reconcile_timeout", timedelta(milliseconds=10))
+    await bench.run()
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="TimeoutError") == 1
+
+
+async def test_workers_share_the_queue_and_end_when_it_closes():
+    bench = Bench()
+    running, most, last = 0, 0, asyncio.Event()
+
+    async def observe(key):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        if key.name == "t11":
+            last.set()
+
+    bench.observe = observe
+    bench.queue = bench.loop.queue = Queue(asyncio.get_running_loop().time)
+    workers = [asyncio.create_task(bench.loop.work()) for _ in range(3)]
+    for number in range(12):
+        bench.queue.add(Key("ns", f"t{number}"))
+    await last.wait()
+    bench.queue.close()
+    await asyncio.gather(*workers)
+    assert most == 3
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 12

@@ -1,0 +1,114 @@
+"""Settings: defaults, reading, and messages that help."""
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from modelfleet import settings
+from modelfleet.settings import SettingsError
+
+IMAGES = "images: {trainer: example/trainer, agent: example/agent}\n"
+
+
+def test_only_the_images_must_be_given():
+    read = settings.parse(IMAGES)
+    assert read.images.trainer == "example/trainer"
+    assert (read.workers, read.resync_period, read.namespaces) == (4, timedelta(hours=10), ())
+
+
+def test_every_setting_can_be_set():
+    read = settings.parse(
+        IMAGES
+        + """
+prometheus:
+  url: https://prometheus.example
+  timeout: 5s
+  credentials: {bearerToken: /etc/token, ca: /etc/ca.crt}
+server: {port: 0, address: 127.0.0.1}
+backoff: {base: 100ms, limit: 1m}
+api: {requestTimeout: 10s, writesPerSecond: 5, writeBurst: 7}
+namespaces: [a, b]
+workers: 2
+resyncPeriod: 1h30m
+reconcileTimeout: 1m
+shutdownTimeout: 5s
+"""
+    )
+    assert read.prometheus.credentials.bearer_token == Path("/etc/token")
+    assert read.prometheus.timeout == timedelta(seconds=5)
+    assert read.api.writes_per_second == 5.0
+    assert read.namespaces == ("a", "b")
+    assert read.resync_period == timedelta(minutes=90)
+    defaults = settings.parse(IMAGES)
+    unchanged = [
+        each.name
+        for each in dataclasses.fields(read)
+        if each.name != "images" and getattr(read, each.name) == getattr(defaults, each.name)
+    ]
+    assert unchanged == []  # a new setting belongs into this test
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "images must be given"),
+        ("images: {trainer: a}", r"images\.agent must be given"),
+        ("images: {trainer: a, agent: ''}", r"images\.agent must name an image"),
+        (IMAGES + "wokers: 3", "wokers is not a setting; did you mean workers"),
+        (IMAGES + "prometheus: {timout: 3s}", r"prometheus\.timout is not a setting; did you mean timeout"),
+        (IMAGES + "resync_period: 3h", "did you mean resyncPeriod"),
+        (IMAGES + "zzz: 1", r"zzz is not a setting \(known here: api, backoff"),
+        (IMAGES + "workers: many", "workers must be a whole number, not 'many'"),
+        (IMAGES + "workers: true", "workers must be a whole number, not True"),
+        (IMAGES + "workers: 0", "workers must be at least 1"),
+        (IMAGES + "workers: 1.5", "workers must be a whole number"),
+        (IMAGES + "resyncPeriod: 10", "resyncPeriod: 10 is not a duration such as 90s"),
+        (IMAGES + "resyncPeriod: 1s", "resyncPeriod must be at least 1m"),
+        (IMAGES + "namespaces: default", "namespaces must be a list of strings, not 'default'"),
+        (IMAGES + "namespaces: [a, a]", "namespaces must not name one twice"),
+        (IMAGES + "server: 8080", "server must be a mapping of keys to values, not 8080"),
+        (IMAGES + "server: {port: 99999}", r"server\.port must be between 0 and 65535"),
+        (IMAGES + "backoff: {base: 1h}", r"backoff\.limit must not be below backoff\.base"),
+        (IMAGES + "prometheus: {timeout: 10m}", r"reconcileTimeout must exceed prometheus\.timeout"),
+        (
+            IMAGES + "prometheus: {credentials: {username: /u}}",
+            r"prometheus\.credentials: basic authentication needs both",
+        ),
+        (IMAGES + "prometheus: {url: prometheus:9090}", r"prometheus\.url must be an http or https address"),
+        (IMAGES + "prometheus: {url: 'https://'}", r"prometheus\.url must be an http or https address"),
+        ("[1, 2]", "the file must be a mapping"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_key(text, says):
+    with pytest.raises(SettingsError, match=says):
+        settings.parse(text)
+
+
+def test_empty_value_is_as_if_it_were_not_there():
+    assert settings.parse(IMAGES + "workers:\nprometheus:\n").workers == 4
+
+
+def test_file_is_named_in_the_message(tmp_path):
+    path = tmp_path / "settings.yaml"
+    with pytest.raises(SettingsError, match=r"can't read the settings file .*settings\.yaml"):
+        settings.load(path)
+    path.write_text("workers: x")
+    with pytest.raises(SettingsError, match=r"settings\.yaml: workers must be"):
+        settings.load(path)
+    path.write_text(IMAGES)
+    assert settings.load(path).images.agent == "example/agent"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="can't read"):
+        settings.load(path)
+
+
+def test_every_setting_has_its_paragraph():
+    """Field docstrings are for readers; this keeps them from being forgotten."""
+    text = Path(settings.__file__).read_text().split("def __post_init__")[0]
+    for group in (settings.Images, settings.Prometheus, settings.Server, settings.Retry, settings.Api):
+        for each in dataclasses.fields(group):
+            after = text.split(f"\n    {each.name}: ", 1)[1].split("\n", 1)[1]
+            assert after.startswith('    """'), f"{group.__name__}.{each.name}"

@@ -1,0 +1,111 @@
+"""When a status is written, and how."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modelfleet import statuses
+from modelfleet.api import TrainingJobStatus, conditions
+from modelfleet.kinds import TRAINING_JOB
+from unit.kube.raw import obj
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+def status(**changes):
+    ready = conditions.merge((), [conditions.true("Ready", "Done", "all is well")], 3, NOW)
+    return TrainingJobStatus(**{"observed_generation": 3, "phase": "Running", "conditions": ready, **changes})
+
+
+def test_same_status_is_not_written():
+    assert statuses.patch_for(status().to_dict(), status()) is None
+
+
+def test_other_spellings_and_unknown_fields_are_no_reason_to_write():
+    stored = status().to_dict()
+    stored["conditions"][0]["lastTransitionTime"] = "2026-11-21T11:00:00+01:00"
+    stored["fromANewerRelease"] = {"x": 1}
+    assert statuses.patch_for(stored, status()) is None
+
+
+def test_only_what_differs_is_in_the_patch_and_what_is_gone_is_null():
+    stored = status(model_version="parts-v1", started_at=NOW).to_dict()
+    assert statuses.patch_for(stored, status(phase="Succeeded", started_at=NOW)) == {
+        "phase": "Succeeded",
+        "modelVersion": None,
+    }
+
+
+def test_status_that_can_not_be_read_is_replaced():
+    stored = {**status().to_dict(), "phase": "Nonsense", "attempts": "many"}
+    patch = statuses.patch_for(stored, status())
+    assert patch["phase"] == "Running"
+    assert patch["attempts"] == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patch"),
+    [
+        ({}, {}, {}),
+        ({"a": 1}, {"a": 1}, {}),
+        ({"a": 1}, {"a": 2, "b": 3}, {"a": 2, "b": 3}),
+        ({"a": 1}, {}, {"a": None}),
+        ({"a": {"x": 1, "y": 2}}, {"a": {"x": 1, "z": 3}}, {"a": {"y": None, "z": 3}}),
+        ({"a": {"x": 1}}, {"a": {"x": 1}}, {}),
+        ({"a": [1, 2]}, {"a": [1]}, {"a": [1]}),
+        ({"a": [1]}, {"a": {"x": 1}}, {"a": {"x": 1}}),
+        ({"a": {"x": 1}}, {"a": {}}, {"a": {"x": None}}),
+        ({}, {"a": {}}, {"a": {}}),
+    ],
+)
+def test_difference_is_a_merge_patch(old, new, patch):
+    assert statuses.difference(old, new) == patch
+    assert merge_patch(old, statuses.difference(old, new)) == new
+
+
+def merge_patch(target, patch):
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def owner(**changes):
+    raw = obj(TRAINING_JOB, "t", 7, status={**status().to_dict(), **changes})
+    raw["metadata"]["generation"] = 4
+    return raw
+
+
+def test_rejection_says_what_the_server_said_and_keeps_the_rest():
+    extra = conditions.merge((), [conditions.true("Ready", "Done"), conditions.true("Complete", "Done")], 3, NOW)
+    later = NOW + timedelta(minutes=5)
+    patch = statuses.rejection(
+        owner(conditions=[each.to_dict() for each in extra]), "Job ns/t", "exceeded quota: jobs", later
+    )
+    found = {each["type"]: each for each in patch["conditions"]}
+    assert patch["observedGeneration"] == 4
+    assert found["Ready"]["status"] == "False"
+    assert found["Stalled"]["status"] == "True"
+    assert {found[name]["reason"] for name in ("Ready", "Stalled")} == {"ApplyRejected"}
+    assert found["Stalled"]["message"] == "The API server refused Job ns/t: exceeded quota: jobs"
+    assert found["Stalled"]["lastTransitionTime"] == "2026-11-21T10:05:00Z"
+    assert found["Complete"]["lastTransitionTime"] == "2026-11-21T10:00:00Z"
+    assert "Reconciling" not in found
+
+
+def test_rejection_that_is_told_already_is_not_written_again():
+    first = statuses.rejection(owner(), "Job ns/t", "no", NOW)
+    told = owner(**first)
+    assert statuses.rejection(told, "Job ns/t", "no", NOW + timedelta(hours=1)) is None
+    assert statuses.rejection(told, "Job ns/t", "still no, but otherwise", NOW) is not None
+
+
+def test_rejection_of_an_owner_without_a_status():
+    raw = obj(TRAINING_JOB, "t", 7)
+    assert len(statuses.rejection(raw, "Job ns/t", "no", NOW)["conditions"]) == 2
