@@ -1,0 +1,158 @@
+"""The outcome of a comparison, by whichever method: what the judgement goes by, in one shape."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from modelfleet.api.gatespec import ComparisonMethod
+from modelfleet.gate import endpoints, threshold, trial, words
+from modelfleet.gate.endpoints import Weights
+from modelfleet.gate.evidence import Evidence
+from modelfleet.gate.inference import Shortfall
+from modelfleet.gate.plan import CONSECUTIVE, Plan
+from modelfleet.gate.policy import Comparison
+from modelfleet.gate.tables import Side, Table
+from modelfleet.gate.threshold import Difference, Gap
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came out.
+
+    by         method and strength, for a message
+    worse      CamelCase reason why the new version is worse, or None; `no_worse`: it is shown not to be
+    gap        why nothing can be said, or None; `lasting`: it has been so for long enough to be called no data
+    missing    what is missing for a decision, where neither `worse` nor `no_worse` nor `gap`
+    figures    the newest figures in words
+    estimate   difference in expected precision; `interval` its confidence interval, where the method has one
+    basis      how much was looked at, and what was set aside, in words
+    """
+
+    method: ComparisonMethod
+    by: str
+    canary_nodes: int
+    control_nodes: int
+    detections: int
+    basis: str
+    worse: str | None = None
+    no_worse: bool = False
+    gap: Gap | None = None
+    lasting: bool = False
+    missing: str = ""
+    figures: str = ""
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+def compare(plan: Plan, comparison: Comparison, evidence: Evidence) -> Compared | None:
+    """By the method that the evidence was gathered for; None before there is any."""
+    if not evidence.looks or not plan.compared:
+        return None
+    weights = endpoints.weights(plan)
+    if evidence.large:
+        return _by_permutation(plan, comparison, weights, evidence)
+    return _by_threshold(plan, comparison, weights, evidence)
+
+
+def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence: Evidence) -> Compared:
+    found = [threshold.compare(look.table, evidence.past, weights, comparison) for look in evidence.looks]
+    differences = [each for each in found if isinstance(each, Difference)]
+    enough = len(differences) == len(found) == CONSECUTIVE
+    newest, table = found[-1], evidence.looks[-1].table
+    worse = None
+    if enough and all(difference.finds_less for difference in differences):
+        worse = "FindsLess"
+    elif enough and all(difference.less_precise for difference in differences):
+        worse = "LessPrecise"
+    gap = newest if isinstance(newest, Gap) else None
+    shown = newest if isinstance(newest, Difference) else None
+    return Compared(
+        method=ComparisonMethod.THRESHOLD,
+        by=f"Threshold, {CONSECUTIVE} looks in a row",
+        canary_nodes=len(table.canary.nodes),
+        control_nodes=len(table.control.nodes),
+        detections=table.canary.detections,
+        basis=basis(table),
+        worse=worse,
+        no_worse=enough and all(difference.within for difference in differences),
+        gap=gap,
+        lasting=_made(plan, evidence) >= CONSECUTIVE and all(isinstance(each, Gap) and each.missing for each in found),
+        missing=f"{CONSECUTIVE} looks in a row must agree, and do not yet",
+        figures="" if shown is None else words.sentence(words.difference(shown), weights.note),
+        estimate=shown.precision if shown is not None and isfinite(shown.precision) else None,
+    )
+
+
+def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, evidence: Evidence) -> Compared:
+    look = evidence.looks[-1]
+    if evidence.trial is None:
+        first = words.clock(plan.test_time(1) + plan.settle)
+        gap = _unusable(look.table) or Gap("Waiting", f"the first of {plan.tests} tests is at {first}", missing=False)
+        return _nothing(look.table, gap, lasting=gap.missing and _made(plan, evidence) >= CONSECUTIVE)
+    table = evidence.trial.table
+    found = trial.evaluate(plan, comparison, weights, evidence.trial)
+    if isinstance(found, Shortfall):
+        unusable = _unusable(table)
+        gap = unusable or Gap(found.reason, found.message, missing=False)
+        return _nothing(table, gap, lasting=unusable is not None, aside=found.aside)
+    worse = "FindsLess" if found.rate.worse else "LessPrecise" if found.precision.worse else None
+    return Compared(
+        method=ComparisonMethod.PERMUTATION,
+        by=f"Permutation, test {found.look} of {found.looks}",
+        canary_nodes=found.canary_nodes,
+        control_nodes=found.control_nodes,
+        detections=found.detections,
+        basis=words.sentence(
+            words.basis(found.canary_nodes, found.detections, found.control_nodes), _asides(table, found.aside)
+        ),
+        worse=worse,
+        no_worse=found.precision.no_worse and found.rate.no_worse,
+        missing="the difference is not yet certain",
+        figures=words.sentence(words.inference(found, comparison.alpha), weights.note),
+        estimate=found.precision.estimate,
+        interval=found.precision.interval,
+    )
+
+
+def _made(plan: Plan, evidence: Evidence) -> int:
+    """Looks made so far, whether or not they had to be asked for."""
+    return evidence.looks[-1].number - plan.first_look + 1
+
+
+def _nothing(table: Table, gap: Gap, *, lasting: bool, aside: tuple[tuple[str, str], ...] = ()) -> Compared:
+    """A permutation test that can't be made."""
+    text = words.basis(len(table.canary.nodes), table.canary.detections, len(table.control.nodes))
+    return Compared(
+        method=ComparisonMethod.PERMUTATION,
+        by="Permutation",
+        canary_nodes=len(table.canary.nodes),
+        control_nodes=len(table.control.nodes),
+        detections=table.canary.detections,
+        basis=words.sentence(text, _asides(table, aside)),
+        gap=gap,
+        lasting=lasting,
+    )
+
+
+def _unusable(table: Table) -> Gap | None:
+    for side, name in ((table.canary, "canary"), (table.control, "control")):
+        if not side.nodes:
+            return Gap("NoNodes", f"no {name} node can be used", missing=True)
+    return None
+
+
+def basis(table: Table) -> str:
+    """How much one look saw, and what was set aside, in words."""
+    canary, control = table.canary, table.control
+    text = words.basis(len(canary.nodes), canary.detections, len(control.nodes), control.detections)
+    return words.sentence(text, _asides(table, ()))
+
+
+def _asides(table: Table, more: tuple[tuple[str, str], ...]) -> str:
+    """Nodes set aside for their figures, and for what a test needs beyond them; and what is wrong with their labels."""
+    canaries = set(table.canary.nodes)
+    sides: tuple[tuple[Side, str, bool], ...] = ((table.canary, "canary", True), (table.control, "control", False))
+    aside = [
+        (name, [*side.aside, *(entry for entry in more if (entry[0] in canaries) is its)]) for side, name, its in sides
+    ]
+    unnamed = table.canary.unnamed or table.control.unnamed
+    return words.sentence(words.asides(aside), words.labels(unnamed=unnamed, renamed=table.renamed))

@@ -1,0 +1,63 @@
+"""The two figures a version is judged by, per node or pooled: expected precision P and log expected true positives R.
+
+A model that misses objects is often *more* confident on those it still finds, so that neither figure is enough alone.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelfleet.gate.plan import Plan
+
+EDGES = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+"""Edges of the histogram `modelfleet_detection_confidence`. Bucket k is (EDGES[k], EDGES[k + 1]]."""
+
+BUCKETS = len(EDGES) - 1
+MIDPOINTS = tuple((low + high) / 2 for low, high in pairwise(EDGES))
+
+RATE_MARGIN = -log(0.9)
+"""R may fall by this much: a tenth fewer expected true positives per frame."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a detection in each bucket counts, for either side, and where that is from."""
+
+    canary: Array
+    control: Array
+    calibrated: bool
+    note: str
+
+
+def weights(plan: Plan) -> Weights:
+    """Calibrated weights where both versions have them, else midpoints for both: never one scale against another."""
+    candidate, stable = plan.candidate_weights, plan.stable_weights
+    if candidate is not None and stable is not None and len(candidate) == len(stable) == BUCKETS:
+        return Weights(np.array(candidate, float), np.array(stable, float), True, "")
+    without = [
+        version
+        for version, known in ((plan.candidate_version, candidate), (plan.stable_version, stable))
+        if version is not None and (known is None or len(known) != BUCKETS)
+    ]
+    midpoints = np.array(MIDPOINTS)
+    names = list(dict.fromkeys(without))
+    note = f"Raw confidence was used: no calibration of {' and '.join(names)}."
+    return Weights(midpoints, midpoints, False, note)
+
+
+def precision(counts: Array, weight: Array) -> Array:
+    """Expected precision: sum_k w_k n_k / sum_k n_k over the last axis. NaN where there is no detection."""
+    total = counts.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(counts @ weight / total)
+
+
+def log_rate(counts: Array, frames: Array, weight: Array) -> Array:
+    """Log of expected true positives per frame: ln(sum_k w_k n_k / frames). -inf without any, NaN without frames."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.log(counts @ weight / frames))

@@ -1,0 +1,244 @@
+"""Is the new version worse on the canary nodes? Node-level difference in differences, tested by permutation.
+
+The unit is the node: detections, frames and hours of one camera are not independent, so that a fleet of twenty cameras
+has twenty observations and not a million. Each node's figure is its change against itself, in a window as long before
+the start; the canary nodes' changes are held against those of the control nodes in the same minutes. Two questions are
+asked of each endpoint at each look, both with the error spread over the looks: is it harmed (worse than equal), and is
+it shown to be no worse than by the margin.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelfleet.gate import permutation
+from modelfleet.gate.endpoints import RATE_MARGIN, Array
+from modelfleet.gate.fleet import Fleet
+from modelfleet.gate.permutation import Assignments
+
+ENDPOINTS = 2  # P and R: harm is sought in either, so each has half of alpha
+
+# A single camera that breaks must not drown the differences of the others. Nothing is lost by it for a version that is
+# bad everywhere: all its nodes lie at the bound, and no other choice of canaries does. Both are many margins wide.
+_BOUND_PRECISION = 0.25
+_BOUND_RATE = float(np.log(2))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as no worse (margin on P), how often to be wrong (alpha), over how many looks, by how much data.
+
+    `looks` is the number of looks that the gate would make until its deadline, fixed when it starts.
+    """
+
+    margin: float = 0.03
+    alpha: float = 0.05
+    looks: int = 1
+    min_detections: int = 300
+    min_nodes: int = 1
+    seed: int = 0
+
+    @property
+    def harm_spending(self) -> list[float]:
+        """Error that may be spent by each look on finding harm, in one endpoint: in proportion to time."""
+        return [self.alpha / ENDPOINTS * k / self.looks for k in range(1, self.looks + 1)]
+
+    @property
+    def pass_spending(self) -> list[float]:
+        """Error that may be spent by each look on letting a version pass: little at first."""
+        return [self.alpha * (k / self.looks) ** 2 for k in range(1, self.looks + 1)]
+
+    @property
+    def fewest_assignments(self) -> int:
+        """Below this number of ways to choose the canaries, harm could never be found, whatever the figures."""
+        return int(np.ceil(ENDPOINTS / self.alpha))
+
+    @property
+    def enough_assignments(self) -> int:
+        """From this number on, harm can be found at the first look."""
+        return int(np.ceil(ENDPOINTS * self.looks / self.alpha))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One endpoint at the newest look, canary against control, after each node's own past is taken off.
+
+    estimate       the difference of the differences
+    interval       its permutation interval with error alpha on either side, at this look alone
+    harmful_at     the look (from 1) by which it is shown to be worse than equal, or None
+    proven_at      the look by which it is shown to be no worse than by the margin, or None
+    p_harm         one-sided, at this look alone; likewise p_worse, of being worse by the margin
+    """
+
+    estimate: float
+    interval: tuple[float, float]
+    margin: float
+    harmful_at: int | None
+    proven_at: int | None
+    p_harm: float
+    p_worse: float
+
+    @property
+    def worse(self) -> bool:
+        """Harmed, and not shown by the same look to be within the margin: a large fleet finds what does not matter."""
+        return self.harmful_at is not None and (self.proven_at is None or self.harmful_at < self.proven_at)
+
+    @property
+    def no_worse(self) -> bool:
+        """Shown to be within the margin before any harm, and on the right side of it also now."""
+        return self.proven_at is not None and not self.worse and self.estimate > -self.margin
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What `infer` found at look `look` of `looks` planned. Counts are of the nodes used; the others are in `aside`."""
+
+    precision: Endpoint
+    rate: Endpoint
+    look: int
+    looks: int
+    canary_nodes: int
+    control_nodes: int
+    detections: int
+    assignments: int
+    aside: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A precondition that does not hold, with what is missing in words; `aside` as in Inference."""
+
+    reason: str
+    message: str
+    aside: tuple[tuple[str, str], ...] = ()
+
+
+def infer(
+    fleet: Fleet, candidate_weights: Sequence[float], stable_weights: Sequence[float], rules: Rules
+) -> Inference | Shortfall:
+    """Test a fleet at the newest of its looks.
+
+    `*_weights`: expected precision of a detection in each of the 10 buckets, on either version. Deterministic for the
+    same fleet, rules and seed. Raises ValueError where there are more looks than were planned.
+    """
+    look = len(fleet.after.frames)
+    if look > rules.looks:
+        raise ValueError(f"{look} looks were made, and {rules.looks} planned")
+    reasons = _aside(fleet, rules)
+    aside = tuple((name, reason) for name, reason in zip(fleet.names, reasons, strict=True) if reason)
+    used = fleet.only(np.array([not reason for reason in reasons], bool))
+    shortfall = _shortfall(used, rules, aside)
+    if shortfall is not None:
+        return shortfall
+    precision, rate = _changes(used, np.array(candidate_weights, float), np.array(stable_weights, float))
+    of = permutation.assignments(used.canary, used.groups, rules.seed)
+    return Inference(
+        precision=_endpoint(precision, used, of, rules, rules.margin),
+        rate=_endpoint(rate, used, of, rules, RATE_MARGIN),
+        look=look,
+        looks=rules.looks,
+        canary_nodes=int(used.canary.sum()),
+        control_nodes=int((~used.canary).sum()),
+        detections=round(float(used.after.detections[-1][used.canary].sum())),
+        assignments=of.possible,
+        aside=aside,
+    )
+
+
+def _aside(fleet: Fleet, rules: Rules) -> list[str]:
+    """Why a node can't be used; empty where it can.
+
+    Only by what the stable version did on it, and by frames: a version that detects nothing must not lose its nodes by
+    that.
+    """
+    past, frames = fleet.before.detections[-1].sum(axis=1), fleet.after.frames[-1]
+    past_frames = fleet.before.frames[-1]
+    expected = past / np.where(past_frames > 0, past_frames, 1) * frames
+    few = f"fewer than {rules.min_detections} detections to be expected"
+    reasons = np.select(
+        [past_frames <= 0, frames <= 0, np.minimum(past, expected) < rules.min_detections],
+        ["no figures from before the start", "no frames", few],
+        default="",
+    )
+    groups, left = fleet.groups, reasons == ""
+    matched = np.isin(groups, groups[left & fleet.canary]) & np.isin(groups, groups[left & ~fleet.canary])
+    lonely = left & ~matched & (fleet.strata is not None)
+    return [str(reason) for reason in np.where(lonely, "no counterpart in its stratum", reasons)]
+
+
+def _shortfall(used: Fleet, rules: Rules, aside: tuple[tuple[str, str], ...]) -> Shortfall | None:
+    canaries, controls = int(used.canary.sum()), int((~used.canary).sum())
+    for number, name in ((canaries, "canary"), (controls, "control")):
+        if number < max(1, rules.min_nodes):
+            message = f"{name} nodes that can be used: {number}, and {max(1, rules.min_nodes)} are needed"
+            return Shortfall("TooFewNodes", message, aside)
+    possible = permutation.possible(used.canary, used.groups)
+    if possible < rules.fewest_assignments:
+        message = (
+            f"{canaries} canary and {controls} control nodes can be chosen in {possible} ways, "
+            f"and {rules.fewest_assignments} are needed for alpha {rules.alpha:g}"
+        )
+        return Shortfall("TooFewAssignments", message, aside)
+    return None
+
+
+def _changes(fleet: Fleet, candidate: Array, stable: Array) -> tuple[Array, Array]:
+    """d of P and of R, each (n, L): the node's figure at each look, less its own before the start."""
+    weight = np.where(fleet.canary[:, None], candidate, stable)
+    past_true = (fleet.before.detections * stable).sum(axis=2)
+    past_all = fleet.before.detections.sum(axis=2)
+    now_true = (fleet.after.detections * weight).sum(axis=2)
+    now_all = fleet.after.detections.sum(axis=2)
+    # One detection as precise as the node's past is added, so that a node without any says nothing about precision (and
+    # everything about the rate, where half a detection keeps the logarithm finite).
+    past = past_true / np.maximum(past_all, 1)
+    precision = (now_true + past) / (now_all + 1) - past
+    tiny = 0.5 * stable.mean()
+    now, then = fleet.after.frames, fleet.before.frames
+    rate = np.log((now_true + tiny) / np.maximum(now, 1)) - np.log((past_true + tiny) / np.maximum(then, 1))
+    rate[(now <= 0) | (then <= 0)] = 0
+    return (
+        np.clip(precision, -_BOUND_PRECISION, _BOUND_PRECISION).T,
+        np.clip(rate, -_BOUND_RATE, _BOUND_RATE).T,
+    )
+
+
+def _endpoint(changes: Array, fleet: Fleet, of: Assignments, rules: Rules, margin: float) -> Endpoint:
+    looks, newest, canary = changes.shape[1], changes[:, -1:], fleet.canary[:, None]
+    estimate, shrinkage = _difference(newest[:, 0], fleet)
+    hypotheses = np.hstack([changes, changes + margin * canary, newest - estimate * canary])
+    statistic = permutation.studentised(_within(hypotheses, fleet.groups), of)
+    equal, worse, centred = np.split(statistic.t.T, [looks, 2 * looks])
+    harm = permutation.sequential(-equal, rules.harm_spending)
+    good = permutation.sequential(worse, rules.pass_spending)
+    low, high = np.quantile(centred[0], [rules.alpha, 1 - rules.alpha])
+    error = float(statistic.error[0, -1]) / shrinkage
+    return Endpoint(
+        estimate=estimate,
+        interval=(estimate - float(high) * error, estimate - float(low) * error) if error else (estimate, estimate),
+        margin=margin,
+        harmful_at=harm.look,
+        proven_at=good.look,
+        p_harm=harm.p,
+        p_worse=good.p,
+    )
+
+
+def _within(values: Array, groups: NDArray[np.int64]) -> Array:
+    """`values` (n, m) less their stratum's mean: differences between sites are not differences between versions."""
+    sums = np.zeros((int(groups.max()) + 1, values.shape[1]))
+    np.add.at(sums, groups, values)
+    return np.asarray(values - (sums / np.bincount(groups)[:, None])[groups])
+
+
+def _difference(values: Array, fleet: Fleet) -> tuple[float, float]:
+    """Canary minus control within strata, weighted as by a regression on the strata (Cochran 1954); and the shrinkage.
+
+    The shrinkage is by how much a plain difference of figures less their stratum's mean is smaller: 1 with one stratum.
+    """
+    label = _within(fleet.canary[:, None].astype(float), fleet.groups)[:, 0]
+    canaries, controls = int(fleet.canary.sum()), int((~fleet.canary).sum())
+    spread = float(label @ label)
+    return float(label @ values) / spread, spread * (canaries + controls) / (canaries * controls)

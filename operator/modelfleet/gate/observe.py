@@ -1,0 +1,143 @@
+"""Gathers a gate's facts from Prometheus: at most sixteen queries and one for each check, however many nodes."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from modelfleet.gate import checks, queries, tables, trial
+from modelfleet.gate.evidence import Evidence, Look
+from modelfleet.gate.plan import CONSECUTIVE, Plan
+from modelfleet.gate.policy import Check, Comparison
+from modelfleet.gate.tables import Table
+from modelfleet.gate.trial import Trial
+from modelfleet.prometheus.results import ProviderDown, Result, Samples
+
+_NOT_CONFIGURED = ProviderDown("no Prometheus is configured: set prometheus.url in the operator's settings")
+_LEAST_PAST = timedelta(hours=1)
+
+
+class Provider(Protocol):
+    """What is used of `modelfleet.prometheus.Client`."""
+
+    async def instant(self, query: str, at: datetime) -> Result:
+        """`query` at one moment."""
+
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Result:
+        """`query` at start, start + step, ... end."""
+
+
+async def gather(prometheus: Provider | None, plan: Plan, now: datetime) -> Evidence:
+    """Ask for what can be known at `now`. `prometheus` None (not configured) is the same as a provider that is down.
+
+    The answer depends on `now` only through the newest look that is due: asked again later, or by another operator, the
+    same look is the same. Nothing is asked before the first look, and nothing that the policy has no use for.
+    """
+    newest = plan.newest_look(now)
+    if newest < plan.first_look:
+        return Evidence()
+    if prometheus is None:
+        return Evidence(
+            checks=tuple(checks.evaluate(check, _NOT_CONFIGURED) for check in plan.policy.checks),
+            down=_NOT_CONFIGURED if plan.policy.comparison is not None else None,
+        )
+    reader = _Reader(prometheus, plan)
+    outcomes = await asyncio.gather(*(reader.check(check, newest) for check in plan.policy.checks))
+    facts = Evidence()
+    if plan.policy.comparison is not None:
+        try:
+            facts = await _facts(reader, plan, plan.policy.comparison, newest, plan.newest_test(now))
+        except _DownError as error:
+            facts = Evidence(down=error.down)
+    return replace(facts, checks=tuple(outcomes), queries=tuple(dict.fromkeys(reader.sent)))
+
+
+async def _facts(reader: "_Reader", plan: Plan, comparison: Comparison, newest: int, test: int) -> Evidence:
+    """What the comparison goes by: the newest look alone, a permutation test, or three looks and the past."""
+    look = await reader.look(newest)
+    if look.table.empty:
+        return Evidence((look,), hint=await reader.hint(look.at))
+    if not plan.compared:
+        return Evidence((look,))
+    if trial.wanted(plan, comparison, look.table):
+        return Evidence((look,), large=True, trial=await reader.trial(test) if test else None)
+    earlier = range(max(plan.first_look, newest - CONSECUTIVE + 1), newest)
+    others = await asyncio.gather(*(reader.look(number) for number in earlier))
+    return Evidence((*others, look), past=await reader.past(newest))
+
+
+class _DownError(Exception):
+    """The provider did not answer one of the queries: no use in asking the others."""
+
+    def __init__(self, down: ProviderDown) -> None:
+        super().__init__(down.message)
+        self.down = down
+
+
+class _Reader:
+    """Asks for one plan, and keeps what was asked."""
+
+    def __init__(self, prometheus: Provider, plan: Plan) -> None:
+        self._prometheus, self._plan = prometheus, plan
+        self.sent: list[str] = []
+
+    async def look(self, number: int) -> Look:
+        """Look `number` of the Threshold method."""
+        at = self._plan.look_time(number)
+        return Look(number, at, await self._table(at))
+
+    async def past(self, number: int) -> Table:
+        """The nodes before the start, for as long as look `number` sees, or an hour."""
+        window = max(self._plan.look_time(number) - self._plan.measured_from, _LEAST_PAST)
+        asked = queries.buckets(self._plan, window), queries.frames(self._plan, window)
+        buckets, frames = await self._instants(self._plan.started_at, *asked)
+        return tables.read(tables.of_the_past(self._plan), buckets, frames, None, scraped=False)
+
+    async def trial(self, number: int) -> Trial:
+        """Test `number` of the Permutation method."""
+        plan = self._plan
+        step, last = plan.test_spacing, plan.test_time(number)
+        asked = queries.buckets(plan, step), queries.frames(plan, step)
+        table = await self._table(last)
+        back = plan.started_at - (number - 1) * step
+        now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
+        past = [await self._range(query, back, plan.started_at, step) for query in asked]
+        return trial.assemble(plan, number, table, trial.Ranges(*now, *past))
+
+    async def hint(self, at: datetime) -> str:
+        """Where the figures are instead: another namespace label, other groups or versions. Empty if nowhere."""
+        (found,) = await self._instants(at, queries.known(self._plan))
+        if found is None:
+            return ""
+        places = [
+            " ".join(f"{label}={labels.get(label, '')!r}" for label in ("namespace", "group", "version"))
+            for labels, _ in found.series[:3]
+        ]
+        return f"figures of a rollout {self._plan.rollout!r} exist under " + "; ".join(places)
+
+    async def check(self, check: Check, newest: int) -> checks.Outcome:
+        """One check, over all looks so far."""
+        plan = self._plan
+        query = queries.check(check.query, plan)
+        self.sent.append(query)
+        start, end = plan.look_time(1), plan.look_time(newest)
+        return checks.evaluate(check, await self._prometheus.range(query, start, end, plan.policy.interval))
+
+    async def _table(self, at: datetime) -> Table:
+        plan, window = self._plan, at - self._plan.measured_from
+        asked = queries.buckets(plan, window), queries.frames(plan, window), queries.coverage(plan, window)
+        return tables.read(plan, *await self._instants(at, *asked))
+
+    async def _instants(self, at: datetime, *asked: str) -> list[Samples | None]:
+        return await asyncio.gather(*(self._known(query, self._prometheus.instant(query, at)) for query in asked))
+
+    async def _range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Samples | None:
+        return await self._known(query, self._prometheus.range(query, start, end, step))
+
+    async def _known(self, query: str, asked: Awaitable[Result]) -> Samples | None:
+        self.sent.append(query)
+        result = await asked
+        if isinstance(result, ProviderDown):
+            raise _DownError(result)
+        return result if isinstance(result, Samples) else None

@@ -1,0 +1,75 @@
+"""The PromQL of a gate. A constant number of queries however many nodes, and nothing but what every dialect serves."""
+
+from datetime import timedelta
+from string import Template
+
+from modelfleet.gate.plan import Plan
+from modelfleet.prometheus.promql import duration, equals, escape, one_of
+
+FRAMES = "modelfleet_frames_total"
+CONFIDENCE = "modelfleet_detection_confidence_bucket"
+
+# `exported_node` is there where the scrape had a `node` label of its own and renamed the application's.
+BY = "group, version, node, exported_node"
+
+# What the scraping side adds and may hold two values of for one and the same series (two scrape jobs that select the
+# same pod, two Prometheus replicas behind one query front end). The larger of the two is taken, not the sum.
+_SCRAPERS = "job, endpoint, service, container, prometheus, prometheus_replica, replica"
+
+_COVERAGE_POINTS = 20
+
+
+def selector(plan: Plan) -> str:
+    """Matchers of all series of the compared groups."""
+    groups = (plan.group, *plan.control_groups) if plan.compared else (plan.group,)
+    return ",".join((equals("namespace", plan.namespace), equals("rollout", plan.rollout), one_of("group", groups)))
+
+
+def buckets(plan: Plan, window: timedelta) -> str:
+    """Detections of each node in the window, cumulative by confidence (`le`).
+
+    At the end of a window, or over a range with the window as its step: each point has the increase since the last.
+    """
+    return _increase(CONFIDENCE, plan, window, f"{BY}, le")
+
+
+def frames(plan: Plan, window: timedelta) -> str:
+    """Frames of each node in the window."""
+    return _increase(FRAMES, plan, window, BY)
+
+
+def coverage(plan: Plan, window: timedelta) -> str:
+    """At how many of about 20 moments of the window Prometheus had fresh figures of each node.
+
+    A failed scrape makes a series stale at once, so this is the share of time without scrapes, whatever their interval.
+    """
+    step = window / _COVERAGE_POINTS
+    present = f"count by ({BY}) ({FRAMES}{{{selector(plan)}}})"
+    return f"count_over_time(({present})[{duration(window)}:{duration(step)}])"
+
+
+def coverage_share(count: float) -> float:
+    """The result of `coverage` as a share; dialects differ by one in whether the first moment counts."""
+    return min(1.0, count / _COVERAGE_POINTS)
+
+
+def known(plan: Plan) -> str:
+    """Where Prometheus has figures of a Rollout of that name at all; for a message when there are none."""
+    return f"count by (namespace, group, version) ({FRAMES}{{{equals('rollout', plan.rollout)}}})"
+
+
+def check(query: str, plan: Plan) -> str:
+    """A user's query with ${namespace} ${rollout} ${group} ${model} ${version} filled in; anything else stays."""
+    names = {
+        "namespace": plan.namespace,
+        "rollout": plan.rollout,
+        "group": plan.group,
+        "model": plan.model,
+        "version": plan.candidate_version,
+    }
+    return Template(query).safe_substitute({name: escape(value) for name, value in names.items()})
+
+
+def _increase(metric: str, plan: Plan, window: timedelta, by: str) -> str:
+    increased = f"increase({metric}{{{selector(plan)}}}[{duration(window)}])"
+    return f"sum by ({by}) (max without ({_SCRAPERS}) ({increased}))"

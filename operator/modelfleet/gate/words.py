@@ -1,0 +1,113 @@
+"""The wording of verdicts: for somebody who runs a production line, not for a statistician."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from math import expm1, isfinite
+
+from modelfleet.gate.checks import Outcome
+from modelfleet.gate.endpoints import RATE_MARGIN
+from modelfleet.gate.inference import Inference
+from modelfleet.gate.threshold import Difference
+
+LIMIT = 1000
+_EXAMPLES = 3
+
+
+def sentence(*parts: str) -> str:
+    """The non-empty parts as one message, clipped to what a status may hold."""
+    text = " ".join(part.strip() for part in parts if part.strip())
+    return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`, `12,345 frames`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def span(time: timedelta) -> str:
+    """`90s`, `5m`, `1h30m`."""
+    seconds = round(time.total_seconds())
+    if seconds < 120:
+        return f"{seconds}s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
+
+
+def clock(moment: datetime) -> str:
+    """`14:05:30 UTC`."""
+    return f"{moment:%H:%M:%S} UTC"
+
+
+def difference(found: Difference) -> str:
+    """Both endpoints of one look of the Threshold method, canary against control, with their margins."""
+    if not isfinite(found.rate):
+        return "Canary nodes detected nothing, where control nodes did."
+    past = "less what the nodes differed by before, " if found.adjusted else ""
+    return (
+        f"Expected precision {found.canary_precision:.3f} against {found.control_precision:.3f} "
+        f"({past}{found.precision:+.3f}, margin -{found.margin:.3f}); "
+        f"expected true detections per frame {expm1(found.rate):+.1%} (margin {expm1(-RATE_MARGIN):.0%})."
+    )
+
+
+def inference(found: Inference, alpha: float) -> str:
+    """Both endpoints of a permutation test, each node held against its own past, with intervals and margins."""
+    (p_low, p_high), (r_low, r_high) = found.precision.interval, found.rate.interval
+    return (
+        f"Beside the control nodes, each held against its own past, expected precision changed by "
+        f"{found.precision.estimate:+.3f} ({1 - 2 * alpha:.0%} interval {p_low:+.3f} to {p_high:+.3f}, "
+        f"margin -{found.precision.margin:.3f}), expected true detections per frame by "
+        f"{expm1(found.rate.estimate):+.1%} ({expm1(r_low):+.1%} to {expm1(r_high):+.1%}, "
+        f"margin {expm1(-found.rate.margin):.0%})."
+    )
+
+
+def basis(canaries: int, detections: int, controls: int, control_detections: int | None = None) -> str:
+    """How much was looked at."""
+    text = f"{count(canaries, 'canary node')} with {count(detections, 'detection')}"
+    if controls:
+        text += f", {count(controls, 'control node')}"
+        text += "" if control_detections is None else f" with {count(control_detections, 'detection')}"
+    return f"Measured on {text}."
+
+
+def asides(sides: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> str:
+    """The (node, reason) set aside on each named side, counted by reason and with examples; empty where none are."""
+    parts = [part for name, aside in sides for part in _aside(aside, name)]
+    return f"Set aside: {'; '.join(parts)}." if parts else ""
+
+
+def _aside(aside: Sequence[tuple[str, str]], name: str) -> list[str]:
+    parts = []
+    for reason, number in Counter(reason for _, reason in aside).items():
+        nodes = [node for node, its in aside if its == reason]
+        examples = ", ".join(nodes[:_EXAMPLES]) + (", …" if number > _EXAMPLES else "")
+        parts.append(f"{count(number, f'{name} node')}: {reason} ({examples})")
+    return parts
+
+
+def labels(*, unnamed: bool, renamed: bool) -> str:
+    """What is wrong with the `node` label, if anything."""
+    if unnamed:
+        return "There are series without a `node` label: the application or the scrape must set it."
+    if renamed:
+        return "The scrape renamed `node` to `exported_node`, which was used; set honorLabels on the scrape."
+    return ""
+
+
+def check_failure(outcome: Outcome) -> str:
+    """How a check failed."""
+    return (
+        f"Check {outcome.check.name} was {_bounds(outcome)} at {count(outcome.failures, 'look')} of {outcome.looks}"
+        + (f" ({outcome.check.failure_limit} allowed)." if outcome.check.failure_limit else ".")
+    )
+
+
+def _bounds(outcome: Outcome) -> str:
+    check, worst = outcome.check, outcome.worst
+    if worst is None:
+        return "outside its bounds"
+    if check.maximum is not None and worst > check.maximum:
+        return f"above {check.maximum:g} (worst {worst:g})"
+    return f"below {check.minimum:g} (worst {worst:g})"

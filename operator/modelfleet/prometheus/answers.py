@@ -1,0 +1,76 @@
+"""Reads the provider's answers. Pure: status code and body in, a typed result out."""
+
+import json
+import re
+from typing import Any
+
+from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
+
+_EXCERPT = 160  # of a provider's own error text: enough to name the fault, too short to carry a page into a status
+
+
+def read(status: int, body: bytes) -> Result:
+    """The result in a complete answer with this HTTP status."""
+    document = _document(body)
+    if status != 200:
+        return refused(status, document)
+    if document is None or document.get("status") != "success":
+        return ProviderDown("the answer is not one of the Prometheus query API: is prometheus.url right?")
+    if document.get("isPartial") is True:
+        return ProviderDown("the answer is partial: a part of the metrics storage is not available")
+    data = document.get("data")
+    try:
+        series = _series(data["resultType"], data["result"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return ProviderDown("the answer is not one of the Prometheus query API: its data can't be read")
+    return Samples(series) if series else NoData()
+
+
+def refused(status: int, document: dict[str, Any] | None) -> ProviderDown:
+    """What an answer other than 200 means, and what to do about it."""
+    said = _excerpt(document)
+    if status in (400, 422):
+        return ProviderDown(f"Prometheus refused the query (HTTP {status}){said}", bad_query=True)
+    if 300 <= status < 400:
+        return ProviderDown(f"HTTP {status}: redirects are not followed; put the final address into prometheus.url")
+    if status in (401, 403):
+        return ProviderDown(f"HTTP {status}: the operator's credentials for Prometheus are missing or not accepted")
+    if status == 404:
+        return ProviderDown("HTTP 404: no Prometheus query API at prometheus.url; is a path prefix missing?")
+    if status == 429:
+        return ProviderDown("HTTP 429: Prometheus limits the rate of queries")
+    return ProviderDown(f"Prometheus answered HTTP {status}{said}")
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _excerpt(document: dict[str, Any] | None) -> str:
+    """The provider's own error text, made one short line; nothing of a body that is not the API's (a proxy's page)."""
+    error = None if document is None else document.get("error")
+    if not isinstance(error, str) or not error:
+        return ""
+    line = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in error)).strip()
+    return f": {line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + '…'}"
+
+
+def _series(kind: str, result: Any) -> tuple[Series, ...]:
+    """Series of an instant (vector, scalar) or range (matrix) result; entries without plain values are left out."""
+    if kind == "scalar":
+        return (({}, (_sample(result),)),)
+    if kind == "vector":
+        return tuple((entry["metric"], (_sample(entry["value"]),)) for entry in result if "value" in entry)
+    if kind == "matrix":
+        series = ((entry["metric"], tuple(_sample(pair) for pair in entry.get("values", ()))) for entry in result)
+        return tuple(entry for entry in series if entry[1])
+    raise ValueError(f"a result of type {kind!r} holds no numbers")
+
+
+def _sample(pair: Any) -> tuple[float, float]:
+    time, value = pair
+    return float(time), float(value)  # float() reads NaN, +Inf and -Inf as Prometheus writes them

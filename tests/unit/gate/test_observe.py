@@ -1,0 +1,108 @@
+"""Gathering: what is asked, how often, and that a restart finds the same."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from modelfleet.gate import Check, Comparison, ComparisonMethod, Evidence, Verdict, judge
+from modelfleet.gate.observe import gather
+from modelfleet.prometheus import NoData, ProviderDown, Samples
+from unit.gate.builders import FLEET, START, Recorded, canary, control, plan
+
+NOW = START + timedelta(minutes=20)
+
+
+async def test_asks_three_looks_and_the_past_however_many_nodes():
+    for nodes in (FLEET, [canary(f"c{i}") for i in range(500)] + [control(f"n{i}") for i in range(500)]):
+        provider = Recorded(nodes)
+        found = await gather(provider, plan(comparison=Comparison(method=ComparisonMethod.THRESHOLD)), NOW)
+        assert len(provider.asked) == 11
+        assert [look.number for look in found.looks] == [17, 18, 19]
+        assert {at for _, at in provider.asked} == {START + timedelta(minutes=k) for k in (0, 17, 18, 19)}
+        assert len(found.queries) == 11
+
+
+async def test_the_queries_as_sent():
+    provider = Recorded()
+    await gather(provider, plan(started_at=START, control_groups=("fleet", "rest")), START + timedelta(seconds=150))
+    select = '{namespace="factory",rollout="line",group=~"canary|fleet|rest"}[60000ms]'
+    by = "group, version, node, exported_node"
+    dedup = "max without (job, endpoint, service, container, prometheus, prometheus_replica, replica)"
+    assert [query for query, at in provider.asked if at > START] == [
+        f"sum by ({by}, le) ({dedup} (increase(modelfleet_detection_confidence_bucket{select})))",
+        f"sum by ({by}) ({dedup} (increase(modelfleet_frames_total{select})))",
+        "count_over_time((count by (group, version, node, exported_node) (modelfleet_frames_total{"
+        'namespace="factory",rollout="line",group=~"canary|fleet|rest"}))[60000ms:3000ms])',
+    ]
+
+
+async def test_label_values_can_not_break_out():
+    provider = Recorded()
+    hostile = plan(namespace='a"} or vector(1) #', rollout="b\\", group="c.*|d", control_groups=("e\n",))
+    await gather(provider, hostile, NOW)
+    query = provider.asked[1][0]
+    assert r'namespace="a\"} or vector(1) #",rollout="b\\",group=~"c\\.\\*\\|d|e' in query
+    # Every quote that is not escaped opens or closes: three matchers, six of them.
+    assert len(re.findall(r'(?<!\\)(?:\\\\)*"', query)) == 6
+
+
+async def test_asks_nothing_before_the_first_look():
+    provider = Recorded()
+    assert await gather(provider, plan(), START + timedelta(seconds=149)) == Evidence()
+    assert provider.asked == []
+
+
+async def test_asks_nothing_that_nobody_wants():
+    provider = Recorded()
+    await gather(provider, plan(comparison=None), NOW)
+    assert provider.asked == []
+    await gather(provider, plan(control_groups=()), NOW)
+    assert len(provider.asked) == 3
+    assert 'group=~"canary"' in provider.asked[0][0]
+
+
+async def test_checks_are_asked_over_all_looks_with_their_names_filled_in():
+    query = 'sum(rate(errors{namespace="${namespace}",v="${version}"}[1m])) > ${unknown} or x=~"y$"'
+    filled = 'sum(rate(errors{namespace="factory",v="v2"}[1m])) > ${unknown} or x=~"y$"'
+    provider = Recorded(checks={filled: Samples((({}, ((1.0, 5.0),)),))})
+    found = await gather(provider, plan(checks=(Check("errors", query, maximum=1),)), NOW)
+    assert provider.ranges == [
+        (filled, START + timedelta(minutes=1), START + timedelta(minutes=19), timedelta(minutes=1))
+    ]
+    assert found.checks[0].failed
+    assert filled in found.queries
+
+
+@pytest.mark.parametrize("configured", [True, False])
+async def test_provider_down(configured):
+    provider = Recorded()
+    provider.down = ProviderDown("gone")
+    of = plan(checks=(Check("c", "q", maximum=1),))
+    found = await gather(provider if configured else None, of, NOW)
+    said = "gone" if configured else "no Prometheus is configured"
+    assert said in found.down.message
+    assert said in found.checks[0].down.message
+    assert judge(of, found, NOW).verdict is Verdict.PROVIDER_DOWN
+
+
+async def test_without_a_prometheus_a_gate_that_needs_none_goes_on():
+    of = plan(comparison=None)
+    assert judge(of, await gather(None, of, NOW), NOW).verdict is Verdict.PASS
+
+
+async def test_when_nothing_is_there_it_looks_where_it_is_instead():
+    provider = Recorded(())
+    provider.known = Samples((({"group": "canary", "version": "v2"}, ((1.0, 3.0),)),))
+    found = await gather(provider, plan(), NOW)
+    assert len(provider.asked) == 4
+    assert found.hint == "figures of a rollout 'line' exist under namespace='' group='canary' version='v2'"
+    provider.known = NoData()
+    assert (await gather(provider, plan(), NOW)).hint == ""
+
+
+async def test_a_look_is_a_function_of_the_start_and_not_of_now():
+    first, second = Recorded(), Recorded()
+    await gather(first, plan(), NOW)
+    await gather(second, plan(), NOW + timedelta(seconds=29))
+    assert first.asked == second.asked
