@@ -1,0 +1,203 @@
+"""The steps once a Job has ended: from what the trainer left to a ModelVersion, or to a failure that says why. Pure.
+
+Each step takes a snapshot and the time, and returns an outcome, or None to let the next one speak.
+"""
+
+from datetime import datetime, timedelta
+
+from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
+from modelfleet.training import evaluation, manifests, record
+from modelfleet.training.jobs import End
+from modelfleet.training.outcome import Outcome, State, failed
+from modelfleet.training.pods import Attempt, failure, outcome
+from modelfleet.training.result import Failed, Succeeded
+from modelfleet.training.snapshot import Snapshot
+from modelfleet.training.starting import READING, REREADING
+from modelfleet.training.target import model_version_name
+
+COMPLETE = "Complete"
+
+WAITS_FOR = frozenset({"DatasetMissing", "ParentMissing", "OutputMissing"})
+"""Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, or the bucket for the
+output where the spec says."""
+
+_LEAST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
+
+_LOG_PATIENCE = timedelta(minutes=10)  # while the log can't be read: the node may be out of reach
+_LOST_PATIENCE = timedelta(minutes=2)  # where it was read and lacks the detail, or the pod is gone
+_ASK_AGAIN = timedelta(seconds=5)
+
+_ANEW = " A TrainingJob runs once: mend the cause, then make it anew."
+
+
+def made(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The ModelVersion is there, and this TrainingJob made it: the end."""
+    version = seen.version
+    if version is None or not record.is_of(version, seen.training):
+        return None
+    verdict = version.spec.evaluation
+    at = _ended_at(seen) or version.metadata.creation_timestamp or now
+    if verdict is not None and verdict.result == "Failed":
+        message = (
+            f"ModelVersion {version.metadata.name} was made and rejected by its evaluation: {verdict.message}. It is "
+            "kept for study and never rolled out."
+        )
+        return _end(State.FAILED, "EvaluationFailed", message, at, version, verdict)
+    return _end(State.COMPLETE, COMPLETE, f"ModelVersion {version.metadata.name} was made.", at, version, verdict)
+
+
+def data_missing(seen: Snapshot, now: datetime) -> Outcome | None:
+    """Data, parent or bucket is not there: look again from time to time, with a new Job, and go on when it is.
+
+    The wait grows with the time that it has been missing, so that a GPU is not taken every minute for days. It follows
+    from times that the API server keeps, and from nothing that a restart or a wiped status could lose.
+    """
+    job, why = seen.own_job, _failure(seen)
+    if job is None or job.end is None or why is None or why.reason not in WAITS_FOR:
+        return None
+    since = seen.training.metadata.creation_timestamp or job.created
+    wait = min(max((job.end.at - since) / 2, _LEAST_WAIT), _LONGEST_WAIT)
+    due = job.end.at + wait
+    over = now >= due and not job.deleting
+    return Outcome(
+        State.STALLED,
+        TrainingPhase.PENDING,
+        why.reason,
+        f"{why.message}. The run starts by itself when it is there; it looks again at {due:%H:%M:%S} UTC.",
+        actions=(manifests.remove(seen.training, job),) if over else (),
+        requeue_after=None if job.deleting else max(due - now, timedelta(seconds=1)),
+    )
+
+
+def job_failed(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The Job failed for good."""
+    job, why = seen.own_job, _failure(seen)
+    if job is None or job.end is None or why is None:
+        return None
+    return failed(why.reason, f"{why.message.rstrip('.')}.{_ANEW}", job.end.at)
+
+
+def job_succeeded(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The Job succeeded: read what the trainer left, judge it, and make the ModelVersion."""
+    job = seen.own_job
+    if job is None or job.end is None or not job.end.succeeded:
+        return None
+    pod = next((attempt for attempt in reversed(seen.attempts) if attempt.succeeded), None)
+    if pod is None:
+        return _wait(seen, job.end.at, "the pod that succeeded is gone, and its report with it", _LOST_PATIENCE, now)
+    result = outcome(pod)
+    if not isinstance(result, Succeeded):
+        return failed("ResultInvalid", f"The Job succeeded, but {result.message}.{_ANEW}", job.end.at)
+    return _record(seen, pod, result, job.end, now)
+
+
+def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: datetime) -> Outcome:
+    job = seen.own_job
+    run = None if job is None else job.run
+    if run is None:
+        return failed("ResultInvalid", f"The Job no longer says what it was told to make.{_ANEW}", end.at)
+    detail = seen.detail
+    if detail is None or detail.content is None:
+        problem = "its log was not read yet" if detail is None else detail.problem
+        patience = _LOST_PATIENCE if detail is not None and detail.lost else _LOG_PATIENCE
+        return _wait(seen, pod.finished or end.at, problem, patience, now)
+    name = model_version_name(seen.training.spec.model, run.version)
+    if seen.version is not None:
+        message = (
+            f"ModelVersion {name} was made by somebody else while this run trained; it is not overwritten. This run's "
+            f"files are at {run.output_uri}.{_ANEW}"
+        )
+        return failed("VersionExists", message, end.at)
+    gates = seen.training.spec.evaluation
+    verdict = None if gates is None else evaluation.judge(gates, detail.content.get("evaluation"))
+    try:
+        create = record.create_version(seen.training, run, result, detail.content, verdict)
+    except record.Unrecordable as problem:
+        return failed("ResultInvalid", f"The trainer's report can't be recorded ({problem}).{_ANEW}", end.at)
+    return Outcome(
+        State.WORKING,
+        TrainingPhase.EVALUATING,
+        "Recording",
+        f"Makes ModelVersion {name}.",
+        actions=(create,),
+        requeue_after=timedelta(seconds=2),
+        event="",
+    )
+
+
+def _wait(seen: Snapshot, since: datetime, problem: str, patience: timedelta, now: datetime) -> Outcome:
+    """Ask again until patience runs out; then have a new Job report again; then say what can be saved, and how.
+
+    The trainer keeps its whole report beside the files, in manifest.json. A Job of this TrainingJob that finds it there
+    verifies the files and reports again, without training.
+    """
+    until = since + patience
+    if now < until:
+        return Outcome(
+            State.WORKING,
+            TrainingPhase.EVALUATING,
+            READING,
+            f"Training succeeded, but {problem}. It is tried again until {until:%H:%M:%S} UTC.",
+            requeue_after=min(_ASK_AGAIN, until - now),
+            warning=True,
+        )
+    job = seen.own_job
+    if job is not None and not job.rereads:
+        return Outcome(
+            State.WORKING,
+            TrainingPhase.EVALUATING,
+            REREADING,
+            f"Training succeeded, but {problem}. A new Job reports again what was published, without training.",
+            actions=(manifests.remove(seen.training, job),),
+            requeue_after=timedelta(seconds=2),
+            warning=True,
+        )
+    run = None if job is None else job.run
+    files = "The model's files were uploaded"
+    if run is not None:
+        files += f" to {run.output_uri}, where manifest.json lists them with their digests"
+    target = seen.target_or_none() or ""
+    return failed(
+        "ResultLost",
+        f"Training succeeded, but {problem}. {files}: create ModelVersion "
+        f"{model_version_name(seen.training.spec.model, target)} from that by hand, or make this TrainingJob anew with "
+        "another spec.version.",
+        now,
+    )
+
+
+def _failure(seen: Snapshot) -> Failed | None:
+    """Why the Job failed for good, in the trainer's own words where there are any; None when it did not."""
+    job = seen.own_job
+    if job is None or job.end is None or job.end.succeeded:
+        return None
+    if job.end.reason == "DeadlineExceeded":
+        deadline = format_duration(seen.training.spec.active_deadline)
+        return Failed("DeadlineExceeded", f"The run took longer than spec.activeDeadline, {deadline}")
+    own_fault = [attempt for attempt in seen.attempts if attempt.own_fault]
+    if not own_fault:
+        return Failed(job.end.reason or "JobFailed", f"The Job failed: {job.end.message or job.end.reason}")
+    why = failure(own_fault[-1])
+    number = seen.failures()
+    if job.end.reason == "BackoffLimitExceeded" and number > 1:
+        return Failed(why.reason, f"All {number} attempts failed, the last one: {why.message}")
+    return why
+
+
+def _ended_at(seen: Snapshot) -> datetime | None:
+    job = seen.own_job
+    return None if job is None or job.end is None else job.end.at
+
+
+def _end(
+    state: State, reason: str, message: str, at: datetime, version: ModelVersion, verdict: Evaluation | None
+) -> Outcome:
+    return Outcome(
+        state,
+        TrainingPhase.SUCCEEDED if state is State.COMPLETE else TrainingPhase.FAILED,
+        reason,
+        message,
+        finished_at=at,
+        model_version=version.metadata.name,
+        evaluation=verdict,
+    )

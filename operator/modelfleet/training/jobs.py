@@ -1,0 +1,131 @@
+"""The raw batch Job of a TrainingJob, read as frozen facts; and the count of preemptions that it carries. Pure.
+
+Kubernetes counts failures in the Job's status, and ignores preempted pods, as the podFailurePolicy says. Nobody counts
+those, and their pods vanish. So the operator notes each one that it sees in an annotation of the Job: a count, and the
+uids of counted pods that are still there, so that none is counted twice, whatever is restarted or wiped.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelfleet.api.names import GROUP, KUEUE_QUEUE
+from modelfleet.training.pods import Attempt
+from modelfleet.training.run import Run, read
+
+PREEMPTED = f"{GROUP}/preempted-pods"
+
+SUSPENDED = f"{GROUP}/suspended"
+"""On a Job that we suspended: one that Kueue or an administrator suspended is theirs to let go on."""
+
+REREADS = f"{GROUP}/rereads-result"
+"""On a Job that was made to report again what an earlier one published, since its report was lost."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How and when a Job ended: `reason` and `message` as the Job controller gives them."""
+
+    succeeded: bool
+    at: datetime
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Preempted:
+    """Preempted pods so far, and the uids of those of them that are still there."""
+
+    count: int = 0
+    uids: frozenset[str] = frozenset()
+
+    def to_text(self) -> str:
+        """The annotation's value."""
+        return json.dumps({"count": self.count, "pods": sorted(self.uids)}, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """A Job.
+
+    owner      the uid of its controller, "" when it has none
+    active_at  since when it may have pods: its creation, or when it was last let go on
+    run        what it was told, None where it isn't one of ours
+    rereads    it was made to report again what an earlier Job published
+    """
+
+    name: str
+    uid: str
+    created: datetime
+    active_at: datetime
+    owner: str = ""
+    deleting: bool = False
+    suspended: bool = False
+    suspended_by_us: bool = False
+    queue: str = ""
+    failures: int = 0
+    end: End | None = None
+    run: Run | None = None
+    rereads: bool = False
+    preempted: Preempted = Preempted()
+
+
+def job_facts(job: Mapping[str, Any]) -> JobFacts:
+    """A raw Job as facts."""
+    metadata, status = job["metadata"], job.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    created = datetime.fromisoformat(metadata["creationTimestamp"])
+    controller: Mapping[str, Any] = next(
+        (entry for entry in metadata.get("ownerReferences") or () if entry.get("controller")), {}
+    )
+    return JobFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        created=created,
+        active_at=_resumed(status) or created,
+        owner=controller.get("uid") or "",
+        deleting=bool(metadata.get("deletionTimestamp")),
+        suspended=bool(job["spec"].get("suspend")),
+        suspended_by_us=SUSPENDED in annotations,
+        queue=(metadata.get("labels") or {}).get(KUEUE_QUEUE) or "",
+        failures=status.get("failed") or 0,
+        end=_end(status),
+        run=read(job),
+        rereads=REREADS in annotations,
+        preempted=_preempted(annotations.get(PREEMPTED)),
+    )
+
+
+def count_preempted(known: Preempted, attempts: Iterable[Attempt]) -> Preempted:
+    """The count with the pods that are there now taken in. A uid that is gone can't come back and is let go."""
+    ended = {attempt.uid for attempt in attempts if attempt.failed and attempt.disrupted}
+    new = ended - known.uids
+    return Preempted(known.count + len(new), frozenset(ended)) if new else known
+
+
+def _end(status: Mapping[str, Any]) -> End | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+            succeeded = condition["type"] == "Complete"
+            at = (status.get("completionTime") if succeeded else None) or condition["lastTransitionTime"]
+            return End(
+                succeeded, datetime.fromisoformat(at), condition.get("reason") or "", condition.get("message") or ""
+            )
+    return None
+
+
+def _resumed(status: Mapping[str, Any]) -> datetime | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Suspended" and condition.get("status") == "False":
+            return datetime.fromisoformat(condition["lastTransitionTime"])
+    return None
+
+
+def _preempted(text: str | None) -> Preempted:
+    try:
+        value = json.loads(text or "{}")
+        return Preempted(int(value.get("count", 0)), frozenset(str(uid) for uid in value.get("pods", ())))
+    except (ValueError, TypeError, AttributeError):  # somebody edited it: count anew
+        return Preempted()

@@ -1,0 +1,186 @@
+"""Gathers what there is to know about a TrainingJob: from the store, from its pod's log, and, rarely, by a request.
+
+Requests are made in two cases only: while there is no Job in the store (one of somebody else's isn't watched, as it
+lacks our label), and for the detail of a run that succeeded (its log is read once, when the tail does not have it).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from modelfleet.api import ModelVersion, Rollout, TrainingJob, VersionRef, conditions, names
+from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Object, Store
+from modelfleet.reconcile import Controller, Deps
+from modelfleet.training import record
+from modelfleet.training.decide import decide
+from modelfleet.training.jobs import JobFacts, job_facts
+from modelfleet.training.pods import Attempt, attempts, outcome
+from modelfleet.training.result import Succeeded, find_detail
+from modelfleet.training.snapshot import Detail, Reference, Snapshot
+from modelfleet.training.target import BadVersion, model_version_name, version_of
+from modelfleet.versions.observe import versions_of
+from modelfleet.versions.resolve import by_version, resolve
+
+_NUDGE = 3.0  # seconds from a log line to the look at it: epochs of milliseconds must not mean a write each
+_LOG_TAIL = 1000  # lines: the detail is the last one, though the kubelet may count a long line as several
+
+
+def controller(deps: Deps) -> Controller[Snapshot]:
+    """The controller of TrainingJobs."""
+
+    async def observe(key: Key) -> Snapshot | None:
+        raw = deps.store.get(TRAINING_JOB, key.namespace, key.name)
+        return None if raw is None else await _gather(TrainingJob.model_validate(raw), key, deps)
+
+    return Controller(TRAINING_JOB, observe, decide)
+
+
+async def _gather(training: TrainingJob, key: Key, deps: Deps) -> Snapshot:
+    job = await _job(training, key, deps)
+    own = job if job is not None and job.owner == training.metadata.uid else None
+    pods = () if own is None else attempts(deps.store.list(POD, key.namespace, owner_uid=own.uid))
+    _follow(training, pods, key, deps)
+    version = _target(training, own, key, deps.store)
+    return Snapshot(
+        training=training,
+        image=deps.settings.images.trainer,
+        job=job,
+        attempts=pods,
+        version=version,
+        parent=_resolve(training.spec.from_, training.status.parent, training, deps.store) if job is None else None,
+        baseline=_resolve(_baseline(training), training.status.baseline, training, deps.store) if job is None else None,
+        lines=deps.logs.lines(pods[-1].uid) if pods else (),
+        detail=await _detail(training, own, pods, version, key, deps),
+    )
+
+
+async def _job(training: TrainingJob, key: Key, deps: Deps) -> JobFacts | None:
+    raw = deps.store.get(JOB, key.namespace, key.name)
+    if raw is None and not _finished(training):
+        try:
+            raw = await deps.client.get(JOB, key.namespace, key.name)
+        except NotFound:
+            return None
+    return None if raw is None else job_facts(raw)
+
+
+def _finished(training: TrainingJob) -> bool:
+    return any(
+        conditions.is_true(training.status.conditions, type) for type in (conditions.COMPLETE, conditions.FAILED)
+    )
+
+
+def _follow(training: TrainingJob, pods: Iterable[Attempt], key: Key, deps: Deps) -> None:
+    """Follow the logs of pods that run or ended, until the TrainingJob is finished."""
+    finished = _finished(training)
+    for pod in pods:
+        if finished:
+            deps.logs.forget(pod.uid)
+        elif pod.started is not None:
+            deps.logs.follow(key.namespace, pod.name, pod.uid, names.TRAINER_CONTAINER, _nudge(key, deps.wake))
+
+
+def _nudge(key: Key, wake: Callable[[Kind, Key], None]) -> Callable[[], None]:
+    """Wakes the owner a moment after the first of several lines: never late, and never for each line."""
+    pending: list[asyncio.TimerHandle] = []
+
+    def fire() -> None:
+        pending.clear()
+        wake(TRAINING_JOB, key)
+
+    def on_line() -> None:
+        if not pending:
+            pending.append(asyncio.get_running_loop().call_later(_NUDGE, fire))
+
+    return on_line
+
+
+def _target(training: TrainingJob, own: JobFacts | None, key: Key, store: Store) -> ModelVersion | None:
+    """The ModelVersion of the name that the run aims at."""
+    try:
+        version = own.run.version if own is not None and own.run is not None else version_of(training)
+    except BadVersion:
+        return None
+    raw = store.get(MODEL_VERSION, key.namespace, model_version_name(training.spec.model, version))
+    return None if raw is None else ModelVersion.model_validate(raw)
+
+
+def _baseline(training: TrainingJob) -> VersionRef | None:
+    return None if training.spec.evaluation is None else training.spec.evaluation.baseline
+
+
+def _resolve(reference: VersionRef | None, before: str | None, training: TrainingJob, store: Store) -> Reference:
+    """What a reference means now; but where an earlier Job of this run was told a version that still can be used, that
+    one: a tag that moved on must not change a run that began."""
+    if reference is None:
+        return None
+    namespace, model = training.metadata.namespace, training.spec.model
+    if before is not None:
+        same = by_version(before, model, versions_of(store, namespace, model))
+        if isinstance(same, ModelVersion):
+            return same
+    raw = store.get(ROLLOUT, namespace, reference.rollout) if reference.rollout else None
+    rollout = None if raw is None else Rollout.model_validate(raw)
+    return resolve(reference, model, versions_of(store, namespace, model), rollout)
+
+
+async def _detail(
+    training: TrainingJob,
+    job: JobFacts | None,
+    pods: tuple[Attempt, ...],
+    version: ModelVersion | None,
+    key: Key,
+    deps: Deps,
+) -> Detail | None:
+    """The detail that the successful pod's termination message speaks of, while it is needed."""
+    pod = next((attempt for attempt in reversed(pods) if attempt.succeeded), None)
+    done = _finished(training) or (version is not None and record.is_of(version, training))
+    if pod is None or job is None or job.end is None or done:
+        return None
+    result = outcome(pod)
+    if not isinstance(result, Succeeded):
+        return None
+    found = find_detail(deps.logs.lines(pod.uid), result.detail_sha256)
+    if found is not None:
+        return Detail(found)
+    try:
+        log = await deps.client.read_log(key.namespace, pod.name, names.TRAINER_CONTAINER, _LOG_TAIL)
+    except NotFound:
+        return Detail(problem="the pod is gone, and its log with it", lost=True)
+    except ApiError as error:
+        return Detail(problem=f"the pod's log can't be read: {error.message}")
+    found = find_detail(log.splitlines(), result.detail_sha256)
+    if found is None:
+        return Detail(problem="the pod's log does not hold the details that its report speaks of", lost=True)
+    return Detail(found)
+
+
+def owners_of(kind: Kind, obj: Object, store: Store) -> Iterable[tuple[Kind, Key]]:
+    """The TrainingJobs that must look again now that `obj` changed or is gone."""
+    namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+    if kind == TRAINING_JOB:
+        return [(TRAINING_JOB, Key(namespace, name))]
+    if kind in (JOB, POD):
+        labelled = (obj["metadata"].get("labels") or {}).get(names.TRAINING_JOB)
+        return [(TRAINING_JOB, Key(namespace, labelled))] if labelled else []
+    if kind == MODEL_VERSION:
+        model = obj["spec"]["model"]
+        waiting = [raw for raw in store.list(TRAINING_JOB, namespace) if raw["spec"]["model"] == model]
+    elif kind == ROLLOUT:
+        waiting = [raw for raw in store.list(TRAINING_JOB, namespace) if name in _rollouts(raw)]
+    else:
+        return []
+    return [(TRAINING_JOB, Key(namespace, raw["metadata"]["name"])) for raw in waiting if not _is_over(raw)]
+
+
+def _rollouts(training: Object) -> Iterable[str]:
+    """The Rollouts that a raw TrainingJob refers to."""
+    spec = training["spec"]
+    references = (spec.get("from") or {}, (spec.get("evaluation") or {}).get("baseline") or {})
+    return [reference["rollout"] for reference in references if "rollout" in reference]
+
+
+def _is_over(training: Object) -> bool:
+    found = (training.get("status") or {}).get("conditions") or ()
+    return any(
+        entry["type"] in (conditions.COMPLETE, conditions.FAILED) and entry["status"] == "True" for entry in found
+    )

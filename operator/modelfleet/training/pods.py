@@ -1,0 +1,173 @@
+"""Raw pods of a training Job, read as frozen facts. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelfleet.api.names import TRAINER_CONTAINER
+from modelfleet.training.result import Failed, Garbled, Succeeded, excerpt, parse
+
+STOPPED = 143
+"""The exit code of a trainer that was asked to stop (128 + SIGTERM)."""
+
+# What a container waits for while all is well.
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+
+_SPOKEN = {
+    "ErrImagePull": "ImagePullFailed",
+    "ImagePullBackOff": "ImagePullFailed",
+    "InvalidImageName": "ImagePullFailed",
+    "ErrImageNeverPull": "ImagePullFailed",
+    "RegistryUnavailable": "ImagePullFailed",
+    "ImageInspectError": "ImagePullFailed",
+}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a pod does not start."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pod of the Job: one attempt at the run.
+
+    started, finished  of the trainer's container
+    exit_code          of the trainer's container, None while it has not ended
+    why                the container's or the pod's own word for how it ended: OOMKilled, Error, Evicted, ...
+    said               the termination message, "" when there is none
+    disrupted          preemption, eviction, or the loss of the node: no fault of the training
+    obstacle           what keeps the pod from starting
+    """
+
+    name: str
+    uid: str
+    created: datetime
+    phase: str
+    node: str = ""
+    deleting: bool = False
+    started: datetime | None = None
+    finished: datetime | None = None
+    exit_code: int | None = None
+    why: str = ""
+    said: str = ""
+    disrupted: bool = False
+    obstacle: Obstacle | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without success."""
+        return self.phase == "Failed" or self.exit_code not in (None, 0)
+
+    @property
+    def own_fault(self) -> bool:
+        """Whether it failed by itself: nothing from outside ended it."""
+        return self.failed and not self.disrupted and self.exit_code != STOPPED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.phase == "Succeeded"
+
+    @property
+    def running(self) -> bool:
+        """Whether the trainer runs."""
+        return self.started is not None and self.finished is None and not (self.failed or self.succeeded)
+
+
+def attempts(pods: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
+    """The pods as attempts, oldest first."""
+    return tuple(sorted((attempt(pod) for pod in pods), key=lambda entry: (entry.created, entry.name)))
+
+
+def attempt(pod: Mapping[str, Any]) -> Attempt:
+    """One raw pod as an attempt."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    trainer = _trainer(status)
+    state = trainer.get("state") or {}
+    ended = state.get("terminated") or {}
+    started = ended.get("startedAt") or (state.get("running") or {}).get("startedAt")
+    return Attempt(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        created=_time(metadata["creationTimestamp"]),
+        phase=status.get("phase") or "Pending",
+        node=(pod.get("spec") or {}).get("nodeName") or "",
+        deleting=bool(metadata.get("deletionTimestamp")),
+        started=_time(started) if started else None,
+        finished=_time(ended["finishedAt"]) if ended.get("finishedAt") else None,
+        exit_code=ended.get("exitCode"),
+        why=ended.get("reason") or status.get("reason") or "",
+        said=ended.get("message") or "",
+        disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
+        obstacle=_obstacle(status, conditions, trainer),
+    )
+
+
+def failure(attempt: Attempt) -> Failed:
+    """Why a failed attempt failed: what the trainer said, else what Kubernetes knows."""
+    if attempt.disrupted:
+        return Failed("Preempted", f"pod {attempt.name} was preempted, evicted, or lost its node")
+    if attempt.exit_code == STOPPED:
+        return Failed("Stopped", f"pod {attempt.name} was asked to stop")
+    result = parse(attempt.said)
+    if isinstance(result, Failed):
+        return result
+    if attempt.why == "OOMKilled":
+        return Failed(
+            "OutOfMemory",
+            "the trainer was killed for using too much memory: raise spec.resources.limits.memory, or lower "
+            "spec.hyperparameters.batch or imageSize",
+        )
+    logs = f"see kubectl logs {attempt.name}"
+    if attempt.exit_code is None:
+        why = f" ({attempt.why})" if attempt.why else ""
+        return Failed("PodFailed", f"pod {attempt.name} ended before the trainer did{why}")
+    if isinstance(result, Succeeded):
+        return Failed(
+            "TrainerCrashed", f"the trainer reported success, then ended with exit code {attempt.exit_code}; {logs}"
+        )
+    said = f": {excerpt(attempt.said)}" if attempt.said.strip() else ""
+    return Failed("TrainerCrashed", f"the trainer ended with exit code {attempt.exit_code}{said}; {logs}")
+
+
+def outcome(attempt: Attempt) -> Succeeded | Failed | Garbled:
+    """What the trainer of an ended attempt says."""
+    return parse(attempt.said)
+
+
+def _trainer(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    statuses = status.get("containerStatuses") or ()
+    return next((entry for entry in statuses if entry["name"] == TRAINER_CONTAINER), {})
+
+
+def _obstacle(
+    status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]], trainer: Mapping[str, Any]
+) -> Obstacle | None:
+    if status.get("phase") not in (None, "Pending"):
+        return None
+    scheduled = conditions.get("PodScheduled") or {}
+    if scheduled.get("status") == "False":
+        gated = scheduled.get("reason") == "SchedulingGated"
+        return Obstacle(
+            "SchedulingGated" if gated else "Unschedulable",
+            f"No node takes the pod: {scheduled.get('message') or scheduled.get('reason')}",
+        )
+    for container in (*(status.get("initContainerStatuses") or ()), trainer, *(status.get("containerStatuses") or ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason")
+        if reason and reason not in _STARTING:
+            said = waiting.get("message") or reason
+            return Obstacle(
+                _SPOKEN.get(reason, reason), f"Container {container['name']} can't start ({reason}): {said}"
+            )
+    return None
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

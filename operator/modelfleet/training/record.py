@@ -1,0 +1,95 @@
+"""The ModelVersion that a successful run leads to, from what the trainer reported; checked as the API has it. Pure.
+
+It has no owner reference: it must outlive its TrainingJob. That it came from this TrainingJob, and not from another of
+the same name, is in an annotation with the uid.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelfleet.api import Evaluation, ModelVersion, ModelVersionSpec, TrainingJob, names
+from modelfleet.decision import Create
+from modelfleet.kinds import MODEL_VERSION
+from modelfleet.training.result import Succeeded, first_error
+from modelfleet.training.run import Run
+from modelfleet.training.target import model_version_name
+
+TRAINING_JOB_UID = f"{names.GROUP}/training-job-uid"
+
+_TEXT = 256  # characters of a hyperparameter's value
+
+Json = dict[str, Any]
+
+
+class Unrecordable(ValueError):
+    """The trainer reported something that no ModelVersion can have; the text says what."""
+
+
+def is_of(version: ModelVersion, training: TrainingJob) -> bool:
+    """Whether the ModelVersion was made by this very TrainingJob."""
+    return version.metadata.annotations.get(TRAINING_JOB_UID) == training.metadata.uid
+
+
+def create_version(
+    training: TrainingJob,
+    run: Run,
+    result: Succeeded,
+    detail: Mapping[str, Any],
+    evaluation: Evaluation | None,
+) -> Create:
+    """Create the ModelVersion. Raises Unrecordable."""
+    spec = _spec(training, run, result, detail, evaluation)
+    try:
+        checked = ModelVersionSpec.model_validate(spec)
+    except ValidationError as error:
+        raise Unrecordable(first_error(error)) from error
+    return Create(
+        {
+            "apiVersion": MODEL_VERSION.api_version,
+            "kind": MODEL_VERSION.kind,
+            "metadata": {
+                "name": model_version_name(training.spec.model, run.version),
+                "namespace": training.metadata.namespace,
+                "labels": {names.MODEL: training.spec.model, names.TRAINING_JOB: training.metadata.name},
+                "annotations": {TRAINING_JOB_UID: training.metadata.uid},
+            },
+            "spec": checked.to_dict(),
+        }
+    )
+
+
+def _spec(
+    training: TrainingJob, run: Run, result: Succeeded, detail: Mapping[str, Any], evaluation: Evaluation | None
+) -> Json:
+    spec: Json = {
+        "model": training.spec.model,
+        "version": run.version,
+        "tags": list(training.spec.output.tags),
+        "artifact": {"uri": run.output_uri, "files": [file.to_dict() for file in result.files]},
+        "classes": detail.get("classes"),
+        "imageSize": detail.get("imageSize"),
+        "metrics": dict(result.metrics),
+        "calibration": detail.get("calibration"),
+        "lineage": {
+            "trainingJob": training.metadata.name,
+            "parent": run.parent,
+            "mode": training.spec.mode.value,
+            "dataset": _known(detail.get("dataset"), ("uri", "sha256", "images", "labels")),
+            "hyperparameters": _texts(detail.get("hyperparameters")),
+            "software": _texts(detail.get("software")),
+            "loadedShare": detail.get("loadedShare"),
+        },
+        "evaluation": None if evaluation is None else evaluation.to_dict(),
+    }
+    return {name: value for name, value in spec.items() if value is not None}
+
+
+def _known(value: Any, fields: tuple[str, ...]) -> Any:
+    """A map's known fields; another trainer release may report more of them."""
+    return {name: value[name] for name in fields if name in value} if isinstance(value, Mapping) else value
+
+
+def _texts(value: Any) -> Any:
+    return {str(name): str(text)[:_TEXT] for name, text in value.items()} if isinstance(value, Mapping) else {}

@@ -1,0 +1,94 @@
+"""TRAINER_RUN: the one JSON document that tells the trainer what to do. Built once, then read back from the Job. Pure.
+
+Once the Job exists, this document in its pod template is the truth about what its parent, its baseline and its version
+are: tags and Rollouts may have moved on since.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, TrainingJob
+from modelfleet.api.names import TRAINER_CONTAINER
+from modelfleet.training.target import output_folder
+
+ENV = "TRAINER_RUN"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the Job was told, as far as the operator needs it later."""
+
+    version: str
+    parent: str | None
+    baseline: str | None
+    output_uri: str
+
+
+def document(training: TrainingJob, version: str, parent: ModelVersion | None, baseline: ModelVersion | None) -> Json:
+    """The run as the trainer's contract has it. Arguments that the user did not give are absent."""
+    spec = training.spec
+    return {
+        "trainingJob": training.metadata.name,
+        "uid": training.metadata.uid,
+        "model": spec.model,
+        "version": version,
+        "mode": spec.mode.value,
+        "architecture": spec.architecture,
+        "parent": None if parent is None else _described(parent),
+        "dataset": spec.dataset.to_dict(),
+        "hyperparameters": spec.hyperparameters.to_dict(),
+        "output": {"uri": output_folder(training, version), "formats": list(spec.output.formats)},
+        "checkpoint": (spec.checkpoint or Checkpoint()).to_dict(),
+        "evaluation": None if spec.evaluation is None else _evaluation(spec.evaluation, baseline),
+    }
+
+
+def _described(version: ModelVersion) -> Json:
+    """A version as a parent or baseline: where its files are, and what the trainer must know of it."""
+    spec = version.spec.to_dict()
+    hyperparameters = (spec.get("lineage") or {}).get("hyperparameters") or {}
+    return {
+        "version": spec["version"],
+        "uri": spec["artifact"]["uri"],
+        "files": spec["artifact"]["files"],
+        "classes": spec["classes"],
+        "imageSize": spec["imageSize"],
+        "hyperparameters": {name: text for name, text in hyperparameters.items() if text},
+        "metrics": spec.get("metrics") or {},
+    }
+
+
+def _evaluation(evaluation: EvaluationSpec, baseline: ModelVersion | None) -> Json:
+    return {
+        "dataset": evaluation.dataset.to_dict(),
+        "baseline": None if baseline is None else _described(baseline),
+    }
+
+
+def to_env(run: Mapping[str, Any]) -> Json:
+    """The environment variable of a container. The kubelet expands `$(NAME)`, and reads `$$` as a plain `$`."""
+    text = json.dumps(run, ensure_ascii=False, separators=(",", ":"))
+    return {"name": ENV, "value": text.replace("$", "$$")}
+
+
+def read(job: Mapping[str, Any]) -> Run | None:
+    """What the Job was told, from its raw object; None when it holds no such document."""
+    containers = job["spec"]["template"]["spec"].get("containers") or ()
+    trainer: Mapping[str, Any] = next((entry for entry in containers if entry["name"] == TRAINER_CONTAINER), {})
+    text = next((entry.get("value") for entry in trainer.get("env") or () if entry["name"] == ENV), None)
+    try:
+        run = json.loads((text or "").replace("$$", "$"))
+        parent = run["parent"] or {}
+        baseline = (run["evaluation"] or {}).get("baseline") or {}
+        return Run(
+            version=str(run["version"]),
+            parent=parent.get("version"),
+            baseline=baseline.get("version"),
+            output_uri=str(run["output"]["uri"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

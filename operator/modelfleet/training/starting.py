@@ -1,0 +1,136 @@
+"""The steps before there is a Job: what must be there for a run to begin. Pure.
+
+Each step takes a snapshot and the time, and returns an outcome, or None to let the next one speak.
+"""
+
+from datetime import datetime, timedelta
+
+from modelfleet.api import ModelVersion, TrainingPhase, conditions
+from modelfleet.training import manifests
+from modelfleet.training.outcome import Outcome, State, stalled
+from modelfleet.training.record import is_of
+from modelfleet.training.snapshot import Reference, Snapshot
+from modelfleet.training.target import BadVersion, model_version_name
+from modelfleet.versions.resolve import Missing
+
+STARTING = "Starting"
+
+READING, REREADING = "ReadingResult", "RereadingResult"
+"""A run that succeeded, whose report can't be read yet; or is lost. A Job that is made after that only reports again."""
+
+_LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
+
+
+def name_conflict(seen: Snapshot, now: datetime) -> Outcome | None:
+    """A Job of this name exists that this TrainingJob did not make."""
+    job = seen.job
+    if job is None or seen.own_job is not None:
+        return None
+    if job.deleting:
+        return stalled(
+            "NameConflict",
+            f"Job {job.name} of somebody else, or of an earlier TrainingJob of this name, is being deleted. The run "
+            "starts by itself when it is gone.",
+            requeue_after=_LOOK_AGAIN,
+        )
+    return stalled(
+        "NameConflict",
+        f"Job {job.name} exists and was not made by this TrainingJob. Delete that Job, and the run starts by itself; "
+        "or make this TrainingJob anew under another name.",
+        requeue_after=_LOOK_AGAIN,
+    )
+
+
+def no_version(seen: Snapshot, now: datetime) -> Outcome | None:
+    """No version name follows from the spec and the job's name."""
+    if seen.job is not None:
+        return None
+    try:
+        seen.target()
+    except BadVersion as problem:
+        return stalled("InvalidVersion", str(problem))
+    return None
+
+
+def version_exists(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The ModelVersion is there already, and this TrainingJob did not make it."""
+    if seen.job is not None or seen.version is None or is_of(seen.version, seen.training):
+        return None
+    return stalled(
+        "VersionExists",
+        f"ModelVersion {seen.version.metadata.name} exists already, and a version is never overwritten. Make this "
+        "TrainingJob anew with another spec.version; or delete that ModelVersion and its files, and the run starts by "
+        "itself.",
+    )
+
+
+def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The user does not want it to start yet."""
+    if seen.job is not None or not seen.training.spec.suspend:
+        return None
+    return Outcome(
+        State.HELD,
+        TrainingPhase.SUSPENDED,
+        "Suspended",
+        "spec.suspend is true: no Job was made yet. Set it to false to start the run.",
+    )
+
+
+def parent_missing(seen: Snapshot, now: datetime) -> Outcome | None:
+    """What spec.from refers to can't be used, or not yet."""
+    if seen.job is not None:
+        return None
+    return _missing("Parent", "spec.from", seen.parent)
+
+
+def parent_without_weights(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The parent has no PyTorch weights: one can't train on from an exported model."""
+    if seen.job is not None or not isinstance(seen.parent, ModelVersion):
+        return None
+    if seen.parent.spec.artifact.file("pytorch") is not None:
+        return None
+    has = ", ".join(sorted({file.format for file in seen.parent.spec.artifact.files}))
+    return stalled(
+        "ParentWithoutWeights",
+        f"ModelVersion {seen.parent.metadata.name} has no file of format pytorch (it has {has}), and training goes on "
+        "from those weights. Make this TrainingJob anew with another parent.",
+    )
+
+
+def baseline_missing(seen: Snapshot, now: datetime) -> Outcome | None:
+    """What spec.evaluation.baseline refers to can't be used, or not yet."""
+    if seen.job is not None:
+        return None
+    return _missing("Baseline", "spec.evaluation.baseline", seen.baseline)
+
+
+def create_job(seen: Snapshot, now: datetime) -> Outcome | None:
+    """All is there: make the Job."""
+    if seen.job is not None:
+        return None
+    parent = seen.parent if isinstance(seen.parent, ModelVersion) else None
+    baseline = seen.baseline if isinstance(seen.baseline, ModelVersion) else None
+    version = seen.target()
+    return Outcome(
+        State.WORKING,
+        TrainingPhase.PENDING,
+        STARTING,
+        f"Makes Job {seen.training.metadata.name} for ModelVersion "
+        f"{model_version_name(seen.training.spec.model, version)}.",
+        actions=(manifests.create_job(seen.training, seen.image, version, parent, baseline, rereads=_rereads(seen)),),
+        requeue_after=timedelta(seconds=2),
+        event="",
+    )
+
+
+def _rereads(seen: Snapshot) -> bool:
+    ready = conditions.find(seen.training.status.conditions, conditions.READY)
+    return ready is not None and ready.reason in (READING, REREADING)
+
+
+def _missing(what: str, field: str, reference: Reference) -> Outcome | None:
+    if not isinstance(reference, Missing):
+        return None
+    return stalled(
+        f"{what}{reference.reason}", f"{field}: {reference.message}. The run starts by itself when it can be used."
+    )

@@ -1,0 +1,120 @@
+"""Which ModelVersion a reference means: by version, by tag, or as what a Rollout has as stable. Pure.
+
+A version that is being deleted, was rejected, or is not Ready is never chosen for anything new. Where nothing can be
+chosen, `Missing` names what is missing, in words that a condition can carry.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from modelfleet.api import ModelVersion, Rollout, VersionRef, conditions
+from modelfleet.api.names import LATEST
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Nothing can be chosen. `reason` is CamelCase and completes a condition's reason ("Parent" + "NotFound")."""
+
+    reason: str
+    message: str
+
+
+def resolve(
+    reference: VersionRef, model: str, versions: Iterable[ModelVersion], rollout: Rollout | None
+) -> ModelVersion | Missing:
+    """The version of `model` that `reference` means now.
+
+    versions  ModelVersions of the namespace; those of other models are passed over
+    rollout   the Rollout that the reference names, None where it names none or there is none
+    """
+    if reference.rollout is not None:
+        return by_rollout(reference.rollout, model, versions, rollout)
+    if reference.tag is not None:
+        return by_tag(reference.tag, model, versions)
+    return by_version(reference.version or "", model, versions)
+
+
+def by_version(version: str, model: str, versions: Iterable[ModelVersion]) -> ModelVersion | Missing:
+    """The version of this name, when it may be used for something new."""
+    found = next((entry for entry in _of(model, versions) if entry.spec.version == version), None)
+    if found is None:
+        return Missing("NotFound", f"ModelVersion {model}-{version} does not exist")
+    return obstacle(found) or found
+
+
+def by_tag(tag: str, model: str, versions: Iterable[ModelVersion]) -> ModelVersion | Missing:
+    """The newest Ready version that carries the tag; `latest` is carried by all."""
+    tagged = [entry for entry in _of(model, versions) if tag == LATEST or tag in entry.spec.tags]
+    found = newest(tagged)
+    if found is not None:
+        return found
+    if tagged:
+        last = max(tagged, key=_age)
+        what = obstacle(last)
+        why = f": {what.message}" if what else ""
+        return Missing("NotReady", f"no version of model {model} with tag {tag} is Ready{why}")
+    if tag == LATEST:
+        return Missing("NotFound", f"model {model} has no versions yet")
+    return Missing("NotFound", f"no version of model {model} has the tag {tag}")
+
+
+def by_rollout(
+    name: str, model: str, versions: Iterable[ModelVersion], rollout: Rollout | None
+) -> ModelVersion | Missing:
+    """What the Rollout has as stable. It must be a Rollout of the same model: a version's name says nothing alone."""
+    if rollout is None:
+        return Missing("NotFound", f"Rollout {name} does not exist")
+    if rollout.spec.model.name != model:
+        return Missing("NotFound", f"Rollout {name} is of model {rollout.spec.model.name}, not of {model}")
+    if rollout.status.stable_version is None:
+        return Missing("NotFound", f"Rollout {name} has no stable version yet")
+    return by_version(rollout.status.stable_version, model, versions)
+
+
+def newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:
+    """The newest of those that may be used for something new."""
+    return max((entry for entry in versions if obstacle(entry) is None), key=_age, default=None)
+
+
+def obstacle(version: ModelVersion) -> Missing | None:
+    """Why a version may not be used for anything new, or None."""
+    name = version.metadata.name
+    if version.metadata.deletion_timestamp is not None:
+        return Missing("BeingDeleted", f"ModelVersion {name} is being deleted")
+    if version.spec.evaluation is not None and version.spec.evaluation.result == "Failed":
+        return Missing("Rejected", f"ModelVersion {name} was rejected: {version.spec.evaluation.message}")
+    ready = conditions.find(version.status.conditions, conditions.READY)
+    if ready is None or not ready.is_true:
+        why = f": {ready.message}" if ready is not None and ready.message else ""
+        return Missing("NotReady", f"ModelVersion {name} is not Ready{why}")
+    return None
+
+
+def tags_of(version: ModelVersion, siblings: Iterable[ModelVersion]) -> tuple[str, ...]:
+    """The tags that resolve to `version` now, sorted, `latest` last. `siblings` are all versions of its model."""
+    if obstacle(version) is not None:
+        return ()
+    others = [entry for entry in siblings if entry.metadata.name != version.metadata.name and obstacle(entry) is None]
+    own = [
+        tag
+        for tag in (*sorted(version.spec.tags), LATEST)
+        if not any(_age(entry) > _age(version) for entry in others if tag == LATEST or tag in entry.spec.tags)
+    ]
+    return tuple(own)
+
+
+def _of(model: str, versions: Iterable[ModelVersion]) -> Iterable[ModelVersion]:
+    return (entry for entry in versions if entry.spec.model == model)
+
+
+def _age(version: ModelVersion) -> tuple[datetime, list[tuple[int, int | str]]]:
+    """By creation; two of the same second by name, numbers in it as numbers (v10 is newer than v9)."""
+    return version.metadata.creation_timestamp or _EPOCH, _natural(version.spec.version)
+
+
+def _natural(text: str) -> list[tuple[int, int | str]]:
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]

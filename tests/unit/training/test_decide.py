@@ -1,0 +1,617 @@
+"""The chain of decisions about a TrainingJob, as tables: what is seen, and what follows."""
+
+from datetime import timedelta
+
+import pytest
+
+from modelfleet.api.conditions import find
+from modelfleet.decision import Create, Delete, Patch
+from modelfleet.kinds import JOB
+from modelfleet.training.decide import decide
+from modelfleet.training.record import TRAINING_JOB_UID
+from modelfleet.training.snapshot import Detail
+from modelfleet.versions.resolve import Missing
+from unit.training.builders import (
+    DETAIL,
+    START,
+    UID,
+    after,
+    condition,
+    ended,
+    epoch_line,
+    failed_pod,
+    fine_tune,
+    job,
+    model_version,
+    pod,
+    snapshot,
+    succeeded_pod,
+    training_job,
+    versions,
+)
+
+KUEUE = {"kueue.x-k8s.io/queue-name": "gpus"}
+OURS = {TRAINING_JOB_UID: UID}
+REJECTED = {"result": "Failed", "message": "recall fell"}
+SUSPENDED_BY_US = {"modelfleet.dev/suspended": "true"}
+
+
+def look(*args, now=None, **kwargs):
+    return decide(snapshot(*args, **kwargs), now or after(10))
+
+
+def shown(decision):
+    """The conditions in short: "Ready=False/Training Reconciling"."""
+    parts = []
+    for entry in decision.status.conditions:
+        parts.append(f"Ready={entry.status}/{entry.reason}" if entry.type == "Ready" else entry.type)
+    return " ".join(parts)
+
+
+def message(decision):
+    return find(decision.status.conditions, "Ready").message
+
+
+def events(decision):
+    return [(entry.type, entry.reason) for entry in decision.announcements]
+
+
+# --- before there is a Job --------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_made_when_all_is_there():
+    decision = look()
+    (create,) = decision.actions
+    assert isinstance(create, Create)
+    assert (create.manifest["kind"], create.manifest["metadata"]["name"]) == ("Job", "parts-v4")
+    assert shown(decision) == "Ready=False/Starting Reconciling"
+    assert decision.status.phase == "Pending"
+    assert decision.status.observed_generation == 1
+
+
+def test_the_resolved_parent_goes_into_the_job():
+    (parent,) = versions(model_version("v3"))
+    decision = look(fine_tune({"tag": "latest"}), parent=parent)
+    trainer = decision.actions[0].manifest["spec"]["template"]["spec"]["containers"][0]
+    assert '"version":"v3"' in next(entry["value"] for entry in trainer["env"] if entry["name"] == "TRAINER_RUN")
+
+
+@pytest.mark.parametrize(
+    ("training", "seen", "reason", "says"),
+    [
+        (
+            fine_tune({"version": "v3"}),
+            {"parent": Missing("NotFound", "ModelVersion parts-v3 does not exist")},
+            "ParentNotFound",
+            "spec.from: ModelVersion parts-v3 does not exist. The run starts by itself when it can be used.",
+        ),
+        (
+            fine_tune({"version": "v3"}),
+            {"parent": Missing("NotReady", "ModelVersion parts-v3 is not Ready: x")},
+            "ParentNotReady",
+            "parts-v3 is not Ready",
+        ),
+        (
+            fine_tune({"version": "v3"}),
+            {"parent": versions(model_version("v3", formats=("onnx",)))[0]},
+            "ParentWithoutWeights",
+            "parts-v3 has no file of format pytorch (it has onnx)",
+        ),
+        (
+            training_job(evaluation={"dataset": {"uri": "s3://d/h"}, "baseline": {"rollout": "line"}}),
+            {"baseline": Missing("NotFound", "Rollout line has no stable version yet")},
+            "BaselineNotFound",
+            "spec.evaluation.baseline: Rollout line has no stable version yet",
+        ),
+        (training_job(), {"version": model_version("v4")}, "VersionExists", "ModelVersion parts-v4 exists already"),
+        (
+            training_job(),
+            {"version": model_version("v4", annotations={TRAINING_JOB_UID: "uid-of-another"})},
+            "VersionExists",
+            "another spec.version",
+        ),
+        (training_job("parts-latest"), {}, "InvalidVersion", "can't be called latest"),
+        (training_job(), {"job": job(owner="uid-of-another")}, "NameConflict", "Delete that Job"),
+        (training_job(), {"job": job(owner="uid-of-another", deleting=True)}, "NameConflict", "being deleted"),
+        # who made the Job comes before all that is only asked to make one
+        (
+            fine_tune({"version": "v3"}),
+            {"job": job(owner="uid-of-another"), "parent": Missing("NotFound", "x")},
+            "NameConflict",
+            "",
+        ),
+    ],
+)
+def test_what_is_missing_stalls_with_its_name_and_makes_no_job(training, seen, reason, says):
+    decision = look(training, **seen)
+    assert decision.actions == ()
+    assert shown(decision) == f"Ready=False/{reason} Stalled"
+    assert says in message(decision)
+    assert decision.status.phase == "Pending"
+    assert events(decision) == [("Warning", reason)]
+    stored = {**training, "status": {"conditions": [condition("Ready", "False", reason)]}}
+    assert events(look(stored, **seen)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "made"),
+    [
+        ("parts-v4", None, "v4"),
+        ("parts-2026-11-20", None, "2026-11-20"),
+        ("nightly", None, "nightly"),
+        ("parts", None, "parts"),
+        ("parts--x", None, "parts--x"),
+        ("nightly", "v9", "v9"),
+    ],
+)
+def test_the_version_follows_from_the_jobs_name(name, version, made):
+    decision = look(training_job(name, version=version))
+    assert decision.actions[0].manifest["metadata"]["labels"]["modelfleet.dev/version"] == made
+
+
+def test_suspended_from_the_start_makes_no_job():
+    decision = look(training_job(suspend=True))
+    assert decision.actions == ()
+    assert shown(decision) == "Ready=False/Suspended"
+    assert decision.status.phase == "Suspended"
+
+
+def test_a_job_that_is_not_watched_is_looked_at_again():
+    assert look(job=job(owner="uid-of-another")).requeue_after == timedelta(seconds=60)
+
+
+def test_a_training_job_that_is_being_deleted_is_left_alone():
+    decision = look(training_job(deleting=True), job=job(), pods=(failed_pod(),))
+    assert (decision.actions, decision.status) == ((), None)
+
+
+# --- while the Job runs -----------------------------------------------------------------------------------------------
+
+WARN = "Warning"
+
+
+@pytest.mark.parametrize(
+    ("seen", "phase", "reason", "says", "event"),
+    [
+        ({}, "Pending", "Starting", "makes its pod", None),
+        ({"pods": (pod(phase="Pending", started=False),)}, "Pending", "Starting", "on node node-1", None),
+        (
+            {"pods": (pod(phase="Pending", waiting=("ContainerCreating", "")),)},
+            "Pending",
+            "Starting",
+            "Pod parts-v4-1 starts",
+            None,
+        ),
+        (
+            {"pods": (pod(phase="Pending", waiting=("ImagePullBackOff", "not found")),)},
+            "Pending",
+            "ImagePullFailed",
+            "Container trainer can't start (ImagePullBackOff): not found",
+            WARN,
+        ),
+        (
+            {"pods": (pod(phase="Pending", waiting=("CreateContainerConfigError", 'secret "s3" not found')),)},
+            "Pending",
+            "CreateContainerConfigError",
+            'secret "s3" not found',
+            WARN,
+        ),
+        (
+            {"pods": (pod(phase="Pending", unschedulable="0/3 nodes: no nvidia.com/gpu"),)},
+            "Pending",
+            "Unschedulable",
+            "No node takes the pod: 0/3 nodes: no nvidia.com/gpu",
+            WARN,
+        ),
+        ({"pods": (pod(),)}, "Running", "Training", "on node node-1; no epoch is done yet", "Normal"),
+        (
+            {"pods": (pod(),), "lines": (epoch_line(2),)},
+            "Running",
+            "Training",
+            "Epoch 2 of 3 is done on node node-1, about 1m left.",
+            "Normal",
+        ),
+        (
+            {"pods": (failed_pod(1), pod(2))},
+            "Running",
+            "Training",
+            "This is attempt 2; the one before ended with TrainingFailed: loss is NaN",
+            "Normal",
+        ),
+        (
+            {"pods": (pod(),), "lines": ('{"event": "warning", "message": "3 corrupt images"}',)},
+            "Running",
+            "Training",
+            "Warning: 3 corrupt images",
+            "Normal",
+        ),
+        (
+            {"pods": (pod(),), "lines": (epoch_line(3), '{"event": "uploading"}')},
+            "Evaluating",
+            "Evaluating",
+            "uploads and verifies",
+            None,
+        ),
+        ({"pods": (succeeded_pod(),)}, "Evaluating", "Evaluating", "Training is done", None),
+        (
+            {"pods": (failed_pod(),)},
+            "Pending",
+            "Retrying",
+            "Attempt 1 failed (TrainingFailed): loss is NaN. It is tried again, up to 3 more times.",
+            WARN,
+        ),
+        (
+            {"pods": (pod(phase="Running", exit_code=137, why="OOMKilled"),)},
+            "Pending",
+            "Retrying",
+            "Attempt 1 failed (OutOfMemory)",
+            WARN,
+        ),
+        ({"pods": (failed_pod(exit_code=64),)}, "Pending", "Ending", "TrainingFailed: loss is NaN", None),
+        ({"pods": tuple(failed_pod(number) for number in range(1, 5))}, "Pending", "Ending", "loss is NaN", None),
+        (
+            {"pods": (pod(phase="Failed", exit_code=143, disrupted=True),)},
+            "Pending",
+            "Preempted",
+            "does not count as a failure",
+            "Normal",
+        ),
+        ({"job": job(deleting=True), "pods": (pod(),)}, "Pending", "JobDeleted", "A new one is made", WARN),
+        ({"job": job(suspend=True)}, "Queued", "Queued", "not by spec.suspend", "Normal"),
+        (
+            {"job": job(training_job(labels=KUEUE))},
+            "Queued",
+            "Queued",
+            "Waits in Kueue's queue gpus",
+            "Normal",
+        ),
+        (
+            {"job": job(training_job(labels=KUEUE), suspend=False), "pods": (pod(),)},
+            "Running",
+            "Training",
+            "",
+            "Normal",
+        ),
+    ],
+)
+def test_where_a_running_job_stands(seen, phase, reason, says, event):
+    decision = look(**{"job": job(), **seen})
+    assert shown(decision) == f"Ready=False/{reason} Reconciling"
+    assert decision.status.phase == phase
+    assert says in message(decision)
+    assert not any(isinstance(action, Create | Delete) for action in decision.actions)
+    created = [("Normal", "JobCreated")]
+    assert events(decision) == created + ([(event, reason)] if event else [])
+
+
+def test_a_job_without_pods_is_explained_after_a_minute():
+    assert look(job=job(), now=after(10)).requeue_after == timedelta(seconds=50)
+    decision = look(job=job(), now=after(61))
+    assert "kubectl describe job parts-v4" in message(decision)
+    assert shown(decision) == "Ready=False/NoPods Reconciling"
+
+
+def test_the_minute_counts_from_when_a_suspended_job_went_on():
+    resumed = {
+        "type": "Suspended",
+        "status": "False",
+        "reason": "JobResumed",
+        "lastTransitionTime": "2026-11-21T08:10:00Z",
+    }
+    decision = look(job=job(status={"conditions": [resumed]}), now=after(10 * 60 + 20))
+    assert decision.requeue_after == timedelta(seconds=40)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "raw", "patch", "expected"),
+    [
+        (True, job(), True, "Ready=False/Suspended"),
+        (True, job(suspend=True, annotations=SUSPENDED_BY_US), None, "Ready=False/Suspended"),
+        (False, job(suspend=True, annotations=SUSPENDED_BY_US), False, "Ready=False/Starting Reconciling"),
+        # Kueue, or an administrator, has suspended it: theirs to let go on
+        (False, job(suspend=True), None, "Ready=False/Queued Reconciling"),
+        (True, job(suspend=True), None, "Ready=False/Suspended"),
+        (True, job(training_job(labels=KUEUE)), None, "Ready=False/Queued Reconciling UnsupportedFields"),
+        (
+            True,
+            job(training_job(labels=KUEUE), suspend=False),
+            None,
+            "Ready=False/Starting Reconciling UnsupportedFields",
+        ),
+    ],
+)
+def test_suspend_is_passed_on_both_ways(wanted, raw, patch, expected):
+    decision = look(training_job(suspend=wanted), job=raw)
+    assert shown(decision) == expected
+    if patch is None:
+        assert decision.actions == ()
+        return
+    (action,) = decision.actions
+    assert isinstance(action, Patch)
+    assert action.body == {
+        "spec": {"suspend": patch},
+        "metadata": {"uid": "uid-job", "annotations": {"modelfleet.dev/suspended": "true" if patch else None}},
+    }
+
+
+def test_the_job_keeps_the_parent_it_was_told():
+    """A tag may have moved on since; the status says what this run really started from."""
+    raw = fine_tune({"tag": "latest"})
+    decision = look(raw, job=job(raw, parent=model_version("v2")), pods=(pod(),))
+    assert (decision.status.version, decision.status.parent) == ("v4", "v2")
+    assert decision.actions == ()
+
+
+def test_progress_stays_while_the_next_attempt_has_none():
+    stored = {"progress": {"epoch": 2, "epochs": 3, "percent": 66}, "attempts": 1}
+    decision = look(training_job(status=stored), job=job(), pods=(failed_pod(1), pod(2)))
+    assert decision.status.progress.epoch == 2
+    assert decision.status.attempts == 2
+
+
+def test_a_resumed_attempt_is_announced_once():
+    lines = ('{"event": "started", "resumedFromEpoch": 2}',)
+    decision = look(job=job(), pods=(failed_pod(1), pod(2)), lines=lines)
+    assert ("Normal", "Resumed") in events(decision)
+    stored = training_job(status=decision.status.to_dict())
+    assert events(look(stored, job=job(), pods=(failed_pod(1), pod(2)), lines=lines)) == []
+
+
+def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
+    preempted = pod(1, phase="Failed", exit_code=143, disrupted=True)
+    decision = look(job=job(), pods=(preempted, pod(2)))
+    (note,) = decision.actions
+    assert note.body == {
+        "metadata": {
+            "uid": "uid-job",
+            "annotations": {"modelfleet.dev/preempted-pods": '{"count":1,"pods":["uid-pod-1"]}'},
+        }
+    }
+    assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
+    # the pod is gone, the status was wiped; another one is preempted
+    noted = job(annotations=note.body["metadata"]["annotations"])
+    decision = look(job=noted, pods=(pod(2),))
+    assert decision.actions == ()
+    assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
+    decision = look(job=noted, pods=(pod(2, phase="Failed", exit_code=143, disrupted=True), pod(3)))
+    assert decision.actions[0].body["metadata"]["annotations"] == {
+        "modelfleet.dev/preempted-pods": '{"count":2,"pods":["uid-pod-2"]}'
+    }
+    assert (decision.status.attempts, decision.status.preemptions) == (3, 2)
+
+
+def test_counts_never_go_down():
+    """Somebody deleted the Job, and its counts with it."""
+    decision = look(training_job(status={"attempts": 3, "preemptions": 1, "version": "v4"}))
+    assert (decision.status.attempts, decision.status.preemptions, decision.status.version) == (3, 1, "v4")
+
+
+# --- once the Job has ended -------------------------------------------------------------------------------------------
+
+
+def done(**fields):
+    """A Job that succeeded, with its pod and the detail."""
+    return {
+        "job": job(status=ended(True, at=after(300))),
+        "pods": (succeeded_pod(),),
+        "detail": Detail(DETAIL),
+        **fields,
+    }
+
+
+def test_success_makes_the_model_version_and_is_not_complete_before_it_is_there():
+    decision = look(**done())
+    (create,) = decision.actions
+    assert isinstance(create, Create)
+    manifest = create.manifest
+    assert manifest["metadata"] == {
+        "name": "parts-v4",
+        "namespace": "factory",
+        "labels": {"modelfleet.dev/model": "parts", "modelfleet.dev/training-job": "parts-v4"},
+        "annotations": {TRAINING_JOB_UID: UID},
+    }
+    assert manifest["spec"]["artifact"]["uri"] == "s3://models/parts/v4/"
+    assert shown(decision) == "Ready=False/Recording Reconciling"
+    assert decision.status.model_version is None
+
+
+def test_the_model_version_of_this_run_completes_it():
+    decision = look(**done(version=model_version("v4", annotations=OURS), lines=(epoch_line(2),)))
+    assert decision.actions == ()
+    assert shown(decision) == "Ready=True/Complete Complete"
+    status = decision.status
+    assert (status.phase, status.model_version, status.finished_at) == ("Succeeded", "parts-v4", after(300))
+    assert (status.progress.epoch, status.progress.percent, status.progress.remaining) == (2, 100, None)
+    assert ("Normal", "Complete") in events(decision)
+
+
+def test_a_failed_evaluation_makes_a_rejected_version_and_fails_the_run():
+    evaluation = {"dataset": {"uri": "s3://d/h"}, "gates": [{"metric": "map50", "minimum": "0.9"}]}
+    detail = {**DETAIL, "evaluation": {"candidate": {"map50": "0.8"}, "baseline": None}}
+    raw = training_job(evaluation=evaluation)
+    decision = look(raw, **done(pods=(succeeded_pod(detail=detail),), detail=Detail(detail)))
+    verdict = {"result": "Failed", "message": "map50 is 0.8, below the minimum 0.9"}
+    assert decision.actions[0].manifest["spec"]["evaluation"] == verdict
+    made = model_version("v4", annotations=OURS, evaluation=verdict)
+    decision = look(raw, **done(version=made))
+    assert shown(decision) == "Ready=False/EvaluationFailed Stalled Failed"
+    assert decision.status.model_version == "parts-v4"
+    assert decision.status.evaluation.message == verdict["message"]
+    assert verdict["message"] in message(decision)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "says"),
+    [
+        (
+            {"job": job(status=ended(False, reason="PodFailurePolicy", failed=1)), "pods": (failed_pod(exit_code=64),)},
+            "TrainingFailed",
+            "loss is NaN. A TrainingJob runs once",
+        ),
+        (
+            {
+                "job": job(status=ended(False, reason="BackoffLimitExceeded", failed=2)),
+                "pods": (failed_pod(1), failed_pod(2, "DiskFull", "no space left.")),
+            },
+            "DiskFull",
+            "All 2 attempts failed, the last one: no space left. A TrainingJob runs once",
+        ),
+        (
+            {"job": job(status=ended(False, reason="DeadlineExceeded")), "pods": (failed_pod(1, "Interrupted"),)},
+            "DeadlineExceeded",
+            "longer than spec.activeDeadline, 24h",
+        ),
+        # the pods are gone
+        ({"job": job(status=ended(False, reason="BackoffLimitExceeded"))}, "BackoffLimitExceeded", "controller says"),
+        # a preempted pod says nothing about the failure
+        (
+            {
+                "job": job(status=ended(False, reason="BackoffLimitExceeded", failed=1)),
+                "pods": (failed_pod(1, "DiskFull"), pod(2, phase="Failed", exit_code=143, disrupted=True)),
+            },
+            "DiskFull",
+            "",
+        ),
+        (done(pods=(pod(phase="Succeeded", exit_code=0, said="{}"),)), "ResultInvalid", "has no result"),
+        (done(pods=(failed_pod(exit_code=0),)), "ResultLost", "the pod that succeeded is gone"),
+        (done(version=model_version("v4")), "VersionExists", "files are at s3://models/parts/v4/"),
+        (done(detail=Detail({**DETAIL, "classes": []})), "ResultInvalid", "classes"),
+        (done(detail=Detail({})), "ResultInvalid", "classes"),
+        (done(pods=()), "ResultLost", "create ModelVersion parts-v4 from that by hand"),
+        (done(detail=Detail(problem="no such line", lost=True)), "ResultLost", "but no such line"),
+        (
+            done(detail=Detail(problem="node is out of reach")),
+            "ResultLost",
+            "s3://models/parts/v4/, where manifest.json",
+        ),
+    ],
+)
+def test_a_run_that_failed_says_why_and_what_to_do(seen, reason, says):
+    decision = look(**seen, now=after(3 * 3600))
+    assert shown(decision) == f"Ready=False/{reason} Stalled Failed"
+    assert decision.status.phase == "Failed"
+    assert decision.status.finished_at is not None
+    assert decision.status.model_version is None
+    assert says in message(decision)
+    assert not any(isinstance(action, Create) for action in decision.actions)
+    assert ("Warning", reason) in events(decision)
+
+
+POD_ENDED = 110  # when the container of the first pod ended
+ENDED_THEN = job(status=ended(True, at=after(POD_ENDED)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "until"),
+    [
+        (done(pods=()), 300 + 120),
+        (done(detail=Detail(problem="no such line", lost=True), job=ENDED_THEN), POD_ENDED + 120),
+        (done(detail=Detail(problem="node is out of reach"), job=ENDED_THEN), POD_ENDED + 1800),
+        (done(detail=None, job=ENDED_THEN), POD_ENDED + 1800),
+    ],
+)
+def test_a_result_that_can_not_be_read_is_asked_for_again_visibly_and_not_for_ever(seen, until):
+    """Bounded by times that the API server keeps, and so by the same moment after a restart."""
+    decision = look(**seen, now=after(until - 1))
+    assert shown(decision) == "Ready=False/ReadingResult Reconciling"
+    assert "It is tried again until" in message(decision)
+    assert decision.requeue_after <= timedelta(seconds=5)
+    assert look(**seen, now=after(until)).status.phase == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("created_before", "wait"),
+    [(0, 60), (60, 60), (600, 300), (86_400, 1800)],
+)
+def test_missing_data_stalls_and_is_looked_for_again(created_before, wait):
+    """The longer it is missing, the rarer a Job looks for it."""
+    end = START + timedelta(seconds=created_before)
+    seen = {
+        "job": job(status=ended(False, at=end, reason="PodFailurePolicy", failed=1)),
+        "pods": (failed_pod(1, "DatasetMissing", "s3://data/1.tar does not exist", exit_code=64),),
+    }
+    decision = look(**seen, now=end + timedelta(seconds=wait - 1))
+    assert shown(decision) == "Ready=False/DatasetMissing Stalled"
+    assert decision.actions == ()
+    assert decision.requeue_after == timedelta(seconds=1)
+    assert "s3://data/1.tar does not exist. The run starts by itself when the data is there" in message(decision)
+    assert decision.status.finished_at is None
+    decision = look(**seen, now=end + timedelta(seconds=wait))
+    assert decision.actions == (Delete(JOB, "factory", "parts-v4", "uid-job"),)
+
+
+# --- when it is over --------------------------------------------------------------------------------------------------
+
+
+def over(type="Complete", generation=1, **fields):
+    conditions = [
+        condition("Ready", "True" if type == "Complete" else "False", "Complete", "as it was"),
+        condition(type, "True", "Complete", "as it was"),
+    ]
+    if type == "Failed":
+        conditions.insert(1, condition("Stalled", "True", "Complete", "as it was"))
+    status = {
+        "observedGeneration": 1,
+        "phase": "Succeeded",
+        "conditions": conditions,
+        "finishedAt": "2026-11-21T08:05:00Z",
+        "attempts": 2,
+        "modelVersion": "parts-v4",
+    }
+    return training_job(status=status, ttlAfterFinished="1h", generation=generation, **fields)
+
+
+@pytest.mark.parametrize("type", ["Complete", "Failed"])
+def test_what_is_over_stays_as_it_is(type):
+    raw = over(type)
+    for seen in ({}, {"version": model_version("v4")}, {"job": job(status=ended(False)), "pods": (failed_pod(),)}):
+        decision = look(raw, **seen)
+        assert decision.status.to_dict() == {**raw["status"], "preemptions": 0}
+        assert decision.actions == ()
+        assert decision.announcements == ()
+
+
+def test_the_job_goes_when_its_time_to_live_is_over_and_the_record_stays():
+    raw, seen = over(), {"job": job(status=ended(True)), "pods": (succeeded_pod(),)}
+    decision = look(raw, **seen, now=after(300 + 3599))
+    assert decision.actions == ()
+    assert decision.requeue_after == timedelta(seconds=1)
+    decision = look(raw, **seen, now=after(300 + 3600))
+    assert decision.actions == (Delete(JOB, "factory", "parts-v4", "uid-job"),)
+    assert look(raw, now=after(300 + 7200)).actions == ()
+
+
+def test_a_job_of_somebody_else_is_never_removed():
+    assert look(over(), job=job(owner="uid-of-another"), now=after(10 * 3600)).actions == ()
+
+
+def test_a_changed_spec_is_acknowledged_when_it_is_over():
+    decision = look(over(generation=2, suspend=True))
+    assert decision.status.observed_generation == 2
+    assert all(entry.observed_generation == 2 for entry in decision.status.conditions)
+    assert shown(decision) == "Ready=True/Complete Complete"
+
+
+def test_nothing_is_over_before_it_is_stored():
+    """The Job, which holds the result, is removed only once the stored status says how it ended."""
+    decision = look(
+        training_job(ttlAfterFinished="0s"), **done(version=model_version("v4", annotations=OURS)), now=after(9999)
+    )
+    assert shown(decision) == "Ready=True/Complete Complete"
+    assert decision.actions == ()
+
+
+def test_a_wiped_status_is_found_again_without_the_job():
+    lineage = {"trainingJob": "parts-v4", "parent": "v3"}
+    decision = look(version=model_version("v4", created=after(400), annotations=OURS, lineage=lineage))
+    assert shown(decision) == "Ready=True/Complete Complete"
+    status = decision.status
+    assert (status.version, status.parent, status.model_version) == ("v4", "v3", "parts-v4")
+    assert status.finished_at == after(400)
+
+
+def test_fields_that_are_not_acted_on_are_named():
+    raw = training_job(tracking={"mlflow": {"uri": "https://mlflow"}})
+    for seen in ({}, {"job": job(), "pods": (pod(),)}):
+        decision = look(raw, **seen)
+        assert "spec.tracking.mlflow" in find(decision.status.conditions, "UnsupportedFields").message

@@ -1,0 +1,153 @@
+"""A ModelVersion's conditions, tags and uses, and the finalizer that keeps it while it is used."""
+
+import pytest
+
+from modelfleet.api import ModelVersion, Rollout
+from modelfleet.api.conditions import find
+from modelfleet.kinds import MODEL_VERSION
+from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.usage import roles, used_by
+from unit.training.builders import START, after, condition, model_version, parsed_rollout, rollout, versions
+
+IN_USE = "modelfleet.dev/in-use"
+
+
+def look(raw, rollouts=(), siblings=()):
+    version = ModelVersion.model_validate(raw)
+    seen = Snapshot(
+        version, (version, *versions(*siblings)), tuple(Rollout.model_validate(entry) for entry in rollouts)
+    )
+    return decide(seen, START)
+
+
+def shown(decision):
+    return [(entry.type, entry.status, entry.reason) for entry in decision.status.conditions]
+
+
+def test_declared_files_make_it_ready_and_nodes_verify():
+    decision = look(model_version(ready=None))
+    assert shown(decision) == [("Ready", "True", "Available")]
+    assert decision.status.conditions[0].message.startswith("2 files are declared with digests; every node verifies")
+    assert decision.status.tags == ("latest",)
+    assert decision.status.observed_generation == 1
+    assert decision.actions == ()
+    assert decision.announcements == ()
+
+
+def test_a_failed_evaluation_rejects_it_for_good():
+    decision = look(model_version(ready=None, evaluation={"result": "Failed", "message": "recall is 0.2"}))
+    assert shown(decision) == [("Ready", "False", "Rejected"), ("Stalled", "True", "Rejected")]
+    assert "recall is 0.2" in decision.status.conditions[0].message
+    assert decision.status.tags == ()
+    assert [(entry.type, entry.reason) for entry in decision.announcements] == [("Warning", "Rejected")]
+    stored = model_version(
+        evaluation={"result": "Failed", "message": "recall is 0.2"},
+        status={"conditions": [condition("Ready", "False", "Rejected")]},
+    )
+    assert look(stored).announcements == ()
+
+
+def test_a_passed_evaluation_makes_it_ready():
+    assert shown(look(model_version(evaluation={"result": "Passed"})))[0] == ("Ready", "True", "Available")
+
+
+def test_a_field_that_is_not_acted_on_is_named():
+    raw = model_version()
+    raw["spec"]["artifact"]["uri"] = "oci://registry/parts"
+    assert ("UnsupportedFields", "True", "NotActedOn") in shown(look(raw))
+
+
+def test_use_adds_the_finalizer_under_the_version_that_was_read():
+    decision = look(model_version(finalizers=("example.com/mine",)), [rollout(stableVersion="v3")])
+    (patch,) = decision.actions
+    assert (patch.kind, patch.name) == (MODEL_VERSION, "parts-v3")
+    assert patch.body == {"metadata": {"resourceVersion": "7", "finalizers": ["example.com/mine", IN_USE]}}
+    assert [use.to_dict() for use in decision.status.used_by] == [{"rollout": "line", "role": "Stable"}]
+
+
+def test_the_finalizer_goes_with_the_last_use_and_others_stay():
+    decision = look(model_version(finalizers=(IN_USE, "example.com/mine")), [rollout(stableVersion="v4")])
+    (patch,) = decision.actions
+    assert patch.body == {"metadata": {"resourceVersion": "7", "finalizers": ["example.com/mine"]}}
+
+
+def test_nothing_is_written_while_all_is_as_it_should_be():
+    decision = look(model_version(finalizers=(IN_USE,)), [rollout(stableVersion="v3")])
+    assert decision.actions == ()
+
+
+def test_deletion_is_held_and_says_by_whom():
+    decision = look(
+        model_version(deleting=True, finalizers=(IN_USE,)),
+        [rollout("line", stableVersion="v3"), rollout("press", candidateVersion="v3")],
+    )
+    assert decision.actions == ()
+    assert shown(decision) == [("Ready", "False", "DeletionHeld"), ("Reconciling", "True", "DeletionHeld")]
+    assert "Rollout line as Stable, Rollout press as Candidate" in decision.status.conditions[0].message
+    assert decision.status.tags == ()
+    assert [entry.reason for entry in decision.announcements] == ["DeletionHeld"]
+
+
+def test_no_finalizer_is_added_to_a_version_that_is_being_deleted():
+    """The API server refuses that; the version may then go, since the rollout's revision holds all it needs."""
+    decision = look(model_version(deleting=True, finalizers=("example.com/mine",)), [rollout(stableVersion="v3")])
+    assert decision.actions == ()
+
+
+def test_a_deleted_version_goes_when_the_last_use_ends():
+    decision = look(model_version(deleting=True, finalizers=(IN_USE,)))
+    assert [patch.body["metadata"]["finalizers"] for patch in decision.actions] == [[]]
+    assert decision.status is None
+
+
+def test_a_deleted_version_that_others_hold_says_so():
+    decision = look(model_version(deleting=True, finalizers=(IN_USE, "example.com/mine")))
+    assert [patch.body["metadata"]["finalizers"] for patch in decision.actions] == [["example.com/mine"]]
+    assert "example.com/mine" in find(decision.status.conditions, "Ready").message
+
+
+def test_tags_are_those_that_mean_this_version_as_it_will_be():
+    newer = model_version("v4", created=after(1), tags=("gold",))
+    decision = look(model_version(ready=None, tags=("gold", "factory")), siblings=[newer])
+    assert decision.status.tags == ("factory",)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, {}),
+        ({"stableVersion": "v3"}, {"v3": "Stable"}),
+        ({"stableVersion": "v3", "candidateVersion": "v4"}, {"v3": "Stable", "v4": "Candidate"}),
+        ({"stableVersion": "v3", "candidateVersion": "v3"}, {"v3": "Stable"}),
+        ({"candidateVersion": "v4"}, {"v4": "Candidate"}),
+        (
+            {"stableVersion": "v3", "groups": [{"name": "a", "version": "v2"}, {"name": "b", "version": "v3"}]},
+            {"v3": "Stable", "v2": "Previous"},
+        ),
+        (
+            {
+                "stableVersion": "v4",
+                "history": [
+                    {"version": "v5", "result": "RolledBack"},
+                    {"version": "v4", "result": "Promoted"},
+                    {"version": "v3", "result": "Promoted"},
+                    {"version": "v2", "result": "Installed"},
+                ],
+            },
+            {"v4": "Stable", "v3": "Previous"},
+        ),
+    ],
+)
+def test_what_a_rollout_uses_and_as_what(status, expected):
+    assert roles(parsed_rollout(**status)) == expected
+
+
+def test_a_rollout_of_another_model_uses_nothing_of_this_one():
+    (version,) = versions(model_version())
+    assert used_by(version, [parsed_rollout(model="other", stableVersion="v3")]) == ()
+
+
+def test_conditions_keep_their_time():
+    raw = model_version(status={"conditions": [condition("Ready", "True", "Available")]})
+    decision = decide(Snapshot(ModelVersion.model_validate(raw)), after(100))
+    assert find(decision.status.conditions, "Ready").last_transition_time == START
