@@ -1,0 +1,176 @@
+"""One rollout at one moment, with what follows from it worked out once: what the chains in facts.py and steps.py look
+at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from modelfleet.api import conditions
+from modelfleet.api.rolloutstatus import GateStatus
+from modelfleet.gate import Judgement, Verdict
+from modelfleet.rollout import commands, gating, groups
+from modelfleet.rollout.groups import NodeView, Progress
+from modelfleet.rollout.position import Position
+
+PODS_MISSING = "PodsMissing"
+"""Condition: the DaemonSet controller makes no pod for some reachable node. Its time is what the deadline counts
+from."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A position and the time."""
+
+    position: Position
+    now: datetime
+
+    @cached_property
+    def progress(self) -> tuple[Progress, ...]:
+        """How far each group is with the revision that it carries."""
+        return tuple(groups.progress(group, groups.carried(group)) for group in self.position.snapshot.groups)
+
+    @property
+    def here(self) -> Progress:
+        """How far the group is that the candidate is in. There must be one."""
+        return self.progress[self.position.reached - 1]
+
+    @cached_property
+    def latched(self) -> GateStatus | None:
+        """The gate as it was left by the last look; None before it starts."""
+        return gating.started(self.position)
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What the gate says now."""
+        return self.position.snapshot.judgement if self.latched is not None else None
+
+    @cached_property
+    def gate(self) -> GateStatus | None:
+        """The gate's status after this look; a gate that starts now starts at `now`."""
+        candidate, current = self.position.candidate, self.position.current
+        if candidate is None or current is None or self.skips_gate:
+            return None
+        if self.latched is not None:
+            return gating.judged(self.latched, candidate.version, self.judgement, self.now)
+        if not self.done:
+            return None
+        return GateStatus(group=current.name, version=candidate.version, started_at=self.now)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The gate's verdict; None before the first."""
+        return Verdict(self.gate.verdict.value) if self.gate is not None and self.gate.verdict is not None else None
+
+    @property
+    def timed_out(self) -> bool:
+        """The gate came to no verdict in time, and will not any more."""
+        return self.judgement is not None and self.judgement.timed_out and self.verdict is Verdict.INCONCLUSIVE
+
+    @property
+    def done(self) -> bool:
+        """The current group is done: all reachable nodes updated and ready, and enough of all of them."""
+        return self.position.current is not None and self.here.done(self.position.snapshot.rollout.spec.min_reachable)
+
+    @property
+    def empty(self) -> bool:
+        """The current group has no nodes, and an earlier one had some: there is nothing here to wait for."""
+        return (
+            self.position.current is not None
+            and self.here.nodes == 0
+            and any(earlier.sampled for earlier in self.progress[: self.position.reached - 1])
+        )
+
+    @property
+    def skips_gate(self) -> bool:
+        """Nothing is to be judged in this group: it is empty, or somebody let the candidate pass."""
+        return self.empty or (self.position.candidate is not None and commands.past_gates(self.position.candidate))
+
+    @property
+    def judged_well(self) -> bool:
+        """The current group is done and its gate says Pass, or nothing had to be judged."""
+        if self.empty or (self.skips_gate and self.here.nodes == 0):
+            return True
+        return self.done and (self.skips_gate or self.verdict is Verdict.PASS)
+
+    @property
+    def needs_approval(self) -> bool:
+        """The current group is Manual, and nobody said yet that the candidate may leave it."""
+        candidate, current = self.position.candidate, self.position.current
+        if candidate is None or current is None or current.spec.approval != "Manual" or commands.past_gates(candidate):
+            return False
+        return not commands.approved(candidate, current.name)
+
+    @cached_property
+    def moving(self) -> tuple[tuple[str, Progress], ...]:
+        """(name, progress) of the groups that carry the candidate."""
+        candidate = self.position.candidate
+        if candidate is None:
+            return ()
+        return tuple(
+            (group.name, progress)
+            for group, progress in zip(self.position.snapshot.groups, self.progress, strict=True)
+            if groups.carried(group) == candidate.hash
+        )
+
+    @cached_property
+    def overdue(self) -> tuple[NodeView, ...]:
+        """Reachable nodes that have not become ready on the candidate within the progress deadline."""
+        if self._retried_just_now:
+            return ()
+        deadline = self.position.snapshot.rollout.spec.progress_deadline
+        return tuple(view for _, progress in self.moving for view in progress.overdue(deadline, self.now))
+
+    @property
+    def _retried_just_now(self) -> bool:
+        """A quarantine was lifted less than a progress deadline ago: what was late before is not late yet."""
+        candidate = self.position.candidate
+        if candidate is None or candidate.retried_at is None:
+            return False
+        return self.now - candidate.retried_at < self.position.snapshot.rollout.spec.progress_deadline
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """Reachable nodes of groups with the candidate for which there is no pod at all."""
+        return tuple(name for _, progress in self.moving for name in progress.missing)
+
+    @property
+    def missing_since(self) -> datetime:
+        """Since when pods are missing without a break, as the status has it."""
+        known = conditions.find(self.position.snapshot.rollout.status.conditions, PODS_MISSING)
+        since = known.last_transition_time if known is not None else None
+        return since or self.now
+
+    @property
+    def missing_too_long(self) -> bool:
+        """Pods have been missing for longer than the progress deadline."""
+        deadline = self.position.snapshot.rollout.spec.progress_deadline
+        return bool(self.missing) and not self._retried_just_now and self.now - self.missing_since >= deadline
+
+    @property
+    def next_deadline(self) -> datetime | None:
+        """When the next node will be late, if nothing changes."""
+        candidate, deadline = self.position.candidate, self.position.snapshot.rollout.spec.progress_deadline
+        coming = [moment for _, p in self.moving if (moment := p.next_overdue(deadline, self.now)) is not None]
+        if self.missing:
+            coming.append(self.missing_since + deadline)
+        if candidate is not None and candidate.retried_at is not None:
+            coming.append(candidate.retried_at + deadline)
+        return min((moment for moment in coming if moment > self.now), default=None)
+
+    @property
+    def late(self) -> str:
+        """Which nodes missed the progress deadline, and why; empty where none did."""
+        if self.overdue:
+            nodes = groups.examples(sorted(view.node.name for view in self.overdue))
+            why = groups.trouble(
+                (view.node.name, view.current.problem)
+                for view in self.overdue
+                if view.current is not None and view.current.problem is not None
+            )
+            return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
+        if self.missing_too_long:
+            return (
+                f"no pod was made within the progress deadline for {groups.examples(self.missing)}; "
+                "see the events of the DaemonSet"
+            )
+        return ""

@@ -1,0 +1,82 @@
+"""Which version the spec asks for: a pinned one, or the newest Ready one that carries a tag.
+
+What the fleet runs as stable is never given up because its ModelVersion is no longer Ready: a version that can't be
+verified for a moment must not send a fleet back to an older one. Only a version that is being deleted is let go, and
+that only where the spec follows a tag.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.names import LATEST
+from modelfleet.api.rollout import ModelSelection, Rollout
+from modelfleet.rollout import revisions as revs
+from modelfleet.rollout.revisions import Revision
+from modelfleet.versions import resolve
+from modelfleet.versions.resolve import Missing
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Why nothing can be rolled out: for the Stalled condition. It goes away by itself when its cause does."""
+
+    reason: str
+    message: str
+
+
+def choose(rollout: Rollout, versions: Sequence[ModelVersion], stable: Revision | None) -> ModelVersion | Stall:
+    """The ModelVersion that the spec asks for, or why there is none to use."""
+    running = next((v for v in versions if stable is not None and v.metadata.name == stable.model_version), None)
+    found = _selected(rollout.spec.model, versions, running)
+    if isinstance(found, Missing):
+        there = [v for v in versions if resolve.obstacle(v) is None]
+        others = f"; there are {_newest(there)}" if there else ""
+        return Stall(
+            f"ModelVersion{found.reason}",
+            f"{found.message} (namespace {rollout.metadata.namespace}{others}). "
+            "This goes on by itself when that changes.",
+        )
+    return _misfit(rollout, found, stable) or found
+
+
+def _selected(
+    model: ModelSelection, versions: Sequence[ModelVersion], running: ModelVersion | None
+) -> ModelVersion | Missing:
+    if model.version is not None:
+        if running is not None and running.spec.version == model.version and running.spec.model == model.name:
+            return running
+        return resolve.by_version(model.version, model.name, versions)
+    tag = model.tag or LATEST
+    found = resolve.by_tag(tag, model.name, versions)
+    if running is None or running.spec.model != model.name or running.metadata.deletion_timestamp is not None:
+        return found
+    if tag != LATEST and tag not in running.spec.tags:
+        return found
+    return running if isinstance(found, Missing) or _younger(running, found) else found
+
+
+def _younger(one: ModelVersion, other: ModelVersion) -> bool:
+    mine, theirs = one.metadata.creation_timestamp, other.metadata.creation_timestamp
+    return mine is not None and theirs is not None and mine > theirs
+
+
+def _misfit(rollout: Rollout, version: ModelVersion, stable: Revision | None) -> Stall | None:
+    """Why the version does not fit what the fleet runs: a file that is missing, or another task."""
+    missing = revs.missing_formats(rollout, version)
+    if missing:
+        wanted = ", ".join(f"group {group} wants {format}" for group, format in missing.items())
+        has = ", ".join(sorted({file.format for file in version.spec.artifact.files}))
+        return Stall("FormatNotFound", f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
+    if stable is not None and stable.data["task"] != version.spec.task:
+        return Stall(
+            "OtherTask",
+            f"ModelVersion {version.metadata.name} is a model for the task {version.spec.task}; the fleet runs "
+            f"{stable.version}, a model for {stable.data['task']}. Use a Rollout of its own for it.",
+        )
+    return None
+
+
+def _newest(versions: Sequence[ModelVersion]) -> str:
+    named = sorted(versions, key=lambda v: (v.metadata.creation_timestamp is not None, v.metadata.creation_timestamp))
+    return ", ".join(version.spec.version for version in reversed(named[-5:]))

@@ -1,0 +1,99 @@
+"""What is announced as Kubernetes Events: the changes between the old status and the new one. Saying nothing twice."""
+
+from collections.abc import Iterable, Sequence
+
+from modelfleet.api import conditions
+from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
+from modelfleet.decision import Announce
+from modelfleet.gate import Verdict
+from modelfleet.rollout import commands
+from modelfleet.rollout.revisions import Revision
+
+_WAITS = frozenset({"WaitingForApproval", "WaitingForWindow", "Paused", "NoNodes", "NodesUnreachable"})
+_HOLDS = {Verdict.NO_DATA.value, Verdict.PROVIDER_DOWN.value}
+
+
+def announcements(
+    old: RolloutStatus,
+    new: RolloutStatus,
+    judged: GateStatus | None,
+    before: Sequence[Revision],
+    after: Sequence[Revision],
+) -> tuple[Announce, ...]:
+    """The events of one decision. `judged` is the gate as it was judged before anything followed from it.
+
+    A status that was wiped announces nothing but the attempt under way.
+    """
+    told: list[Announce] = []
+    if old.phase is not None:
+        told += [*_gate(old.gate, judged), *_ends(old, new), *_waits(old, new)]
+    elif stalled := conditions.find(new.conditions, conditions.STALLED):
+        told.append(Announce("Warning", stalled.reason, stalled.message))
+    return (*told, *_moves(old, new), *_unused(before, after))
+
+
+def _moves(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
+    if new.candidate_revision is None or new.current_group is None:
+        return
+    if old.candidate_revision != new.candidate_revision or old.current_group is None:
+        yield Announce("Normal", "RolloutStarted", f"{new.candidate_version} starts in group {new.current_group}")
+    elif old.current_group != new.current_group:
+        yield Announce("Normal", "GroupAdvanced", f"{new.candidate_version} goes into group {new.current_group}")
+
+
+def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
+    if new.stable_revision is not None and new.stable_revision != old.stable_revision:
+        said = f"{new.stable_version} went through all groups and is stable now"
+        yield Announce("Normal", "Promoted" if old.stable_revision else "Installed", said)
+    known = {(entry.version, entry.at) for entry in old.quarantined}
+    for entry in new.quarantined:
+        if (entry.version, entry.at) not in known:
+            cause, _, why = entry.reason.partition(": ")
+            held = new.candidate_revision is not None
+            what = "stays where it is" if held else f"is rolled back to {new.stable_version}"
+            reason = cause if held or cause == "Aborted" else "RolledBack"
+            yield Announce("Warning", reason, f"{entry.version} failed and {what} ({cause}): {why}")
+
+
+def _gate(old: GateStatus | None, judged: GateStatus | None) -> Iterable[Announce]:
+    if judged is None or judged.verdict is None:
+        return
+    same = old is not None and (old.group, old.started_at) == (judged.group, judged.started_at)
+    before = old.verdict if old is not None and same else None
+    if before == judged.verdict:
+        return
+    said = f"{judged.version} in group {judged.group}: {judged.message}"
+    if judged.verdict == Verdict.PASS.value:
+        yield Announce("Normal", "GatePassed", said)
+    elif judged.verdict == Verdict.FAIL.value:
+        yield Announce("Warning", "GateFailed", said)
+    elif judged.verdict in _HOLDS:
+        yield Announce("Warning", "GateHeld", f"{judged.verdict.value}: {said}")
+    elif before in _HOLDS:
+        yield Announce("Normal", "GateResumed", said)
+
+
+def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
+    was, now = conditions.find(old.conditions, conditions.READY), conditions.find(new.conditions, conditions.READY)
+    if now is None or (was is not None and was.reason == now.reason):
+        return
+    if conditions.is_true(new.conditions, conditions.STALLED):
+        if now.reason != "RolledBack":
+            yield Announce("Warning", now.reason, now.message)
+    elif now.reason in _WAITS:
+        yield Announce("Normal", now.reason, now.message)
+
+
+def _unused(before: Sequence[Revision], after: Sequence[Revision]) -> Iterable[Announce]:
+    """Commands that were noted just now and came to nothing: nobody's word is dropped in silence."""
+    seen = {key for revision in before for key in revision.commands}
+    for revision in after:
+        for key, where in revision.commands.items():
+            if key not in seen and where == commands.NOWHERE and not _counted(revision, key):
+                said = f"modelfleet.dev/{key} had no effect: {revision.version} was not in a state for it"
+                yield Announce("Warning", "CommandIgnored", said)
+
+
+def _counted(revision: Revision, key: str) -> bool:
+    """A command that acted and ended with its revision's promotion in one and the same decision."""
+    return key.startswith("promote=") and revision.promoted_at is not None

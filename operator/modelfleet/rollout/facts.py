@@ -1,0 +1,142 @@
+"""What became true and must be remembered: commands that were seen, failures, promotions. An ordered chain.
+
+Each link looks at where the rollout stands and returns the revisions with what it found written on them; the next link
+looks at the result. All that is durable about a rollout is decided here, and written before anything else: killed right
+after the write, the operator reads the same facts and goes on from them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from modelfleet.gate import Verdict
+from modelfleet.rollout import commands, gating
+from modelfleet.rollout import revisions as revs
+from modelfleet.rollout.case import Case
+from modelfleet.rollout.position import Position, locate
+from modelfleet.rollout.revisions import Quarantine, Revision, Scope
+from modelfleet.rollout.state import Snapshot
+
+Revisions = tuple[Revision, ...]
+
+
+def establish(snapshot: Snapshot, now: datetime) -> Position:
+    """Where the rollout stands once everything that can be found out now is taken down."""
+    position = locate(snapshot, snapshot.revisions, now)
+    for link in CHAIN:
+        found = link(Case(position, now))
+        if found != position.revisions:
+            position = locate(snapshot, found, now)
+    return position
+
+
+def retried(case: Case) -> Revisions:
+    """Somebody lifts a quarantine."""
+    position = case.position
+    return commands.lift(position.snapshot.rollout.metadata.annotations, position.revisions, case.now)
+
+
+def let_past(case: Case) -> Revisions:
+    """Somebody lets the candidate pass its gates."""
+    position = case.position
+    if position.stall is not None:
+        return position.revisions
+    return commands.latch_promote(
+        position.snapshot.rollout.metadata.annotations, position.revisions, position.candidate
+    )
+
+
+def approved(case: Case) -> Revisions:
+    """Somebody approves that the candidate leaves the Manual group it is in."""
+    position = case.position
+    if position.stall is not None:
+        return position.revisions
+    group = position.current.name if case.needs_approval and position.current is not None else None
+    annotations = position.snapshot.rollout.metadata.annotations
+    return commands.latch_approve(annotations, position.revisions, position.candidate, group)
+
+
+def aborted(case: Case) -> Revisions:
+    """Somebody stops what is on its way, or what failed and was left where it is."""
+    position = case.position
+    if position.stall is not None:
+        return position.revisions
+    moving = position.chosen if position.held else position.candidate
+    annotations = position.snapshot.rollout.metadata.annotations
+    command = commands.wants_abort(annotations, position.revisions, moving)
+    if command is None or moving is None:
+        return commands.latch_idle_abort(annotations, position.revisions, moving)
+    known = revs.with_changed(position.revisions, commands.noted(moving, command, moving.hash))
+    return _quarantine(replace(position, revisions=known), moving.hash, "Aborted", "aborted by annotation", case.now)
+
+
+def missed_deadline(case: Case) -> Revisions:
+    """A node can't become ready on the candidate. On a first install nothing is gained by giving up: it stays and
+    waits."""
+    position, candidate = case.position, case.position.candidate
+    if candidate is None or position.stable is None or not case.late:
+        return position.revisions
+    return _quarantine(position, candidate.hash, "ProgressDeadlineExceeded", case.late, case.now)
+
+
+def judged_bad(case: Case) -> Revisions:
+    """The gate failed the candidate, or came to no verdict and the policy says to go back then."""
+    position, candidate, gate = case.position, case.position.candidate, case.gate
+    if candidate is None or gate is None or case.judgement is None:
+        return position.revisions
+    policy, message = gating.policy(position), gate.message or ""
+    soaked = gate.started_at is not None and case.now >= gate.started_at + policy.soak
+    if case.verdict is Verdict.FAIL:
+        cause = "GateFailed"
+    elif case.timed_out and policy.on_timeout == "Rollback":
+        cause = "GateTimedOut"
+    elif case.verdict is Verdict.NO_DATA and policy.on_no_data == "Rollback" and soaked:
+        cause = "NoData"
+    else:
+        return position.revisions
+    return _quarantine(position, candidate.hash, cause, message, case.now)
+
+
+def finished(case: Case) -> Revisions:
+    """The candidate went through all groups, the last one's watch included: it is the stable one from now on."""
+    position, candidate = case.position, case.position.candidate
+    if candidate is None or position.reached < len(position.snapshot.groups):
+        return position.revisions
+    if not case.judged_well or case.needs_approval:
+        return position.revisions
+    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(case)
+    promoted = replace(
+        candidate,
+        promoted_at=case.now,
+        promoted_reason=reason,
+        commands=dict.fromkeys(candidate.commands, commands.NOWHERE),
+    )
+    return revs.with_changed(position.revisions, promoted)
+
+
+CHAIN: tuple[Callable[[Case], Revisions], ...] = (
+    retried,
+    let_past,
+    approved,
+    aborted,
+    missed_deadline,
+    judged_bad,
+    finished,
+)
+
+
+def _why(case: Case) -> str:
+    return (case.gate.message or "") if case.gate is not None else ""
+
+
+def _quarantine(position: Position, hash: str, cause: str, reason: str, now: datetime) -> Revisions:
+    """Quarantine a revision, and its model version unless the template may be to blame.
+
+    The template is to blame where it is all that changed, and may be where nothing ran before.
+    """
+    failed = next(revision for revision in position.revisions if revision.hash == hash)
+    stable = position.stable
+    only_template = stable is not None and stable.version == failed.version
+    unclear = stable is None and cause != "Aborted"
+    scope: Scope = "Revision" if only_template or unclear else "Version"
+    return revs.with_changed(position.revisions, replace(failed, quarantine=Quarantine(now, cause, reason, scope)))

@@ -1,0 +1,176 @@
+"""How far the groups are: counts, what is done, what is late, and how many nodes may be down at once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelfleet.api import names
+from modelfleet.api.quantities import IntOrPercent
+from modelfleet.rollout.state import GroupState, NodeState, PodState, Problem
+
+EXAMPLES = 5
+
+
+def carried(group: GroupState) -> str | None:
+    """The hash of the revision that the group's DaemonSet carries; None where it has none yet."""
+    if group.daemon_set is None:
+        return None
+    labels: Mapping[str, str] = group.daemon_set["metadata"].get("labels") or {}
+    return labels.get(names.REVISION)
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """One node of a group, with its pods seen against the revision that the node should run.
+
+    current  its pod of the revision (the ready one, where there are several), not counting one that is being deleted
+    others   its pods that are of another revision or being deleted
+    """
+
+    node: NodeState
+    current: PodState | None
+    others: tuple[PodState, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """The node runs the revision."""
+        return self.current is not None and self.current.ready
+
+    @property
+    def waits_since(self) -> datetime | None:
+        """Since when a reachable node has a pod of the revision that is not ready; None where that is not so.
+
+        The clock starts anew when a node comes back: what it missed while it was away is nobody's fault.
+        """
+        if not self.node.reachable or self.current is None or self.current.ready:
+            return None
+        return max(self.current.since, self.node.since)
+
+    @property
+    def missing(self) -> bool:
+        """A reachable node without any pod of the group: one that nobody makes, or that is about to be made."""
+        return self.node.reachable and self.current is None and not self.others
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group is with one revision."""
+
+    views: tuple[NodeView, ...]
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the group."""
+        return len(self.views)
+
+    @property
+    def updated(self) -> int:
+        """Nodes with a pod of the revision."""
+        return sum(view.current is not None for view in self.views)
+
+    @property
+    def ready(self) -> int:
+        """Nodes with a ready pod of the revision."""
+        return sum(view.ready for view in self.views)
+
+    @property
+    def unreachable(self) -> int:
+        """Nodes out of reach."""
+        return sum(not view.node.reachable for view in self.views)
+
+    @property
+    def sampled(self) -> bool:
+        """At least one reachable node runs the revision: there is something to judge."""
+        return any(view.node.reachable and view.ready for view in self.views)
+
+    @property
+    def settled(self) -> bool:
+        """All reachable nodes are updated and ready."""
+        return all(view.ready for view in self.views if view.node.reachable)
+
+    def done(self, min_reachable: IntOrPercent) -> bool:
+        """All reachable nodes are updated and ready, and that is enough of all of them. Never true of no node at
+        all."""
+        running = sum(view.node.reachable and view.ready for view in self.views)
+        return self.settled and running > 0 and running >= self.required(min_reachable)
+
+    def required(self, min_reachable: IntOrPercent) -> int:
+        """How many nodes must be reachable and ready."""
+        return min(min_reachable.of(self.nodes), self.nodes)
+
+    def overdue(self, deadline: timedelta, now: datetime) -> list[NodeView]:
+        """Reachable nodes whose pod of the revision has not been ready for longer than the deadline."""
+        return [view for view in self.views if view.waits_since is not None and now - view.waits_since >= deadline]
+
+    def next_overdue(self, deadline: timedelta, now: datetime) -> datetime | None:
+        """When the next node will be overdue, if nothing changes."""
+        coming = [view.waits_since + deadline for view in self.views if view.waits_since is not None]
+        return min((moment for moment in coming if moment > now), default=None)
+
+    @property
+    def missing(self) -> list[str]:
+        """Reachable nodes without any pod."""
+        return [view.node.name for view in self.views if view.missing]
+
+    @property
+    def problems(self) -> list[tuple[str, Problem]]:
+        """(node, what keeps its pod of the revision from being ready), where something is known; reachable nodes
+        only."""
+        return [
+            (view.node.name, view.current.problem)
+            for view in self.views
+            if view.node.reachable and view.current is not None and view.current.problem is not None
+        ]
+
+
+def progress(group: GroupState, revision: str | None) -> Progress:
+    """How far the group is with the revision of this hash."""
+    by_node: dict[str, list[PodState]] = {}
+    for pod in group.pods:
+        by_node.setdefault(pod.node, []).append(pod)
+    return Progress(tuple(_view(node, by_node.get(node.name, ()), revision) for node in group.nodes))
+
+
+def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> NodeView:
+    current: PodState | None = None
+    others: list[PodState] = []
+    for pod in pods:
+        if pod.revision != revision or pod.terminating:
+            others.append(pod)
+        elif current is None or (pod.ready and not current.ready):
+            current = pod
+    return NodeView(node, current, tuple(others))
+
+
+def effective_max_unavailable(group: GroupState, revision: str | None) -> int | str:
+    """The DaemonSet's maxUnavailable: the group's, plus the now unreachable nodes while some node still has to change.
+
+    Unreachable nodes use up the budget of the DaemonSet controller, and would block the others for as long as they are
+    away. Once every node has the revision the number makes no difference, and the group's own is kept as it is written:
+    nodes that come and go then cause no writes.
+    """
+    now = progress(group, revision)
+    if now.unreachable == 0 or now.updated == now.nodes:
+        return group.spec.max_unavailable.to_wire()
+    return max(1, group.spec.max_unavailable.of(now.nodes)) + now.unreachable
+
+
+def examples(items: Iterable[str]) -> str:
+    """At most five of them, and how many more there are."""
+    listed = list(items)
+    more = len(listed) - EXAMPLES
+    return ", ".join(listed[:EXAMPLES]) + (f" and {more} more" if more > 0 else "")
+
+
+def trouble(found: Iterable[tuple[str, Problem]]) -> str:
+    """Problems of nodes in words, the same problem told once: "DigestMismatch on node-3 and 2 more: fetch-model:
+    ..."."""
+    nodes: dict[Problem, list[str]] = {}
+    for node, problem in found:
+        nodes.setdefault(problem, []).append(node)
+    told = [
+        f"{problem.reason} on {examples(sorted(names))}: {problem.message}"
+        for problem, names in sorted(nodes.items(), key=lambda entry: (-len(entry[1]), entry[0].reason))
+    ]
+    more = len(told) - 2
+    return "; ".join(told[:2]) + (f"; and {more} other problems" if more > 0 else "")

@@ -1,0 +1,79 @@
+"""Raw nodes read for a rollout: which group they belong to, whether they can be reached, whether pods may run there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from modelfleet.rollout import affinity
+from modelfleet.rollout.affinity import Conjunction, Requirement
+from modelfleet.rollout.pods import timestamp
+from modelfleet.rollout.state import NodeState
+
+# Taints that say how a node is, not what it is for. They come and go, and DaemonSets tolerate them or wait.
+_CONDITION_TAINTS = "node.kubernetes.io/"
+
+
+def labels_of(node: Mapping[str, Any]) -> Mapping[str, str]:
+    """A raw node's labels."""
+    labels: Mapping[str, str] = node["metadata"].get("labels") or {}
+    return labels
+
+
+def node_state(node: Mapping[str, Any]) -> NodeState:
+    """Reachable means that the kubelet reports itself Ready: on any other node nothing says anything about a
+    version."""
+    created: datetime = timestamp(node["metadata"]["creationTimestamp"])
+    for entry in (node.get("status") or {}).get("conditions") or []:
+        if entry.get("type") == "Ready":
+            changed = entry.get("lastTransitionTime")
+            return NodeState(
+                node["metadata"]["name"], entry.get("status") == "True", timestamp(changed) if changed else created
+            )
+    return NodeState(node["metadata"]["name"], False, created)
+
+
+def first_match(labels: Mapping[str, str], selectors: Sequence[Conjunction]) -> int | None:
+    """The group a node belongs to: the first whose selector it matches. None for no group at all."""
+    return next((index for index, selector in enumerate(selectors) if affinity.matches(selector, labels)), None)
+
+
+def may_run(pod_spec: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
+    """Whether a DaemonSet with this pod spec runs on the node: node selector, required affinity, taints.
+
+    As the DaemonSet controller judges it, except that taints of passing conditions do not count.
+    """
+    labels = labels_of(node)
+    if any(labels.get(key) != value for key, value in (pod_spec.get("nodeSelector") or {}).items()):
+        return False
+    required = ((pod_spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    if required is not None and not any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or []):
+        return False
+    tolerations = pod_spec.get("tolerations") or []
+    return all(
+        any(_tolerates(toleration, taint) for toleration in tolerations)
+        for taint in (node.get("spec") or {}).get("taints") or []
+        if taint.get("effect") in ("NoSchedule", "NoExecute") and not taint["key"].startswith(_CONDITION_TAINTS)
+    )
+
+
+def _requirements(entries: Iterable[Mapping[str, Any]]) -> Conjunction:
+    return tuple(Requirement(e["key"], e["operator"], tuple(e.get("values") or ())) for e in entries)
+
+
+def _term_matches(term: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
+    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
+    if not expressions and not fields:
+        return False
+    return affinity.matches(_requirements(expressions), labels_of(node)) and affinity.matches(
+        _requirements(fields), {"metadata.name": node["metadata"]["name"]}
+    )
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return toleration.get("key") == taint["key"] and (toleration.get("value") or "") == (taint.get("value") or "")

@@ -1,0 +1,243 @@
+"""The status of a Rollout: where it stands, for people and for programs. Built anew each time, from what is observed.
+
+Of the old status only times and the past are carried on: since when a group has its revision, when the gate started,
+what was superseded. Everything else can be found again in the children.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelfleet.api import conditions, names
+from modelfleet.api.conditions import Condition
+from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
+from modelfleet.api.unsupported import unsupported_fields
+from modelfleet.rollout import commands, groups
+from modelfleet.rollout.case import PODS_MISSING, Case
+from modelfleet.rollout.position import Position
+from modelfleet.rollout.revisions import Revision
+from modelfleet.rollout.state import GroupState, Snapshot
+from modelfleet.rollout.steps import Step
+
+NODES_OVERLAP = "NodesOverlap"
+GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
+
+_NEWEST = 10
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a status is made from.
+
+    targets  for each group, what it should run once the decision is carried out; None leaves it as it is
+    gate     the gate's status to show
+    """
+
+    case: Case
+    step: Step
+    targets: tuple[Revision | None, ...]
+    gate: GateStatus | None
+
+
+def status(outcome: Outcome) -> RolloutStatus:
+    """The complete status."""
+    case, position = outcome.case, outcome.case.position
+    snapshot, now = position.snapshot, case.now
+    old, generation = snapshot.rollout.status, snapshot.rollout.metadata.generation
+    shown = position.chosen if position.held else position.candidate
+    return RolloutStatus(
+        observed_generation=generation,
+        phase=outcome.step.phase,
+        conditions=conditions.merge(old.conditions, _conditions(outcome), generation, now),
+        stable_version=position.stable.version if position.stable else None,
+        stable_revision=position.stable.name if position.stable else None,
+        candidate_version=shown.version if shown else None,
+        candidate_revision=shown.name if shown else None,
+        current_group=_current(outcome, shown),
+        groups=tuple(_group(outcome, index) for index in range(len(snapshot.groups))),
+        gate=outcome.gate,
+        drift=old.drift,
+        approved=commands.values([shown] if shown else [], "approve"),
+        promoted=commands.values([shown] if shown else [], "promote"),
+        retried=commands.values(position.revisions, "retry"),
+        quarantined=_quarantined(position.revisions),
+        history=_history(position, old, now),
+    )
+
+
+def _current(outcome: Outcome, shown: Revision | None) -> str | None:
+    """The last group of those, from the first on, that have the candidate."""
+    name = None
+    for group, target in zip(outcome.case.position.snapshot.groups, outcome.targets, strict=True):
+        if shown is None or target is None or target.hash != shown.hash:
+            break
+        name = group.name
+    return name
+
+
+def _group(outcome: Outcome, index: int) -> GroupStatus:
+    case, snapshot = outcome.case, outcome.case.position.snapshot
+    group, target = snapshot.groups[index], outcome.targets[index]
+    revision, version = _named(snapshot, group, target)
+    progress = groups.progress(group, target.hash if target else groups.carried(group))
+    old = next((entry for entry in snapshot.rollout.status.groups if entry.name == group.name), None)
+    same = old is not None and old.revision == revision
+    started = old.started_at if old is not None and same else None
+    ready = old.ready_at if old is not None and same else None
+    if ready is None and revision and progress.nodes and progress.settled:
+        ready = case.now
+    return GroupStatus(
+        name=group.name,
+        phase=_group_phase(outcome, index),
+        version=version,
+        revision=revision,
+        nodes=progress.nodes,
+        updated=progress.updated,
+        ready=progress.ready,
+        unreachable=progress.unreachable,
+        started_at=started or (case.now if revision else None),
+        ready_at=ready,
+        reason=_group_reason(group, progress) or None,
+    )
+
+
+def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None]:
+    """(revision, version) that the group's nodes should run; what the DaemonSet says where the revision is not
+    known."""
+    if target is not None:
+        return target.name, target.version
+    carried = groups.carried(group)
+    if group.daemon_set is None or carried is None:
+        return None, None
+    return f"{snapshot.rollout.metadata.name}-{carried}", group.daemon_set["metadata"]["labels"].get(names.VERSION)
+
+
+def _group_phase(outcome: Outcome, index: int) -> str:
+    _case, position = outcome.case, outcome.case.position
+    group, target = position.snapshot.groups[index], outcome.targets[index]
+    carried = groups.carried(group)
+    if carried is None and target is None:
+        return "Pending"
+    progress = groups.progress(group, target.hash if target else carried)
+    if not progress.nodes:
+        return "Empty"
+    if not progress.settled:
+        moving_back = position.quarantine is not None and not position.held
+        return "RollingBack" if moving_back else "Updating"
+    if position.candidate is not None and index == position.reached - 1 and not outcome.step.advance:
+        return outcome.step.phase
+    return "Ready"
+
+
+def _group_reason(group: GroupState, progress: groups.Progress) -> str:
+    trouble = groups.trouble(progress.problems)
+    if trouble:
+        return trouble
+    if not progress.nodes:
+        shadowed = f": all {group.shadowed} that it selects belong to earlier groups" if group.shadowed else ""
+        return f"no node matches{shadowed}"
+    return f"no pod on {groups.examples(progress.missing)}" if progress.missing else ""
+
+
+def _conditions(outcome: Outcome) -> Iterable[Condition]:
+    step, case = outcome.step, outcome.case
+    snapshot = case.position.snapshot
+    if step.standing == "Ready":
+        yield conditions.true(conditions.READY, step.reason, step.message)
+    else:
+        yield conditions.false(conditions.READY, step.reason, step.message)
+    if step.standing == "Reconciling":
+        yield conditions.true(conditions.RECONCILING, step.reason, step.message)
+    if step.standing == "Stalled":
+        yield conditions.true(conditions.STALLED, step.reason, step.message)
+    if case.missing:
+        said = f"The DaemonSet controller made no pod for {groups.examples(case.missing)}; see the DaemonSet's events."
+        yield conditions.true(PODS_MISSING, "NoPod", said)
+    if snapshot.overlaps:
+        yield conditions.true(NODES_OVERLAP, "SameHostResources", _overlaps(snapshot))
+    empty = [group for group in snapshot.groups if not group.nodes]
+    if empty:
+        said = "; ".join(
+            f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[: groups.EXAMPLES]
+        )
+        yield conditions.true(GROUPS_WITHOUT_NODES, "NoNodeMatches", f"Groups without a node: {said}.")
+    yield from conditions.unsupported(unsupported_fields(snapshot.rollout))
+
+
+def _overlaps(snapshot: Snapshot) -> str:
+    told = "; ".join(
+        f"node {overlap.node}: Rollout {overlap.rollout} wants {', '.join(overlap.resources)} too"
+        for overlap in snapshot.overlaps
+    )
+    return f"Another Rollout uses the same resources of a node: {told}."
+
+
+def _quarantined(revisions: Sequence[Revision]) -> tuple[Quarantined, ...]:
+    found = [
+        Quarantined(
+            version=revision.version,
+            revision=revision.name if quarantine.scope == "Revision" else None,
+            reason=f"{quarantine.cause}: {quarantine.reason}",
+            at=quarantine.at,
+        )
+        for revision in revisions
+        if (quarantine := revision.quarantine) is not None
+    ]
+    return tuple(sorted(found, key=lambda entry: entry.at, reverse=True)[:_NEWEST])
+
+
+def _history(position: Position, old: RolloutStatus, now: datetime) -> tuple[HistoryEntry, ...]:
+    """The newest ten: what the revisions tell, and what only the old status knows (superseded ones, pruned ones)."""
+    told = [*old.history, *_superseded(position, old, now)]
+    known = {(entry.version, entry.finished_at) for entry in told}
+    first = min((r.promoted_at for r in position.revisions if r.promoted_at is not None), default=None)
+    for revision in position.revisions:
+        started = _started(revision, old)
+        for entry in _ends(revision, first, started, failed_here=position.held and revision is position.chosen):
+            if (entry.version, entry.finished_at) not in known:
+                told.append(entry)
+    return tuple(sorted(told, key=lambda entry: entry.finished_at or now, reverse=True)[:_NEWEST])
+
+
+def _started(revision: Revision, old: RolloutStatus) -> datetime:
+    """When the attempt began: when the first group got it, or (where that is not known any more) when it was made."""
+    if old.candidate_revision == revision.name and old.groups and old.groups[0].started_at is not None:
+        return old.groups[0].started_at
+    return revision.created
+
+
+def _ends(
+    revision: Revision, first: datetime | None, started: datetime, *, failed_here: bool
+) -> Iterable[HistoryEntry]:
+    if revision.promoted_at is not None:
+        yield HistoryEntry(
+            version=revision.version,
+            result="Installed" if revision.promoted_at == first else "Promoted",
+            started_at=min(started, revision.promoted_at),
+            finished_at=revision.promoted_at,
+            message=revision.promoted_reason,
+        )
+    if revision.quarantine is not None and not failed_here:
+        yield HistoryEntry(
+            version=revision.version,
+            result="Aborted" if revision.quarantine.cause == "Aborted" else "RolledBack",
+            started_at=min(started, revision.quarantine.at),
+            finished_at=revision.quarantine.at,
+            message=revision.quarantine.reason,
+        )
+
+
+def _superseded(position: Position, old: RolloutStatus, now: datetime) -> Iterable[HistoryEntry]:
+    """The candidate of the old status, where the spec went on to something else before it came to an end."""
+    before = next((r for r in position.revisions if r.name == old.candidate_revision), None)
+    if before is None or before.quarantine is not None or before == position.candidate or before == position.stable:
+        return
+    if position.chosen is None or before.hash == position.chosen.hash:
+        return
+    yield HistoryEntry(
+        version=before.version,
+        result="Superseded",
+        started_at=_started(before, old),
+        finished_at=now,
+        message=f"superseded by {position.chosen.version}",
+    )

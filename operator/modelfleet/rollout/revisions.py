@@ -1,0 +1,312 @@
+"""Revisions: what moves through the groups, kept as ControllerRevisions, and the facts that must outlive a wiped
+status.
+
+A revision is a model version, a pod template and a delivery. Its name ends in a hash over those, so that the same three
+give the same revision, whenever and by whomever it is computed. Its data holds everything a DaemonSet is made from, the
+artifact's digests included: going back restores the whole of what ran before, also where the ModelVersion is gone. The
+data can't change (Kubernetes sees to that); what happens to a revision is written into annotations:
+
+    promoted-at, promoted-reason         it went through all groups; the newest one that isn't quarantined is stable
+    quarantined-at, -reason, -cause      it failed, or was aborted
+    quarantined-scope                    Version: nothing with this model version is rolled out; Revision: only this one
+    retried-at                           its quarantine was lifted: clocks of the new attempt start here
+    commands                             the commands that were acted upon here, see commands.py
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from modelfleet.api import names
+from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
+from modelfleet.decision import Action, Create, Delete, Patch
+from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
+
+QUARANTINED_CAUSE = f"{names.GROUP}/quarantined-cause"
+QUARANTINED_SCOPE = f"{names.GROUP}/quarantined-scope"
+RETRIED_AT = f"{names.GROUP}/retried-at"
+PROMOTED_REASON = f"{names.GROUP}/promoted-reason"
+COMMANDS = f"{names.GROUP}/commands"
+
+_QUARANTINE = (names.QUARANTINED_AT, names.QUARANTINED_REASON, QUARANTINED_CAUSE, QUARANTINED_SCOPE)
+_MAX_REASON = 1024
+
+Scope = Literal["Version", "Revision"]
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Why and since when a revision, or its whole model version, is not to be used. `cause` is a CamelCase word."""
+
+    at: datetime
+    cause: str
+    reason: str
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One ControllerRevision. `uid` is empty while it exists only in a decision.
+
+    data      what the DaemonSets are made from, JSON values only
+    commands  commands seen: "approve=v4@2" -> where it counts ("" for nowhere any more)
+    """
+
+    name: str
+    hash: str
+    number: int
+    data: Mapping[str, Any]
+    created: datetime
+    uid: str = ""
+    promoted_at: datetime | None = None
+    promoted_reason: str = ""
+    retried_at: datetime | None = None
+    quarantine: Quarantine | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """The model version, for example v4."""
+        return str(self.data["version"])
+
+    @property
+    def model_version(self) -> str:
+        """The name of the ModelVersion, for example parts-detector-v4."""
+        return str(self.data["modelVersion"])
+
+    def delivery(self, group: str) -> Delivery:
+        """How the model is delivered in a group: the Rollout's delivery with the group's own words laid over it."""
+        override = self.data["groupDelivery"].get(group) or {}
+        return Delivery.model_validate({**self.data["delivery"], **override})
+
+
+def missing_formats(rollout: Rollout, version: ModelVersion) -> dict[str, str]:
+    """Groups for which the version has no file of the wanted format: group -> format."""
+    wanted = {group.name: delivery_of(rollout, group.delivery).format for group in rollout.spec.groups}
+    return {group: format for group, format in wanted.items() if version.spec.artifact.file(format) is None}
+
+
+def delivery_of(rollout: Rollout, override: DeliveryOverride | None) -> Delivery:
+    """The delivery of a group as the spec has it now."""
+    own = override.model_dump(exclude_none=True) if override is not None else {}
+    return rollout.spec.delivery.replace(**own)
+
+
+def content(rollout: Rollout, version: ModelVersion) -> dict[str, Any]:
+    """What the Rollout's spec and a version come to: the identity of a revision. The version must have the formats."""
+    overrides = {
+        group.name: own
+        for group in rollout.spec.groups
+        if group.delivery is not None and (own := group.delivery.to_dict())
+    }
+    formats = {delivery_of(rollout, group.delivery).format for group in rollout.spec.groups}
+    files = {format: file.to_dict() for format in sorted(formats) if (file := version.spec.artifact.file(format))}
+    return {
+        "model": version.spec.model,
+        "version": version.spec.version,
+        "modelVersion": version.metadata.name,
+        "task": version.spec.task,
+        "classes": list(version.spec.classes),
+        "imageSize": version.spec.image_size,
+        "artifact": {"uri": version.spec.artifact.uri, "files": files},
+        "template": json.loads(json.dumps(rollout.spec.template)),
+        # Defaults left out: a default that a later release adds does not make a new revision of everything.
+        "delivery": rollout.spec.delivery.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "groupDelivery": overrides,
+    }
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """The hash that names a revision: 10 hexadecimal digits over the content."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def desired(
+    rollout: Rollout, version: ModelVersion, revisions: Sequence[Revision], agent_image: str, now: datetime
+) -> Revision:
+    """The revision that the spec and this version come to: the one there is, or a new one.
+
+    The agent image is remembered with the revision and is no part of its hash: another operator release, with another
+    image, restarts nothing; what is rolled out from then on takes the new image.
+    """
+    what = content(rollout, version)
+    hash = digest(what)
+    for revision in revisions:
+        if revision.hash == hash:
+            return revision
+    return Revision(
+        name=f"{rollout.metadata.name}-{hash}",
+        hash=hash,
+        number=max((revision.number for revision in revisions), default=0) + 1,
+        data=what | {"agentImage": agent_image},
+        created=now,
+    )
+
+
+def stable(revisions: Iterable[Revision]) -> Revision | None:
+    """The newest promoted revision that is not quarantined: what the fleet is known to be well on."""
+    return next(iter(promoted(revisions)), None)
+
+
+def promoted(revisions: Iterable[Revision]) -> list[Revision]:
+    """The promoted revisions that are not quarantined, newest promotion first."""
+    found = [
+        (revision.promoted_at, revision.number, revision)
+        for revision in revisions
+        if revision.promoted_at is not None and revision.quarantine is None
+    ]
+    return [revision for _, _, revision in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+
+
+def quarantine_of(revisions: Iterable[Revision], revision: Revision) -> Quarantine | None:
+    """The quarantine that a revision is under: its own, or its model version's."""
+    if revision.quarantine is not None:
+        return revision.quarantine
+    return version_quarantine(revisions, revision.version)
+
+
+def version_quarantine(revisions: Iterable[Revision], version: str) -> Quarantine | None:
+    """The newest quarantine of a model version as a whole."""
+    found = [
+        revision.quarantine
+        for revision in revisions
+        if revision.version == version and revision.quarantine is not None and revision.quarantine.scope == "Version"
+    ]
+    return max(found, key=lambda quarantine: quarantine.at, default=None)
+
+
+def with_changed(revisions: Iterable[Revision], changed: Revision) -> tuple[Revision, ...]:
+    """The revisions with one replaced, or added."""
+    rest = tuple(revisions)
+    if any(revision.hash == changed.hash for revision in rest):
+        return tuple(changed if revision.hash == changed.hash else revision for revision in rest)
+    return (*rest, changed)
+
+
+def superfluous(revisions: Sequence[Revision], keep: Iterable[str], limit: int) -> list[Revision]:
+    """What `revisionHistoryLimit` no longer covers: oldest first, never one whose hash is in `keep`."""
+    kept = set(keep)
+    others = sorted((r for r in revisions if r.hash not in kept), key=lambda r: (r.promoted_at or r.created, r.number))
+    return others[: max(0, len(others) - limit)]
+
+
+def changes(before: Sequence[Revision], after: Sequence[Revision], owner: Rollout) -> list[Action]:
+    """The writes that turn the revisions `before` into `after`."""
+    old = {revision.hash: revision for revision in before}
+    actions: list[Action] = []
+    for revision in after:
+        was = old.get(revision.hash)
+        if was is None:
+            actions.append(Create(manifest(revision, owner)))
+        elif (wanted := annotations(revision)) != (had := annotations(was)):
+            gone = dict.fromkeys(had.keys() - wanted.keys())
+            changed = {key: value for key, value in wanted.items() if had.get(key) != value}
+            metadata = {"uid": revision.uid, "annotations": {**gone, **changed}}
+            actions.append(Patch(CONTROLLER_REVISION, owner.metadata.namespace, revision.name, {"metadata": metadata}))
+    left = {revision.hash for revision in after}
+    for revision in before:
+        if revision.hash not in left:
+            actions.append(Delete(CONTROLLER_REVISION, owner.metadata.namespace, revision.name, revision.uid))
+    return actions
+
+
+def annotations(revision: Revision) -> dict[str, str]:
+    """The facts of a revision as annotations."""
+    found: dict[str, str] = {}
+    if revision.promoted_at is not None:
+        found[names.PROMOTED_AT] = wire_time(revision.promoted_at)
+        found[PROMOTED_REASON] = revision.promoted_reason[:_MAX_REASON]
+    if revision.retried_at is not None:
+        found[RETRIED_AT] = wire_time(revision.retried_at)
+    if revision.quarantine is not None:
+        given = (
+            wire_time(revision.quarantine.at),
+            revision.quarantine.reason[:_MAX_REASON],
+            revision.quarantine.cause,
+            revision.quarantine.scope,
+        )
+        found |= dict(zip(_QUARANTINE, given, strict=True))
+    if revision.commands:
+        found[COMMANDS] = json.dumps(dict(revision.commands), separators=(",", ":"))
+    return found
+
+
+def manifest(revision: Revision, owner: Rollout) -> dict[str, Any]:
+    """The ControllerRevision to create."""
+    return {
+        "apiVersion": CONTROLLER_REVISION.api_version,
+        "kind": CONTROLLER_REVISION.kind,
+        "metadata": {
+            "name": revision.name,
+            "namespace": owner.metadata.namespace,
+            "labels": {
+                names.MANAGED_BY: names.MANAGED_BY_VALUE,
+                names.ROLLOUT: owner.metadata.name,
+                names.MODEL: revision.data["model"],
+                names.VERSION: revision.version,
+                names.REVISION: revision.hash,
+            },
+            "annotations": annotations(revision),
+            "ownerReferences": [owner_reference(owner)],
+        },
+        "revision": revision.number,
+        "data": dict(revision.data),
+    }
+
+
+def owner_reference(owner: Rollout) -> dict[str, Any]:
+    """What makes a child go when its Rollout goes."""
+    return {
+        "apiVersion": ROLLOUT.api_version,
+        "kind": ROLLOUT.kind,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def read(raw: Mapping[str, Any]) -> Revision:
+    """A ControllerRevision of ours as a `Revision`. Raises KeyError or ValueError for one that we did not write."""
+    metadata = raw["metadata"]
+    notes: Mapping[str, str] = metadata.get("annotations") or {}
+    quarantine = None
+    if names.QUARANTINED_AT in notes:
+        quarantine = Quarantine(
+            at=datetime.fromisoformat(notes[names.QUARANTINED_AT]),
+            cause=notes.get(QUARANTINED_CAUSE, "Quarantined"),
+            reason=notes.get(names.QUARANTINED_REASON, ""),
+            scope="Revision" if notes.get(QUARANTINED_SCOPE) == "Revision" else "Version",
+        )
+    return Revision(
+        name=metadata["name"],
+        hash=metadata["labels"][names.REVISION],
+        number=raw["revision"],
+        data=raw["data"],
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        uid=metadata["uid"],
+        promoted_at=_time(notes.get(names.PROMOTED_AT)),
+        promoted_reason=notes.get(PROMOTED_REASON, ""),
+        retried_at=_time(notes.get(RETRIED_AT)),
+        quarantine=quarantine,
+        commands=json.loads(notes.get(COMMANDS, "{}")),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def wire_time(moment: datetime) -> str:
+    """A time as Kubernetes writes it: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def lifted(revision: Revision, now: datetime) -> Revision:
+    """The revision without its quarantine, and with what was approved for the failed attempt to be asked for anew."""
+    return replace(revision, quarantine=None, retried_at=now, commands=dict.fromkeys(revision.commands, ""))

@@ -1,0 +1,304 @@
+"""What happens now, in one word and one sentence: an ordered chain, each link of which settles it or passes it on.
+
+The order is the policy. The first link that has something to say gives the step: how the rollout is shown (phase,
+condition, message), whether the candidate moves into the next group, and when to look again although nothing happens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from modelfleet.api.quantities import format_duration
+from modelfleet.rollout import commands, gating, groups, windows
+from modelfleet.rollout.case import Case
+from modelfleet.rollout.groups import Progress
+from modelfleet.rollout.revisions import Revision
+from modelfleet.rollout.state import GroupState
+
+Standing = Literal["Ready", "Degraded", "Reconciling", "Stalled"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome. `standing` becomes the kstatus conditions; `phase` is for display only."""
+
+    phase: str
+    standing: Standing
+    reason: str
+    message: str
+    advance: bool = False
+    wake: datetime | None = None
+
+
+def step(case: Case) -> Step:
+    """What happens now."""
+    return next(found for link in CHAIN if (found := link(case)) is not None)
+
+
+def nothing_usable(case: Case) -> Step | None:
+    """Stalled: the spec, or something around it, has to change first."""
+    stall = case.position.stall
+    return None if stall is None else Step("Stalled", "Stalled", stall.reason, stall.message)
+
+
+def left_where_it_failed(case: Case) -> Step | None:
+    """Stalled: the chosen revision failed and is not taken back."""
+    position = case.position
+    if position.quarantine is None or position.chosen is None or not position.held:
+        return None
+    version, quarantine = position.chosen.version, position.quarantine
+    again = commands.hint(position.revisions, "retry", version)
+    if position.stable is None:
+        message = (
+            f"{version} failed on its first install ({quarantine.reason}). There is nothing to go back to: it stays in "
+            f"the groups it has reached. Choose another version, or try again with {again}."
+        )
+        return Step("Failed", "Stalled", "InstallFailed", message)
+    back = commands.hint(position.revisions, "abort", version)
+    message = (
+        f"{version} failed and stays in the groups it has reached, since rollback.onFailure is false: "
+        f"{quarantine.reason}. Go back with {back}, or try again with {again}."
+    )
+    return Step("Failed", "Stalled", quarantine.cause, message)
+
+
+def rolled_back(case: Case) -> Step | None:
+    """Reconciling while the groups go back to stable, Stalled from then on: what the spec asks for has failed."""
+    position = case.position
+    if position.quarantine is None or position.chosen is None or position.stable is None:
+        return None
+    version, stable, quarantine = position.chosen.version, position.stable, position.quarantine
+    pending = _not_at(case, stable)
+    why = f"{version} was rolled back ({quarantine.cause}): {quarantine.reason}"
+    if pending:
+        message = f"Going back to {stable.version} in {_listed(pending)}. {why}"
+        return Step("RollingBack", "Reconciling", "RollingBack", message)
+    again = commands.hint(position.revisions, "retry", version)
+    message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
+    return Step("RolledBack", "Stalled", "RolledBack", message)
+
+
+def at_stable(case: Case) -> Step | None:
+    """Ready: the fleet runs what the spec asks for; Reconciling until it does."""
+    position = case.position
+    if not position.at_stable or position.stable is None:
+        return None
+    version, paused = position.stable.version, position.snapshot.rollout.spec.paused
+    elsewhere = [
+        group
+        for group, target in zip(position.snapshot.groups, position.targets, strict=True)
+        if target is None or target.hash != position.stable.hash
+    ]
+    if elsewhere and paused:
+        message = f"Paused: {_listed(elsewhere)} would go back to {version}. Set spec.paused to false to go on."
+        return Step("Paused", "Reconciling", "Paused", message)
+    pending = _not_at(case, position.stable)
+    if pending:
+        return Step("Progressing", "Reconciling", "Progressing", f"Bringing {version} to {_listed(pending)}.")
+    return _health(case, position.stable)
+
+
+def _health(case: Case, stable: Revision) -> Step:
+    position = case.position
+    minimum = position.snapshot.rollout.spec.min_reachable
+    nodes = sum(progress.nodes for progress in case.progress)
+    ready = sum(progress.ready for progress in case.progress)
+    away = sum(progress.unreachable for progress in case.progress)
+    message = f"{stable.version} is ready on {ready} of {_count(nodes)}" + (f"; {away} unreachable" if away else "")
+    trouble = groups.trouble(found for progress in case.progress for found in progress.problems)
+    message += f". {trouble}" if trouble else "."
+    poor = [
+        group
+        for group, progress in zip(position.snapshot.groups, case.progress, strict=True)
+        if progress.ready < progress.required(minimum)
+    ]
+    if poor:
+        return Step("Degraded", "Degraded", "NodesNotReady", f"Too few nodes are ready in {_listed(poor)}: {message}")
+    return Step("Ready", "Ready", "Promoted", message)
+
+
+def not_begun(case: Case) -> Step | None:
+    """The candidate has reached no group yet."""
+    position = case.position
+    if position.reached or position.candidate is None:
+        return None
+    return _waits_to_move(case) or _move(case)
+
+
+def nodes_are_late(case: Case) -> Step | None:
+    """Stalled: on a first install, nodes that can't become ready. It goes on by itself when they can."""
+    if not case.late or case.position.candidate is None:
+        return None
+    message = f"{case.position.candidate.version} can't be installed everywhere: {case.late}."
+    return Step("Stalled", "Stalled", "ProgressDeadlineExceeded", message, wake=_next_look(case))
+
+
+def updating(case: Case) -> Step | None:
+    """Reconciling: nodes of the current group are not updated and ready."""
+    position, candidate, current = case.position, case.position.candidate, case.position.current
+    if candidate is None or current is None or case.done or case.judged_well:
+        return None
+    rollout, here = position.snapshot.rollout, case.here
+    where = f"{candidate.version} in group {current.name}"
+    if here.nodes == 0:
+        message = (
+            f"No node matches group {current.name}{_shadowed(current)}; nothing is judged without one. Label a node."
+        )
+        return Step("Progressing", "Reconciling", "NoNodes", message)
+    if here.settled:
+        needed = here.required(rollout.spec.min_reachable)
+        message = (
+            f"{where}: ready on all {here.nodes - here.unreachable} nodes that can be reached; {max(1, needed)} of "
+            f"{_count(here.nodes)} must be before it goes on (minReachable {rollout.spec.min_reachable})."
+        )
+        return Step("Progressing", "Reconciling", "NodesUnreachable", message, wake=_next_look(case))
+    trouble = groups.trouble(found for _, progress in case.moving for found in progress.problems)
+    message = f"{where}: {_counts(here)}" + (f". {trouble}" if trouble else ".")
+    if case.missing:
+        message += f" No pod on {groups.examples(case.missing)}."
+    return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_look(case))
+
+
+def nobody_can_see(case: Case) -> Step | None:
+    """Reconciling, held: the gate has nothing to judge by. Says since when, and why."""
+    if case.verdict not in gating.HOLDS or case.gate is None or case.position.candidate is None:
+        return None
+    since = f"since {case.gate.since:%Y-%m-%d %H:%M:%S} UTC" if case.gate.since else ""
+    message = f"{_where(case)} is held {since}: {case.gate.message}"
+    return Step("Holding", "Reconciling", case.verdict.value, message, wake=_next_look(case))
+
+
+def undecided_for_good(case: Case) -> Step | None:
+    """Stalled: the gate came to no verdict in time, and the policy says to ask."""
+    position, candidate = case.position, case.position.candidate
+    if not case.timed_out or candidate is None or case.gate is None:
+        return None
+    go = commands.hint(position.revisions, "promote", candidate.version)
+    back = commands.hint(position.revisions, "abort", candidate.version)
+    message = f"{case.gate.message} Decide yourself: {go}, or {back}."
+    return Step("Paused", "Stalled", "GateTimedOut", message)
+
+
+def being_judged(case: Case) -> Step | None:
+    """Reconciling: the gate has not said Pass yet."""
+    if case.judged_well:
+        return None
+    policy = gating.policy(case.position)
+    if case.gate is None or case.gate.message is None:
+        message = f"{_where(case)} is judged from now on, for {format_duration(policy.soak)} at least."
+    else:
+        message = case.gate.message
+    return Step("Soaking", "Reconciling", "Soaking", message, wake=_next_look(case))
+
+
+def asks(case: Case) -> Step | None:
+    """Reconciling: somebody must approve."""
+    position, candidate, current = case.position, case.position.candidate, case.position.current
+    if not case.needs_approval or candidate is None or current is None:
+        return None
+    hint = commands.hint(position.revisions, "approve", candidate.version)
+    why = f" {case.gate.message}" if case.gate is not None and case.gate.message else ""
+    message = f"{candidate.version} may leave group {current.name} when somebody approves: annotate with {hint}.{why}"
+    return Step("WaitingForApproval", "Reconciling", "WaitingForApproval", message, wake=_next_look(case))
+
+
+def moving_on(case: Case) -> Step:
+    """The current group is through: into the next one, when that may start."""
+    return _waits_to_move(case) or _move(case)
+
+
+CHAIN: tuple[Callable[[Case], Step | None], ...] = (
+    nothing_usable,
+    left_where_it_failed,
+    rolled_back,
+    at_stable,
+    not_begun,
+    nodes_are_late,
+    updating,
+    nobody_can_see,
+    undecided_for_good,
+    being_judged,
+    asks,
+    moving_on,
+)
+
+
+def _waits_to_move(case: Case) -> Step | None:
+    """Paused, or outside all windows."""
+    position, candidate, following = case.position, case.position.candidate, case.position.next_group
+    if candidate is None or following is None:
+        return None
+    what = f"{candidate.version} would go into group {following.name}"
+    if position.snapshot.rollout.spec.paused:
+        message = f"Paused: {what} now. Set spec.paused to false to go on."
+        return Step("Paused", "Reconciling", "Paused", message, wake=_next_look(case))
+    opening = windows.opens(position.snapshot.rollout.spec.windows, case.now)
+    if opening is None:
+        message = f"{what}, but no window of spec.windows ever opens."
+        return Step("WaitingForWindow", "Stalled", "NoWindow", message)
+    if opening > case.now:
+        message = f"{what} when the next window opens, at {opening:%Y-%m-%d %H:%M} UTC."
+        wake = _soonest(opening, _next_look(case))
+        return Step("WaitingForWindow", "Reconciling", "WaitingForWindow", message, wake=wake)
+    return None
+
+
+def _move(case: Case) -> Step:
+    """Into the next group."""
+    candidate, following = case.position.candidate, case.position.next_group
+    if candidate is None or following is None:
+        raise ValueError("nothing moves without a candidate and a next group")
+    message = f"{candidate.version} goes into group {following.name}."
+    return Step("Progressing", "Reconciling", "Progressing", message, advance=True)
+
+
+def _next_look(case: Case) -> datetime | None:
+    """When the gate is to be looked at again."""
+    if case.gate is None or case.gate.started_at is None:
+        return None
+    if case.judgement is not None:
+        return case.judgement.next_look
+    plan = gating.plan(case.position, case.gate.started_at)
+    return _soonest(plan.next_look(case.now), max(case.now, case.gate.started_at + plan.policy.soak))
+
+
+def _not_at(case: Case, revision: Revision) -> list[GroupState]:
+    """Groups that have other things running on reachable nodes. A node that has just joined does not count."""
+    return [
+        group
+        for group, progress in zip(case.position.snapshot.groups, case.progress, strict=True)
+        if groups.carried(group) != revision.hash
+        or any(view.node.reachable and view.current is None and view.others for view in progress.views)
+    ]
+
+
+def _where(case: Case) -> str:
+    candidate, current = case.position.candidate, case.position.current
+    return f"{candidate.version if candidate else ''} in group {current.name if current else ''}"
+
+
+def _counts(progress: Progress) -> str:
+    told = f"{progress.updated} of {_count(progress.nodes)} updated, {progress.ready} ready"
+    return told + (f", {progress.unreachable} unreachable" if progress.unreachable else "")
+
+
+def _count(nodes: int) -> str:
+    return f"{nodes} node" if nodes == 1 else f"{nodes} nodes"
+
+
+def _listed(listed: list[GroupState]) -> str:
+    word = "group" if len(listed) == 1 else "groups"
+    return f"{word} {', '.join(group.name for group in listed)}"
+
+
+def _shadowed(group: GroupState) -> str:
+    return f" (all {group.shadowed} that it selects belong to earlier groups)" if group.shadowed else ""
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def _soonest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,81 @@
+"""Whom a change concerns, and how often Prometheus is asked."""
+
+import types
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+import modelfleet.rollout
+from modelfleet.gate import Evidence
+from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key
+from modelfleet.rollout import controller, observe, owners_of
+from unit.rollout import builders
+from unit.rollout.simulation import World, installed
+
+LINE = (ROLLOUT, Key("factory", "line"))
+
+
+def test_the_facade_is_small():
+    assert set(modelfleet.rollout.__all__) == {"controller", "owners_of"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "concerned"),
+    [
+        (POD, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
+        (DAEMON_SET, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
+        (CONTROLLER_REVISION, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
+        (POD, {"namespace": "factory", "labels": {}}, []),
+        (NODE, {"labels": {"group": "fleet"}}, [LINE]),
+        (NODE, {"labels": {"group": "office"}}, []),
+        (NODE, {}, []),
+    ],
+)
+def test_owners(kind, metadata, concerned):
+    world = World()
+    world.put(builders.rollout("v1"))
+    assert list(owners_of(kind, {"metadata": {"name": "x", **metadata}}, world.store)) == concerned
+
+
+def test_owners_of_a_version_are_the_rollouts_of_its_model():
+    world = World()
+    world.put(builders.rollout("v1"))
+    assert list(owners_of(MODEL_VERSION, builders.model_version("v7"), world.store)) == [LINE]
+    assert list(owners_of(MODEL_VERSION, builders.model_version("v7", model="faces"), world.store)) == []
+
+
+async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
+    world = installed()
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    asked = []
+
+    async def gather(prometheus, plan, now):
+        asked.append(now)
+        return Evidence()
+
+    monkeypatch.setattr(observe.gate.observe, "gather", gather)
+    deps = types.SimpleNamespace(
+        store=world.store,
+        prometheus=None,
+        clock=lambda: world.now,
+        settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
+    )
+    observed = controller(deps).observe  # type: ignore[arg-type]
+    first = await observed(Key("factory", "line"))
+    again = await observed(Key("factory", "line"))
+    assert first is not None
+    assert first == again
+    assert first.judgement is not None
+    assert len(asked) == 1
+    world.now = first.judgement.next_look + timedelta(seconds=1)
+    await observed(Key("factory", "line"))
+    assert len(asked) == 2
+    assert await observed(Key("factory", "nobody")) is None
+    world.annotate("abort", "v2")
+    world.operate()
+    gone = await observed(Key("factory", "line"))
+    assert gone is not None
+    assert replace(gone, judgement=None) == gone
+    assert len(asked) == 2

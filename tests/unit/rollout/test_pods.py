@@ -1,0 +1,129 @@
+"""What a pod says of itself, and what that means to somebody who has to mend it."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from modelfleet.rollout.pods import node_of, pod_state
+from modelfleet.rollout.state import Problem
+from unit.rollout.builders import START, wire
+
+LATER = START + timedelta(minutes=5)
+
+
+def pod(*containers, init=(), ready=False, conditions=(), **status):
+    return {
+        "metadata": {"name": "p", "creationTimestamp": wire(START), "labels": {"modelfleet.dev/revision": "abc"}},
+        "spec": {"nodeName": "edge-1"},
+        "status": {
+            "conditions": [
+                {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": wire(LATER)},
+                *conditions,
+            ],
+            "containerStatuses": list(containers),
+            "initContainerStatuses": list(init),
+            **status,
+        },
+    }
+
+
+def container(name="agent", restarts=0, ready=False, last=None, **state):
+    return {
+        "name": name,
+        "restartCount": restarts,
+        "ready": ready,
+        "state": state,
+        "lastState": {"terminated": last} if last else {},
+    }
+
+
+def ended(code=1, **more):
+    return {"exitCode": code, **more}
+
+
+MISMATCH = json.dumps({"reason": "DigestMismatch", "message": "best.onnx has digest 00, not 76"})
+BACKING_OFF = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (pod(container(running={}, ready=True), ready=True), None),
+        (pod(container(waiting={"reason": "PodInitializing"}), init=[container("fetch-model", running={})]), None),
+        (pod(container(waiting={"reason": "ContainerCreating"})), None),
+        (
+            pod(init=[container("fetch-model", terminated=ended(message=MISMATCH))]),
+            Problem("DigestMismatch", "fetch-model: best.onnx has digest 00, not 76"),
+        ),
+        (
+            pod(init=[container("fetch-model", restarts=3, waiting=BACKING_OFF, last=ended(message=MISMATCH))]),
+            Problem("DigestMismatch", "fetch-model: best.onnx has digest 00, not 76"),
+        ),
+        (
+            pod(init=[container("fetch-model", restarts=3, running={}, last=ended(message=MISMATCH))]),
+            Problem("DigestMismatch", "fetch-model: best.onnx has digest 00, not 76"),
+        ),
+        (
+            pod(container(waiting=BACKING_OFF, last=ended(137, reason="OOMKilled"))),
+            Problem("OOMKilled", "container agent was killed for using too much memory"),
+        ),
+        (
+            pod(container(waiting=BACKING_OFF, last=ended(2, reason="Error", message="no camera at /dev/video0\n"))),
+            Problem("Error", "container agent ended with exit code 2: no camera at /dev/video0"),
+        ),
+        (
+            pod(container(waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling image x:1"})),
+            Problem("ImagePullBackOff", "container agent: Back-off pulling image x:1"),
+        ),
+        (
+            pod(container(waiting={"reason": "CreateContainerConfigError", "message": 'secret "s" not found'})),
+            Problem("CreateContainerConfigError", 'container agent: secret "s" not found'),
+        ),
+        (
+            pod(container(running={})),
+            Problem("NotReady", "container agent runs, but its readiness probe does not pass"),
+        ),
+        (
+            pod(
+                conditions=[
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+                ]
+            ),
+            Problem("Unschedulable", "0/3 nodes"),
+        ),
+        (
+            pod(phase="Failed", reason="Evicted", message="The node was low on memory"),
+            Problem("Evicted", "The node was low on memory"),
+        ),
+    ],
+)
+def test_problems(given, problem):
+    assert pod_state(given).problem == problem
+
+
+def test_the_clock_starts_at_the_last_change_of_readiness():
+    assert pod_state(pod(container(running={}))).since == LATER
+
+
+def test_a_pod_that_keeps_crashing_is_late_from_its_creation_on():
+    assert pod_state(pod(container(restarts=5, waiting=BACKING_OFF, last=ended()))).since == START
+    assert pod_state(pod(container(restarts=4, waiting=BACKING_OFF, last=ended()))).since == LATER
+
+
+def test_what_else_is_read():
+    state = pod_state(pod(ready=True))
+    assert (state.name, state.node, state.revision, state.ready, state.terminating) == (
+        "p",
+        "edge-1",
+        "abc",
+        True,
+        False,
+    )
+
+
+def test_an_unscheduled_pod_tells_its_node_by_affinity():
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["edge-7"]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    assert node_of({"spec": {"affinity": {"nodeAffinity": required}}}) == "edge-7"
+    assert node_of({"spec": {}}) == ""
