@@ -1,0 +1,155 @@
+"""What can go wrong with an artifact, in one type, and how the library's errors become it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+Reason = Literal[
+    "NotFound", "AccessDenied", "DigestMismatch", "Unreachable", "Unsupported", "AlreadyExists", "DiskFull"
+]
+
+_HINTS: dict[Reason, str] = {
+    "NotFound": "is not there; check the address",
+    "AccessDenied": "was refused; check the credentials given to the pod and their rights on this bucket",
+    "Unreachable": "could not be reached; check the endpoint and the network",
+    "AlreadyExists": "exists already and is never overwritten",
+    "Unsupported": "is not possible with this store",
+    "DiskFull": "does not fit on the disk; give the volume more space",
+    "DigestMismatch": "is not the file that was pinned",
+}
+
+
+class ArtifactError(Exception):
+    """One artifact could not be moved or verified.
+
+    `reason` is stable and fit for a condition; `message` names the address and what to do, never a credential;
+    `retryable` says whether the same call may succeed later with nothing changed by a person.
+    """
+
+    def __init__(self, reason: Reason, message: str, retryable: bool) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+def error(reason: Reason, uri: str, detail: str = "", *, hint: str | None = None) -> ArtifactError:
+    """An ArtifactError about `uri`: address, what to do, then the store's own words."""
+    message = f"{redact(uri)} {_HINTS[reason] if hint is None else hint}"
+    if detail := _brief(detail):
+        message += f" ({detail})"
+    return ArtifactError(reason, message, reason in ("Unreachable", "DiskFull"))
+
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Turns every error of obstore and of the file system inside the block into an ArtifactError about `uri`."""
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except (BaseError, OSError, ValueError) as caught:
+        raise _translate(uri, caught) from None  # the library's text may hold signed requests
+
+
+def _translate(uri: str, caught: Exception) -> ArtifactError:
+    if isinstance(caught, OSError) and caught.errno is not None:  # Python's own: about a file on this machine
+        return _translate_local(uri, caught)
+    text = str(caught)
+    code = _store_code(text)
+    if any(f"(os error {number})" in text for number in _DISK_FULL):
+        return error("DiskFull", uri)
+    if code == "NoSuchBucket":
+        return error("NotFound", uri, hint="is not there: the bucket does not exist; create it or correct the address")
+    if code in _CREDENTIAL_CODES or isinstance(caught, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
+        return error("AccessDenied", uri, code or text)
+    if "169.254.169.254" in text or "metadata.google.internal" in text:  # the last place each library looks
+        hint = "was refused: the pod has no credentials; set them in the environment through spec.template"
+        return error("AccessDenied", uri, hint=hint)
+    if isinstance(caught, (AlreadyExistsError, PreconditionError, FileExistsError)):
+        return error("AlreadyExists", uri)
+    if isinstance(caught, FileNotFoundError) or code in ("NoSuchKey", "BlobNotFound"):
+        return error("NotFound", uri)
+    if isinstance(caught, (NotSupportedError, NotImplementedError)) or "501 Not Implemented" in text:
+        return error("Unsupported", uri, text)
+    if isinstance(caught, (InvalidPathError, ValueError, IsADirectoryError, NotADirectoryError)):
+        return error("Unsupported", uri, text, hint="is not an address that can be read or written")
+    if "HTTP error: builder error" in text:  # a plain http:// endpoint, refused before anything is sent
+        hint = "can't be used as configured: its endpoint is plain http; set AWS_ALLOW_HTTP=true where that is meant"
+        return error("Unsupported", uri, hint=hint)
+    if "Account must be specified" in text or "Unable to recognise URL" in text:
+        return error("Unsupported", uri, text, hint="can't be used as configured")
+    return error("Unreachable", uri, text)
+
+
+def _translate_local(uri: str, caught: OSError) -> ArtifactError:
+    place = caught.filename or "a local file"
+    if caught.errno in _DISK_FULL:
+        return error("DiskFull", uri)
+    reason: Reason = "AccessDenied"
+    if isinstance(caught, FileNotFoundError):
+        reason = "NotFound"
+    elif not isinstance(caught, PermissionError) and caught.errno != errno.EROFS:
+        reason = "Unsupported"
+    return error(reason, uri, hint=f"could not be moved: {place}: {caught.strerror}")
+
+
+# S3-like stores answer some of these with status 404, which would read as "no such object".
+_CREDENTIAL_CODES = frozenset(
+    {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+        "XAdminUserNotFound",
+        "AuthenticationFailed",
+        "AuthorizationFailure",
+        "AccountProblem",
+        "AllAccessDisabled",
+    }
+)
+
+
+def _store_code(text: str) -> str:
+    found = re.search(r"<Code>([A-Za-z0-9]{1,64})</Code>", text)
+    return found.group(1) if found else ""
+
+
+def _brief(text: str) -> str:
+    """The library's first line, at most 200 characters, without its debug dump, XML and anything secret."""
+    line = text.split("\n", 1)[0].split("<", 1)[0]
+    # "Object at location k not found: Error performing GET http://... in 1.2ms - Server returned ...": keep the end
+    line = line.rsplit(" - ", 1)[-1]
+    return redact(line).strip(" :.")[:200]
+
+
+def redact(text: str) -> str:
+    """`text` without user information and query strings of URLs and without values of secret environment variables."""
+    text = re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+    text = re.sub(r"(://[^\s?]*)\?\S*", r"\1", text)
+    for name, value in os.environ.items():
+        if len(value) >= 6 and any(mark in name for mark in ("SECRET", "TOKEN", "PASSWORD", "KEY", "SAS")):
+            text = text.replace(value, "***")
+    return text

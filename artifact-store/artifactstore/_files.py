@@ -1,0 +1,81 @@
+"""Files on this machine: digests, and writing so that a reader sees the whole file or none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Digest:
+    """SHA-256 (lower-case hexadecimal) and size in bytes of one file's content."""
+
+    sha256: str
+    size: int
+
+
+def of_chunks(chunks: Iterable[bytes]) -> Digest:
+    sha, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        sha.update(chunk)
+        size += len(chunk)
+    return Digest(sha.hexdigest(), size)
+
+
+def file_digest(path: Path) -> Digest:
+    """Digest of a local file, read in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return of_chunks(iter(lambda: file.read(CHUNK), b""))
+
+
+class AtomicFile:
+    """Collects bytes in a hidden temporary file beside `destination`; `commit` makes it appear, whole and durable.
+
+    Leaving the `with` block without a commit removes the temporary file.
+    """
+
+    def __init__(self, destination: Path) -> None:
+        self._destination = destination
+        self._sha = hashlib.sha256()
+        self.size = 0
+
+    def __enter__(self) -> AtomicFile:
+        self._destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{self._destination.name[:64]}.", dir=self._destination.parent)
+        self._file = os.fdopen(handle, "wb")
+        self._temporary = Path(name)
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._sha.update(chunk)
+        self.size += len(chunk)
+
+    def digest(self) -> Digest:
+        return Digest(self._sha.hexdigest(), self.size)
+
+    def commit(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.chmod(0o644)  # mkstemp makes it private; other containers of the pod read it
+        self._temporary.replace(self._destination)
+        folder = os.open(self._destination.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def __exit__(self, *_: object) -> None:
+        if not self._file.closed:
+            # a full disk refuses the last buffer too; the error that brought us here says so already
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._temporary.unlink(missing_ok=True)

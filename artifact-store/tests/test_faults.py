@@ -1,0 +1,165 @@
+"""A store that breaks the line, answers 500, refuses, or is not there: bounded retries, then a clear error.
+
+The server here speaks just enough S3 to fail in chosen ways; the real S3 server's tests are in test_object_store.py.
+"""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import artifactstore
+from artifactstore import ArtifactError, _address
+
+DATA = bytes(range(250)) * 12_000
+Answer = Callable[["Handler"], None]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers the n-th request with the n-th behaviour, the last one again and again."""
+
+    protocol_version = "HTTP/1.1"
+    answers: list[Answer]
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        self.seen.append(f"{self.command} {self.path} {self.headers.get('Range', '')}".strip())
+        self.answers[min(len(self.seen), len(self.answers)) - 1](self)
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def reply(self, status: int, body: bytes, extra: dict[str, str] | None = None, *, only: int | None = None) -> None:
+        self.send_response(status)
+        headers = {"Content-Length": str(len(body)), "ETag": '"e"', "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+        for name, value in (headers | (extra or {})).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[:only])
+        if only is not None:
+            self.wfile.flush()
+            self.connection.shutdown(2)
+            self.close_connection = True
+
+
+def whole(handler: Handler, *, only: int | None = None) -> None:
+    asked = handler.headers.get("Range")
+    if asked:
+        start = int(asked.removeprefix("bytes=").split("-")[0])
+        extra = {"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"}
+        handler.reply(206, DATA[start:], extra, only=only)
+    else:
+        handler.reply(200, DATA, only=only)
+
+
+def broken(handler: Handler) -> None:
+    whole(handler, only=1_000_000)
+
+
+def failing(handler: Handler) -> None:
+    handler.reply(500, b"<Error><Code>InternalError</Code></Error>")
+
+
+def refusing(handler: Handler) -> None:
+    handler.reply(404, b"<?xml version='1.0'?><Error><Code>XAdminUserNotFound</Code></Error>")
+
+
+def taken(handler: Handler) -> None:
+    handler.reply(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+
+
+def unconditional(handler: Handler) -> None:
+    if "If-None-Match" in handler.headers:
+        handler.reply(501, b"<Error><Code>NotImplemented</Code></Error>")
+    elif handler.command == "PUT":
+        handler.reply(200, b"")
+    else:
+        handler.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Handler]]:
+    handler = type("H", (Handler,), {"answers": [whole], "seen": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "access-key-1234")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-key-5678")
+    monkeypatch.setitem(_address._RETRY, "max_retries", 2)
+    yield handler
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_broken_download_goes_on_where_it_broke(
+    store: type[Handler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_address._RETRY, "max_retries", 6)
+    store.answers = [broken, failing, broken, whole]
+    artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx")
+    assert (tmp_path / "best.onnx").read_bytes() == DATA
+    assert [line.split("bytes=")[-1].split("-")[0] for line in store.seen[1:]] == ["1000000", "1000000", "2000000"]
+
+
+def test_a_store_that_only_fails_is_given_up_soon(store: type[Handler], tmp_path: Path) -> None:
+    store.answers = [failing]
+    with pytest.raises(ArtifactError) as caught:
+        artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx")
+    assert (caught.value.reason, caught.value.retryable) == ("Unreachable", True)
+    assert "s3://bucket/best.onnx could not be reached" in caught.value.message
+    assert "500 Internal Server Error" in caught.value.message
+    assert len(store.seen) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_not_there_is_unreachable(store: type[Handler], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ArtifactError, match="check the endpoint and the network") as caught:
+        artifactstore.put_bytes(b"x", "s3://bucket/x")
+    assert caught.value.reason == "Unreachable"
+
+
+def test_an_unknown_user_is_no_missing_object(store: type[Handler]) -> None:
+    store.answers = [refusing]
+    for ask in (artifactstore.exists, artifactstore.read_bytes, artifactstore.digest):
+        with pytest.raises(ArtifactError, match="check the credentials") as caught:
+            ask("s3://bucket/x")
+        assert (caught.value.reason, caught.value.retryable) == ("AccessDenied", False)
+        assert "key-" not in caught.value.message
+
+
+def test_the_store_decides_who_created_first(store: type[Handler]) -> None:
+    store.answers = [taken]
+    with pytest.raises(ArtifactError) as caught:
+        artifactstore.put_bytes(b"x", "s3://bucket/x")
+    assert caught.value.reason == "AlreadyExists"
+    assert len(store.seen) == 1
+
+
+def test_a_store_without_conditional_writes_is_asked_first(store: type[Handler]) -> None:
+    store.answers = [unconditional]
+    artifactstore.put_bytes(b"x", "s3://bucket/x")
+    assert [line.split()[0] for line in store.seen if not line.startswith("PUT")] == ["HEAD", "GET"]
+    assert store.seen[-1] == "PUT /bucket/x"
+
+
+def test_plain_http_is_refused_unless_allowed(store: type[Handler], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
+    with pytest.raises(ArtifactError) as caught:
+        artifactstore.exists("s3://bucket/x")
+    assert store.seen == []
+    assert "AWS_ALLOW_HTTP" in caught.value.message

@@ -1,0 +1,135 @@
+"""Against versitygw, a real S3 server: conditional writes, multipart, wrong credentials, missing buckets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import artifactstore
+from artifactstore import ArtifactError
+from harness import binaries
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a versitygw over an empty folder that holds the bucket `models`."""
+    program = binaries.ensure("versitygw")["versitygw"]
+    root = tmp_path_factory.mktemp("gateway")
+    (root / "models").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    environment = os.environ | {"ROOT_ACCESS_KEY": "test-access-key", "ROOT_SECRET_KEY": "test-secret-key"}
+    command = [str(program), "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(root)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, "versitygw ended"
+                assert time.monotonic() < deadline, "versitygw did not listen within 20 s"
+                time.sleep(0.05)
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def credentials(gateway: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gateway}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
+
+
+def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
+    source = tmp_path / "best.onnx"
+    source.write_bytes(os.urandom(20 << 20))
+    put = artifactstore.put_file(source, "s3://models/there/best.onnx")
+    assert put == artifactstore.file_digest(source) == artifactstore.digest("s3://models/there/best.onnx")
+    got = artifactstore.fetch_file("s3://models/there/best.onnx", tmp_path / "back", sha256=put.sha256, size=put.size)
+    assert got == put
+    artifactstore.put_file(tmp_path / "back", "s3://models/there/best.onnx", overwrite=True)  # in parts
+    assert artifactstore.digest("s3://models/there/best.onnx") == put
+
+
+def test_a_tree_is_fetched(tmp_path: Path) -> None:
+    for name in ("train/images/a 1.jpg", "train/labels/a 1.txt", "data.yaml"):
+        artifactstore.put_bytes(name.encode(), f"s3://models/tree/{name}")
+    artifactstore.put_bytes(b"", "s3://models/tree-2/other")
+    files = artifactstore.fetch_tree("s3://models/tree/", tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [
+        "data.yaml",
+        "train/images/a 1.jpg",
+        "train/labels/a 1.txt",
+    ]
+
+
+def test_of_many_creators_one_wins() -> None:
+    barrier = threading.Barrier(8)
+
+    def create(number: int) -> bool:
+        barrier.wait()
+        try:
+            artifactstore.put_bytes(str(number).encode(), "s3://models/race/manifest.json")
+        except ArtifactError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(create, range(8)))
+    assert won.count(True) == 1
+    assert artifactstore.read_bytes("s3://models/race/manifest.json") == str(won.index(True)).encode()
+
+
+@pytest.mark.parametrize("action", ["exists", "read_bytes", "digest", "put", "tree"])
+@pytest.mark.parametrize(
+    ("variable", "value", "reason", "message"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "wrong-secret-key", "AccessDenied", "check the credentials"),
+        ("AWS_ACCESS_KEY_ID", "unknown-access-key", "AccessDenied", "check the credentials"),
+        ("BUCKET", "none", "NotFound", "the bucket does not exist"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    action: str, variable: str, value: str, reason: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(variable, value)
+    uri = f"s3://{os.environ.get('BUCKET', 'models')}/some/thing"
+    actions = {
+        "exists": lambda: artifactstore.exists(uri),
+        "read_bytes": lambda: artifactstore.read_bytes(uri),
+        "digest": lambda: artifactstore.digest(uri),
+        "put": lambda: artifactstore.put_bytes(b"x", uri),
+        "tree": lambda: artifactstore.fetch_tree(uri, tmp_path),
+    }
+    with pytest.raises(ArtifactError) as caught:
+        actions[action]()
+    assert caught.value.reason == reason
+    assert not caught.value.retryable
+    assert message in caught.value.message
+    assert uri in caught.value.message
+    assert "-key" not in caught.value.message
+
+
+def test_what_is_absent_is_absent(tmp_path: Path) -> None:
+    assert artifactstore.exists("s3://models/no/such") is False
+    with pytest.raises(ArtifactError, match="check the address") as caught:
+        artifactstore.fetch_file("s3://models/no/such", tmp_path / "x")
+    assert caught.value.reason == "NotFound"
+    assert list(tmp_path.iterdir()) == []
