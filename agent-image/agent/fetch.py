@@ -1,0 +1,243 @@
+"""`agent fetch`: put one model file into the node's cache, verified, and keep the cache small.
+
+Layout below the cache's root (the volume `modelfleet-models`, which all pods of a node may share):
+
+    <sha256>/<file name>         a verified file, readable by everyone, never written again
+    <sha256>/.wanted-by-<name>   Rollout <name> keeps it; the mark's time says when it last asked for the file
+    <sha256>/.<other>            a download under way, or what a crash left of one
+    .locks/<sha256>              held (flock) by the one fetch that downloads or removes that digest
+    .locks/cache                 held while entries are counted and removed
+    .trash-<sha256>              an entry that is being removed
+
+Concurrency. Pods of several Rollouts may fetch on one node at once. Whoever holds a digest's lock is its only writer,
+so a second fetch of the same file waits and then finds it there, and a partial download seen under the lock is a
+crash's. `artifactstore` verifies a download before an atomic rename gives it its name: a reader sees all of it or
+nothing. Locks are taken in the order own digest, cache, other digests, the last without waiting, so no two fetches
+can wait for each other; the kernel drops the locks of a process that dies.
+
+In use. A file is never removed while a process holds a shared flock on it (`agent serve` does, for as long as it runs),
+nor the newest one of any Rollout, whatever runs it: an application that takes no lock, or one between a crash and its
+restart, keeps its file. Beyond that each Rollout keeps its newest `keep` entries, and what no Rollout keeps is removed;
+when the disk is too full for a download, all but the newest of each Rollout may go, the oldest first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import FetchConfig
+from agent.termination import Refused
+from artifactstore import ArtifactError, fetch_file
+
+SPARE = 64 * 1024 * 1024
+"""Bytes that must stay free on the disk after a download: a full disk harms everything on the node."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_WANTED = ".wanted-by-"
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: FetchConfig, free_bytes: Callable[[Path], int] | None = None) -> None:
+    """Make sure that `config.model.path` is the file with its digest and size.
+
+    Raises Refused with a reason of artifactstore (DigestMismatch, NotFound, AccessDenied, Unreachable, DiskFull,
+    Unsupported) or of the cache (CacheNotWritable, CacheUnusable).
+    `free_bytes` tells the space on a path's disk (default: ask the file system).
+    """
+    try:
+        _run(config, free_bytes or _free_bytes)
+    except ArtifactError as error:
+        raise Refused(error.reason, error.message) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"the disk of {config.model.cache} became full while {config.model.size} bytes were downloaded"
+            raise Refused("DiskFull", message) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise Refused("CacheNotWritable", _not_writable(config.model.cache, error)) from error
+        raise Refused("CacheUnusable", f"{config.model.cache}: {error}") from error
+
+
+def _run(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
+    model = config.model
+    cache = model.cache
+    (cache / ".locks").mkdir(mode=0o755, exist_ok=True)
+    with _locked(cache / ".locks" / model.sha256, f"another fetch of {model.path}"):
+        entry = model.path.parent
+        entry.mkdir(mode=0o755, exist_ok=True)
+        for leftover in entry.glob(".*"):
+            if not leftover.name.startswith(_WANTED):
+                leftover.unlink()
+                _log.info("removed %s, left by a fetch that did not end", leftover)
+        if _is_there(config):
+            _log.info("%s is in the cache already, digest verified", model.path)
+        else:
+            _make_room(config, free_bytes)
+            fetch_file(config.uri, model.path, sha256=model.sha256, size=model.size)
+            _log.info("fetched %s to %s (%d bytes), digest verified", config.uri, model.path, model.size)
+        with _locked(cache / ".locks" / "cache", "another fetch that cleans the cache"):
+            _mark(config)
+            _prune(config)
+
+
+def _is_there(config: FetchConfig) -> bool:
+    """True when the right file is in its place. What is there and differs (a damaged disk) is removed."""
+    model = config.model
+    if not model.path.is_file():
+        return False
+    with model.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest == model.sha256:
+        return True
+    _log.warning("%s has digest %s: the cache is damaged there, fetching it again", model.path, digest)
+    model.path.unlink()
+    return False
+
+
+def _make_room(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
+    """See that the file fits on the disk, removing what may go, oldest first. Raises Refused(DiskFull)."""
+    cache = config.model.cache
+    needed = config.model.size + SPARE
+    if free_bytes(cache) >= needed:
+        return
+    with _locked(cache / ".locks" / "cache", "another fetch that cleans the cache"):
+        for entry in _expendable(cache):
+            _remove(cache, entry)
+            if free_bytes(cache) >= needed:
+                return
+    free = free_bytes(cache)
+    if free < needed:
+        raise Refused(
+            "DiskFull",
+            f"{config.uri} needs {config.model.size} bytes and {SPARE} to spare in {cache}, where {free} are free "
+            "and nothing more may be removed from the cache; free some space on the node",
+        )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One digest in the cache, and when each Rollout that still wants it last asked for it (in ns since 1970)."""
+
+    sha256: str
+    wanted: dict[str, int]
+
+
+def _entries(cache: Path) -> list[_Entry]:
+    entries = []
+    for folder in cache.iterdir():
+        if not _DIGEST.fullmatch(folder.name) or not folder.is_dir():
+            continue
+        marks = folder.glob(f"{_WANTED}*")
+        entries.append(
+            _Entry(folder.name, {mark.name.removeprefix(_WANTED): mark.stat().st_mtime_ns for mark in marks})
+        )
+    return entries
+
+
+def _prune(config: FetchConfig) -> None:
+    """Withdraw this Rollout's marks from all but its newest entries; remove what nobody wants. The cache is locked."""
+    cache = config.model.cache
+    for trash in cache.glob(".trash-*"):  # left by a crash in the middle of a removal
+        shutil.rmtree(trash)
+    entries = _entries(cache)
+    mine = sorted(
+        (entry for entry in entries if config.rollout in entry.wanted), key=lambda entry: entry.wanted[config.rollout]
+    )
+    for entry in mine[: -config.keep]:
+        del entry.wanted[config.rollout]
+        (cache / entry.sha256 / f"{_WANTED}{config.rollout}").unlink()
+    for entry in entries:
+        if not entry.wanted and entry.sha256 != config.model.sha256:
+            _remove(cache, entry)
+
+
+def _expendable(cache: Path) -> list[_Entry]:
+    """Entries that are no Rollout's newest, the longest unwanted first: what may go when the disk is full."""
+    entries = _entries(cache)
+    newest: dict[str, _Entry] = {}
+    for entry in entries:
+        for rollout, at in entry.wanted.items():
+            if rollout not in newest or at > newest[rollout].wanted[rollout]:
+                newest[rollout] = entry
+    kept = {entry.sha256 for entry in newest.values()}
+    others = (entry for entry in entries if entry.sha256 not in kept)
+    return sorted(others, key=lambda entry: max(entry.wanted.values(), default=0))
+
+
+def _remove(cache: Path, entry: _Entry) -> None:
+    """Remove an entry, unless it is being fetched or a process uses it. The cache's lock is held."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(cache / ".locks" / entry.sha256, None))
+            for file in (cache / entry.sha256).iterdir():
+                if file.is_file() and not file.name.startswith("."):
+                    stack.enter_context(_locked(file, None))
+        except BlockingIOError:
+            _log.info("kept %s: it is in use", cache / entry.sha256)
+            return
+        trash = cache / f".trash-{entry.sha256}"
+        (cache / entry.sha256).rename(trash)
+        shutil.rmtree(trash)
+        (cache / ".locks" / entry.sha256).unlink()
+        _log.info("removed %s from the cache", cache / entry.sha256)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, waiting_for: str | None) -> Iterator[None]:
+    """Hold an exclusive flock on `path`. Waits, and logs for what; with None raises BlockingIOError instead."""
+    while True:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting_for is None:
+                    raise
+                _log.info("waiting for %s", waiting_for)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever held it may have removed the file meanwhile: a lock on a file without a name protects nothing.
+            if _same_file(path, descriptor):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _same_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _mark(config: FetchConfig) -> None:
+    """Note that this Rollout wants this entry now: later than any other, even if the node's clock went back."""
+    asked = [entry.wanted.get(config.rollout, 0) for entry in _entries(config.model.cache)]
+    at = max(time.time_ns(), max(asked, default=0) + 1)
+    mark = config.model.path.with_name(f"{_WANTED}{config.rollout}")
+    mark.touch(mode=0o644)
+    os.utime(mark, ns=(at, at))
+
+
+def _free_bytes(path: Path) -> int:
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def _not_writable(cache: Path, error: OSError) -> str:
+    return (
+        f"{cache} can't be written by user {os.geteuid()} ({error.strerror}). A host folder that the kubelet made "
+        "belongs to root: let the init container that fetches run as user 0, or prepare the folder on the node, "
+        "or use `cache: Pod`"
+    )

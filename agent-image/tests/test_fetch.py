@@ -1,0 +1,325 @@
+"""`agent fetch`: what is in the cache afterwards, whatever was there, went wrong or went on at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from agent_processes import Agent, Stored, wait_until
+
+from agent import fetch
+from agent.config import FetchConfig, fetch_config
+from agent.termination import Refused
+
+Make = Callable[..., Stored]
+
+
+def config(stored: Stored, keep: int = 3) -> FetchConfig:
+    return replace(fetch_config(stored.env), keep=keep)
+
+
+def versions(cache: Path) -> set[str]:
+    """Contents of the files in the cache."""
+    return {
+        file.read_text() for file in cache.glob("*/*") if not file.name.startswith(".") and len(file.parent.name) == 64
+    }
+
+
+def refused(stored: Stored) -> Refused:
+    with pytest.raises(Refused) as caught:
+        fetch.run(config(stored))
+    return caught.value
+
+
+def test_a_file_is_fetched_to_its_digest(stored: Make) -> None:
+    model = stored(b"one")
+    fetch.run(config(model))
+    assert model.path.read_bytes() == b"one"
+    assert model.path.stat().st_mode & 0o777 == 0o644
+    assert [file.name for file in model.path.parent.iterdir() if not file.name.startswith(".wanted")] == ["best.onnx"]
+
+
+def test_a_file_that_is_there_is_not_fetched_again(stored: Make) -> None:
+    model = stored(b"one")
+    fetch.run(config(model))
+    before = model.path.stat()
+    Path(model.uri.removeprefix("file://")).unlink()
+    fetch.run(config(model))
+    assert model.path.stat().st_ino == before.st_ino
+
+
+def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(stored: Make) -> None:
+    model = stored(b"one")
+    fetch.run(config(model))
+    model.path.write_bytes(b"ono")
+    fetch.run(config(model))
+    assert model.path.read_bytes() == b"one"
+
+
+def test_another_content_than_the_digest_says_never_gets_into_the_cache(stored: Make, cache: Path) -> None:
+    model = stored(b"one")
+    Path(model.uri.removeprefix("file://")).write_bytes(b"ono")
+    refusal = refused(model)
+    assert refusal.reason == "DigestMismatch"
+    assert model.env["MODEL_SHA256"] in refusal.message
+    assert versions(cache) == set()
+    assert list(model.path.parent.iterdir()) == []
+
+
+def test_a_longer_file_than_announced_is_refused(stored: Make, cache: Path) -> None:
+    model = stored(b"one")
+    Path(model.uri.removeprefix("file://")).write_bytes(b"one, and more")
+    assert refused(model).reason == "DigestMismatch"
+    assert versions(cache) == set()
+
+
+def test_a_missing_file_is_told(stored: Make) -> None:
+    model = stored(b"one")
+    Path(model.uri.removeprefix("file://")).unlink()
+    refusal = refused(model)
+    assert refusal.reason == "NotFound"
+    assert model.uri in refusal.message
+
+
+def test_a_missing_volume_is_told(stored: Make, cache: Path) -> None:
+    model = stored(b"one")
+    cache.rmdir()
+    refusal = refused(model)
+    assert refusal.reason == "CacheUnusable"
+    assert str(cache) in refusal.message
+
+
+def test_what_a_crash_left_is_cleaned_up(stored: Make) -> None:
+    model = stored(b"one")
+    model.path.parent.mkdir()
+    (model.path.parent / ".best.onnx.abc123").write_bytes(b"o")
+    fetch.run(config(model))
+    assert {file.name for file in model.path.parent.iterdir()} == {"best.onnx", ".wanted-by-line"}
+
+
+def test_a_fetch_that_is_killed_harms_nobody(stored: Make, agent: Callable[..., Agent], tmp_path: Path) -> None:
+    model = stored(b"one" * 1000)
+    source = Path(model.uri.removeprefix("file://"))
+    source.rename(tmp_path / "kept")
+    os.mkfifo(source)  # a store that never answers: the fetch hangs in the middle, with its locks
+    hanging = agent("fetch", model.env)
+    lock = model.path.parent.parent / ".locks" / model.path.parent.name
+    wait_until(lambda: lock.exists() and any(model.path.parent.glob(".best.onnx.*")), "it downloads", hanging.log)
+    hanging.process.kill()
+    hanging.wait()
+    source.unlink()
+    (tmp_path / "kept").rename(source)
+    fetch.run(config(model))
+    assert model.path.read_bytes() == b"one" * 1000
+
+
+def test_a_fetch_that_hangs_ends_when_asked(stored: Make, agent: Callable[..., Agent]) -> None:
+    model = stored(b"one" * 1000)
+    source = Path(model.uri.removeprefix("file://"))
+    source.unlink()
+    os.mkfifo(source)
+    hanging = agent("fetch", model.env)
+    wait_until(lambda: any(model.path.parent.glob(".best.onnx.*")), "it downloads", hanging.log)
+    assert hanging.stop() == 128 + signal.SIGTERM
+
+
+def test_fetches_of_one_file_at_once_all_succeed_and_one_downloads(stored: Make, agent: Callable[..., Agent]) -> None:
+    model = stored(os.urandom(30_000_000))
+    started = [agent("fetch", model.env) for _ in range(4)]
+    assert [one.wait() for one in started] == [0, 0, 0, 0]
+    assert model.path.read_bytes() == model.content
+    logs = [one.log.read_text() for one in started]
+    assert sum("fetched file://" in log for log in logs) == 1
+    assert sum("is in the cache already" in log for log in logs) == 3
+
+
+def test_fetches_of_many_files_at_once_prune_without_harm(
+    stored: Make, agent: Callable[..., Agent], cache: Path
+) -> None:
+    models = [stored(bytes([65 + k]) * 2_000_000, f"v{k}") for k in range(6)]
+    started = [agent("fetch", model.env | {"MODEL_CACHE_KEEP": "2"}) for model in models]
+    assert [one.wait() for one in started] == [0] * 6, [one.log.read_text() for one in started]
+    left = versions(cache)
+    # A fetch does not remove what another is still busy with, so a few too many may stay, until the next fetch.
+    assert len(left) >= 2
+    fetch.run(config(models[0], keep=2))
+    assert len(versions(cache)) == 2
+    assert models[0].path.exists()
+    assert not list(cache.glob(".trash-*"))
+
+
+def test_the_newest_stay(stored: Make, cache: Path) -> None:
+    for k in range(5):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    assert versions(cache) == {"content 2", "content 3", "content 4"}
+
+
+def test_fetching_again_makes_a_version_the_newest(stored: Make, cache: Path) -> None:
+    for k in (0, 1, 2, 0, 3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    assert versions(cache) == {"content 0", "content 2", "content 3"}
+
+
+def test_a_clock_that_goes_back_does_not_make_the_running_version_the_oldest(
+    stored: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    monkeypatch.setattr(fetch.time, "time_ns", lambda: 0)
+    fetch.run(config(stored(b"content 3", "v3"), keep=1))
+    assert versions(cache) == {"content 3"}
+
+
+@pytest.fixture
+def in_use() -> Iterator[Callable[[Path], None]]:
+    """Hold a file as `agent serve` does, in another process."""
+    holders: list[subprocess.Popen[bytes]] = []
+
+    def hold(path: Path) -> None:
+        holders.append(
+            subprocess.Popen(
+                ["flock", "--shared", str(path), "sh", "-c", "echo held; cat"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        )
+        assert holders[-1].stdout.readline() == b"held\n"
+
+    yield hold
+    for holder in holders:
+        holder.communicate(timeout=10)
+
+
+def test_a_version_in_use_stays_until_it_no_longer_is(
+    stored: Make, cache: Path, in_use: Callable[[Path], None]
+) -> None:
+    first = stored(b"content 0", "v0")
+    fetch.run(config(first, keep=1))
+    with first.path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        for k in (1, 2):
+            fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+        assert versions(cache) == {"content 0", "content 2"}
+    fetch.run(config(stored(b"content 3", "v3"), keep=1))
+    assert versions(cache) == {"content 3"}
+
+
+def test_a_version_in_use_by_another_process_stays(stored: Make, cache: Path, in_use: Callable[[Path], None]) -> None:
+    first = stored(b"content 0", "v0")
+    fetch.run(config(first, keep=1))
+    in_use(first.path)
+    fetch.run(config(stored(b"content 1", "v1"), keep=1))
+    assert versions(cache) == {"content 0", "content 1"}
+
+
+def test_another_rollouts_versions_are_not_touched(stored: Make, cache: Path) -> None:
+    fetch.run(config(stored(b"theirs", rollout="other")))
+    for k in range(4):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+    assert versions(cache) == {"theirs", "content 3"}
+
+
+def test_a_version_that_two_rollouts_had_goes_when_neither_keeps_it(stored: Make, cache: Path) -> None:
+    for rollout in ("a", "b"):
+        fetch.run(config(stored(b"shared", "v0", rollout), keep=1))
+    fetch.run(config(stored(b"content 1", "v1", "a"), keep=1))
+    assert versions(cache) == {"shared", "content 1"}
+    fetch.run(config(stored(b"content 2", "v2", "b"), keep=1))
+    assert versions(cache) == {"content 1", "content 2"}
+
+
+def test_things_in_the_cache_that_are_not_ours_stay(stored: Make, cache: Path) -> None:
+    (cache / "lost+found").mkdir()
+    (cache / "notes.txt").write_text("by hand")
+    for k in range(3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+    assert (cache / "lost+found").is_dir()
+    assert (cache / "notes.txt").is_file()
+
+
+def test_too_full_a_disk_is_told_before_the_download(stored: Make, cache: Path) -> None:
+    model = stored(b"one")
+    with pytest.raises(Refused) as caught:
+        fetch.run(config(model), free_bytes=lambda _: fetch.SPARE + 2)
+    assert caught.value.reason == "DiskFull"
+    assert "needs 3 bytes" in caught.value.message
+    assert versions(cache) == set()
+
+
+def test_a_disk_that_is_too_full_loses_older_versions_first_but_no_rollouts_newest(stored: Make, cache: Path) -> None:
+    fetch.run(config(stored(b"theirs", rollout="other")))
+    for k in range(3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    needed = len("content 3") + fetch.SPARE
+
+    def free(_: Path) -> int:
+        return needed if "content 0" not in versions(cache) else needed - 1
+
+    fetch.run(config(stored(b"content 3", "v3")), free_bytes=free)
+    assert versions(cache) == {"theirs", "content 1", "content 2", "content 3"}
+    with pytest.raises(Refused, match="DiskFull"):
+        fetch.run(config(stored(b"content 4", "v4")), free_bytes=lambda _: 0)
+    assert versions(cache) == {"theirs", "content 3"}
+
+
+@pytest.fixture
+def small_disk(cache: Path) -> Iterator[Path]:
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", cache]).returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    yield cache
+    subprocess.run(["umount", cache], check=True)
+
+
+def test_a_disk_that_becomes_full_during_the_download(stored: Make, small_disk: Path) -> None:
+    model = stored(os.urandom(1_000_000))
+    with pytest.raises(Refused) as caught:
+        fetch.run(config(model), free_bytes=lambda _: 1 << 40)  # it looked large enough
+    assert caught.value.reason == "DiskFull"
+    assert [file for file in small_disk.rglob("*") if file.is_file() and file.stat().st_size] == []
+
+
+def test_the_real_file_system_is_asked(stored: Make, small_disk: Path) -> None:
+    assert refused(stored(b"one")).reason == "DiskFull"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_cache_that_is_not_ours_is_told(stored: Make, cache: Path) -> None:
+    cache.chmod(0o755)  # root's, as the kubelet makes a hostPath
+    model = stored(b"one")
+    os.seteuid(65532)
+    try:
+        refusal = refused(model)
+    finally:
+        os.seteuid(0)
+    assert refusal.reason == "CacheNotWritable"
+    assert "by user 65532" in refusal.message
+
+
+def test_the_command_ends_with_0(stored: Make, agent: Callable[..., Agent]) -> None:
+    model = stored(b"one")
+    running = agent("fetch", model.env)
+    assert running.wait() == 0, running.log.read_text()
+    assert model.path.read_bytes() == b"one"
+    assert not running.termination.exists()
+
+
+def test_the_command_ends_with_1_and_says_why(stored: Make, agent: Callable[..., Agent]) -> None:
+    model = stored(b"one")
+    Path(model.uri.removeprefix("file://")).write_bytes(b"two")
+    running = agent("fetch", model.env)
+    assert running.wait() == 1
+    assert running.message()["reason"] == "DigestMismatch"
+    assert set(running.message()) == {"reason", "message"}
+
+
+def test_the_command_refuses_a_bad_environment(stored: Make, agent: Callable[..., Agent]) -> None:
+    running = agent("fetch", stored(b"one").env | {"MODEL_SHA256": "x"})
+    assert running.wait() == 1
+    assert running.message()["reason"] == "InvalidConfiguration"
+    assert "MODEL_SHA256" in running.message()["message"]
