@@ -16,7 +16,7 @@ from modelfleet.versions.resolve import Missing
 STARTING = "Starting"
 
 READING, REREADING = "ReadingResult", "RereadingResult"
-"""A run that succeeded, whose report can't be read yet; or is lost. A Job that is made after that only reports again."""
+"""A run that succeeded, whose report can't be read yet, or is lost. A Job that is made then only reports again."""
 
 _LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
 

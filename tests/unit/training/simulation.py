@@ -142,7 +142,7 @@ class World:
 
     def _next(self, job: Json, pods: list[Json]) -> None:
         """No pod runs: the Job has ended, or makes its next pod."""
-        failed = [pod for pod in pods if pod["status"]["phase"] == "Failed" and not _disrupted(pod)]
+        failed = [pod for pod in pods if pod["status"]["phase"] == "Failed" and not _ignored(pod)]
         status: Json = {"failed": len(failed)}
         if any(pod["status"]["phase"] == "Succeeded" for pod in pods):
             end, reason = "Complete", "CompletionsReached"
@@ -208,8 +208,9 @@ class World:
         self.change(pod, status=status)
 
 
-def _disrupted(pod: Json) -> bool:
-    return bool(pod["status"].get("conditions"))
+def _ignored(pod: Json) -> bool:
+    """Whether the podFailurePolicy ignores it."""
+    return bool(pod["status"].get("conditions")) or _exit_code(pod) == 143
 
 
 def _exit_code(pod: Json) -> int:
@@ -419,6 +420,15 @@ class Story:
         raise AssertionError(
             f"{reason} was not reached; {self.world.reason}: {json.dumps(self.world.training, indent=1)}"
         )
+
+    async def until_event(self, reason: str, *, steps: int = 200) -> None:
+        """Ten seconds at a time, until an Event of this reason was posted."""
+        for _ in range(steps):
+            await self.settle()
+            if reason in self.world.events:
+                return
+            self.world.tick()
+        raise AssertionError(f"{reason} was not announced; {self.world.events}")
 
     async def run(self, steps: int) -> None:
         """So many times ten seconds."""

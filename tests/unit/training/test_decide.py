@@ -256,6 +256,13 @@ WARN = "Warning"
             "does not count as a failure",
             "Normal",
         ),
+        (
+            {"pods": (failed_pod(reason="Interrupted", exit_code=143),)},
+            "Pending",
+            "Stopped",
+            "does not count as a failure",
+            "Normal",
+        ),
         ({"job": job(deleting=True), "pods": (pod(),)}, "Pending", "JobDeleted", "A new one is made", WARN),
         ({"job": job(suspend=True)}, "Queued", "Queued", "not by spec.suspend", "Normal"),
         (
@@ -389,6 +396,9 @@ def test_counts_never_go_down():
 # --- once the Job has ended -------------------------------------------------------------------------------------------
 
 
+REREADS = job(status=ended(True, at=after(300)), annotations={"modelfleet.dev/rereads-result": "true"})
+
+
 def done(**fields):
     """A Job that succeeded, with its pod and the detail."""
     return {
@@ -473,14 +483,13 @@ def test_a_failed_evaluation_makes_a_rejected_version_and_fails_the_run():
             "",
         ),
         (done(pods=(pod(phase="Succeeded", exit_code=0, said="{}"),)), "ResultInvalid", "has no result"),
-        (done(pods=(failed_pod(exit_code=0),)), "ResultLost", "the pod that succeeded is gone"),
         (done(version=model_version("v4")), "VersionExists", "files are at s3://models/parts/v4/"),
         (done(detail=Detail({**DETAIL, "classes": []})), "ResultInvalid", "classes"),
         (done(detail=Detail({})), "ResultInvalid", "classes"),
-        (done(pods=()), "ResultLost", "create ModelVersion parts-v4 from that by hand"),
-        (done(detail=Detail(problem="no such line", lost=True)), "ResultLost", "but no such line"),
+        (done(job=REREADS, pods=()), "ResultLost", "create ModelVersion parts-v4 from that by hand"),
+        (done(job=REREADS, detail=Detail(problem="no such line", lost=True)), "ResultLost", "but no such line"),
         (
-            done(detail=Detail(problem="node is out of reach")),
+            done(job=REREADS, detail=Detail(problem="node is out of reach")),
             "ResultLost",
             "s3://models/parts/v4/, where manifest.json",
         ),
@@ -506,8 +515,8 @@ ENDED_THEN = job(status=ended(True, at=after(POD_ENDED)))
     [
         (done(pods=()), 300 + 120),
         (done(detail=Detail(problem="no such line", lost=True), job=ENDED_THEN), POD_ENDED + 120),
-        (done(detail=Detail(problem="node is out of reach"), job=ENDED_THEN), POD_ENDED + 1800),
-        (done(detail=None, job=ENDED_THEN), POD_ENDED + 1800),
+        (done(detail=Detail(problem="node is out of reach"), job=ENDED_THEN), POD_ENDED + 600),
+        (done(detail=None, job=ENDED_THEN), POD_ENDED + 600),
     ],
 )
 def test_a_result_that_can_not_be_read_is_asked_for_again_visibly_and_not_for_ever(seen, until):
@@ -516,25 +525,41 @@ def test_a_result_that_can_not_be_read_is_asked_for_again_visibly_and_not_for_ev
     assert shown(decision) == "Ready=False/ReadingResult Reconciling"
     assert "It is tried again until" in message(decision)
     assert decision.requeue_after <= timedelta(seconds=5)
-    assert look(**seen, now=after(until)).status.phase == "Failed"
+    decision = look(**seen, now=after(until))
+    assert shown(decision) == "Ready=False/RereadingResult Reconciling"
+    assert decision.actions == (Delete(JOB, "factory", "parts-v4", "uid-job"),)
+
+
+@pytest.mark.parametrize("reason", ["ReadingResult", "RereadingResult"])
+def test_a_job_that_is_made_after_a_lost_report_is_marked(reason):
+    """So that a report that is lost again ends the run, and does not go on for ever."""
+    decision = look(training_job(status={"conditions": [condition("Ready", "False", reason)]}))
+    assert decision.actions[0].manifest["metadata"]["annotations"] == {"modelfleet.dev/rereads-result": "true"}
+    assert "annotations" not in look().actions[0].manifest["metadata"]
 
 
 @pytest.mark.parametrize(
-    ("created_before", "wait"),
-    [(0, 60), (60, 60), (600, 300), (86_400, 1800)],
+    ("reason", "created_before", "wait"),
+    [
+        ("DatasetMissing", 0, 60),
+        ("DatasetMissing", 60, 60),
+        ("DatasetMissing", 600, 300),
+        ("ParentMissing", 600, 300),
+        ("OutputMissing", 86_400, 1800),
+    ],
 )
-def test_missing_data_stalls_and_is_looked_for_again(created_before, wait):
+def test_missing_data_stalls_and_is_looked_for_again(reason, created_before, wait):
     """The longer it is missing, the rarer a Job looks for it."""
     end = START + timedelta(seconds=created_before)
     seen = {
         "job": job(status=ended(False, at=end, reason="PodFailurePolicy", failed=1)),
-        "pods": (failed_pod(1, "DatasetMissing", "s3://data/1.tar does not exist", exit_code=64),),
+        "pods": (failed_pod(1, reason, "s3://data/1.tar does not exist", exit_code=64),),
     }
     decision = look(**seen, now=end + timedelta(seconds=wait - 1))
-    assert shown(decision) == "Ready=False/DatasetMissing Stalled"
+    assert shown(decision) == f"Ready=False/{reason} Stalled"
     assert decision.actions == ()
     assert decision.requeue_after == timedelta(seconds=1)
-    assert "s3://data/1.tar does not exist. The run starts by itself when the data is there" in message(decision)
+    assert "s3://data/1.tar does not exist. The run starts by itself when it is there" in message(decision)
     assert decision.status.finished_at is None
     decision = look(**seen, now=end + timedelta(seconds=wait))
     assert decision.actions == (Delete(JOB, "factory", "parts-v4", "uid-job"),)

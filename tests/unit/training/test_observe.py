@@ -90,6 +90,18 @@ async def test_references_are_resolved_while_there_is_no_job():
     assert seen.image == IMAGE
 
 
+@pytest.mark.parametrize(
+    ("before", "meant"),
+    [(None, "v3"), ("v2", "v2"), ("v1", "v3")],
+)
+async def test_a_reference_stays_what_an_earlier_job_of_the_run_was_told(before, meant):
+    """Unless that version can't be used any more."""
+    status = {} if before is None else {"version": "v4", "parent": before}
+    training = fine_tune({"tag": "latest"}, status=status)
+    seen = await look(training, model_version("v2"), model_version("v3"), model_version("v1", deleting=True))
+    assert seen.parent.spec.version == meant
+
+
 async def test_a_job_that_is_not_watched_is_asked_for():
     client = Client(job=job(owner="uid-of-another"))
     seen = await look(training_job(), client=client)

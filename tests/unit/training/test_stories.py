@@ -172,10 +172,33 @@ async def test_a_log_that_can_not_be_read_for_a_while():
     await told.until("Complete")
 
 
-async def test_a_log_that_is_lost():
+async def test_a_report_that_is_lost_is_made_again_from_what_was_published():
+    told = story(Try(log_lost=True), Try())
+    await told.until_event("RereadingResult")
+    await told.until("Complete")
+    assert told.world.started == 2
+
+
+async def test_a_report_that_is_lost_twice_ends_the_run():
     told = story(Try(log_lost=True))
     await told.until("ResultLost")
+    assert told.world.started == 2
     assert told.world.all(MODEL_VERSION) == []
+
+
+async def test_a_run_that_began_keeps_its_parent_though_the_tag_moves_on():
+    told = story(Try(log_lost=True), Try(), training=fine_tune({"tag": "latest"}), others=[model_version("v2")])
+    await told.until_event("RereadingResult")
+    told.world.add(model_version("v3"))
+    await told.until("Complete")
+    assert told.world.get(MODEL_VERSION, "parts-v4")["spec"]["lineage"]["parent"] == "v2"
+
+
+async def test_being_asked_to_stop_is_no_failure():
+    told = story(Try(143, json.dumps({"result": "Failed", "reason": "Interrupted", "message": "asked to stop"})), Try())
+    await told.until("Complete")
+    assert "Stopped" in told.world.events
+    assert told.world.training["status"]["preemptions"] == 0
 
 
 async def test_a_detail_of_another_digest_makes_no_version():
@@ -225,6 +248,7 @@ STORIES: dict[str, tuple[Callable[[], Story], Play]] = {
     "missing data": (lambda: story(NO_DATA, Try()), play_success),
     "suspended": (lambda: story(Try()), play_suspension),
     "wiped": (lambda: story(PREEMPTED, Try()), play_wiped),
+    "result lost once": (lambda: story(Try(log_lost=True), Try()), play_success),
     "result lost": (lambda: story(Try(log_lost=True)), play("ResultLost")),
     "rejected": (
         lambda: story(Try(), training=training_job(ttlAfterFinished="2m", evaluation=EVALUATED)),

@@ -1,0 +1,72 @@
+"""Operator and trainer understand each other: each side's real code reads what the other's real code writes."""
+
+import io
+import json
+
+from modelfleet.api import TrainingJob
+from modelfleet.training import run
+from modelfleet.training.manifests import CANNOT_MEND
+from modelfleet.training.progress import read
+from modelfleet.training.result import Failed, Succeeded, find_detail, parse
+from trainer import failure, report
+from trainer import run as trainer_run
+from unit.training.builders import DETAIL, fine_tune, model_version, training_job, versions
+
+
+def test_the_trainer_reads_the_run_that_the_operator_writes():
+    parent, baseline = versions(
+        model_version("v3", lineage={"hyperparameters": {"epochs": "9", "cfg": ""}}, metrics={"map50": "0.9"}),
+        model_version("v2"),
+    )
+    raw = fine_tune(
+        {"tag": "latest"},
+        hyperparameters={"epochs": 3, "batch": -1, "augmentation": {"degrees": "10"}, "extra": {"close_mosaic": "10"}},
+        evaluation={"dataset": {"uri": "s3://data/h.tar", "sha256": "e" * 64}, "baseline": {"rollout": "line"}},
+        dataset={"sources": [{"uri": "s3://data/1.tar", "format": "COCO"}], "validationSplit": "0.3"},
+        checkpoint={"everyEpochs": 7},
+    )
+    document = run.document(TrainingJob.model_validate(raw), "v4", parent, baseline)
+    read = trainer_run.parse(json.dumps(document))
+    assert (read.training_job, read.uid, read.model, read.version) == ("parts-v4", "uid-parts-v4", "parts", "v4")
+    assert (read.mode, read.architecture) == ("FineTune", None)
+    assert read.parent is not None
+    assert (read.parent.version, read.parent.classes, read.parent.image_size) == ("v3", ("bolt", "nut"), 320)
+    assert read.evaluation is not None
+    assert read.evaluation.baseline is not None
+    assert read.evaluation.baseline.version == "v2"
+    assert (read.hyperparameters.epochs, read.hyperparameters.batch, read.hyperparameters.patience) == (3, -1, None)
+    assert read.hyperparameters.extra == {"close_mosaic": "10"}
+    assert read.output.uri == "s3://models/parts/v4/"
+    assert read.checkpoint_every_epochs == 7
+
+
+def test_the_least_run_is_understood_too():
+    document = run.document(TrainingJob.model_validate(training_job()), "v4", None, None)
+    read = trainer_run.parse(json.dumps(document))
+    assert (read.mode, read.architecture, read.parent, read.evaluation) == ("Scratch", "yolo11n", None, None)
+
+
+def test_the_operator_reads_what_the_trainer_reports():
+    files = [report.PublishedFile("best.onnx", "onnx", "a" * 64, 1000)]
+    result = parse(json.dumps(report.success(files, {"map50": "0.91"}, DETAIL)))
+    assert isinstance(result, Succeeded)
+    log = io.StringIO()
+    reporter = report.Reporter(log)
+    reporter.event("epoch", epoch=1, epochs=4, percent=25, remainingSeconds=30, metrics={"map50": "0.5"})
+    reporter.warning("3 images are corrupt")
+    reporter.detail(DETAIL)
+    lines = log.getvalue().splitlines()
+    assert find_detail(lines, result.detail_sha256) == DETAIL
+    followed = read(lines)
+    assert followed.progress is not None
+    assert (followed.progress.epoch, followed.warning) == (1, "3 images are corrupt")
+
+
+def test_the_operator_reads_why_the_trainer_failed():
+    told = failure.Failure("DatasetInvalid", "no labels")
+    assert parse(json.dumps(report.failed(told))) == Failed("DatasetInvalid", "no labels")
+
+
+def test_what_can_not_be_mended_has_the_same_exit_code():
+    assert failure.EXIT_RETRYING_CANT_HELP == CANNOT_MEND
+    assert failure.Failure("DatasetInvalid", "no labels").exit_code == CANNOT_MEND
