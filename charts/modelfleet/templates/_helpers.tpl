@@ -57,7 +57,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [events]                   # get: a repeated Event is counted up, not written again
+  verbs: [get, create, patch]
 {{- end -}}

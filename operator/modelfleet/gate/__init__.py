@@ -6,26 +6,44 @@
     judgement = judge(plan, evidence, now)                       # pure
 
 What follows from a verdict (hold, pause, roll back) is the Rollout's to decide.
+
+The test behind it can be used without a cluster, on per-node counts from anywhere (docs/gate.md):
+
+    result = infer(read_csv("nodes.csv"))
+    print(result.verdict, explain(result))
 """
 
 from modelfleet.api.gatespec import ComparisonMethod, Verdict
 from modelfleet.gate import observe
+from modelfleet.gate.csvfile import read_csv
 from modelfleet.gate.evidence import Evidence
+from modelfleet.gate.fleet import Counts, Fleet
+from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, infer
 from modelfleet.gate.judge import judge
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check, Comparison, Policy, resolve
 from modelfleet.gate.verdict import Judgement
+from modelfleet.gate.words import explain
 
 __all__ = [
     "Check",
     "Comparison",
     "ComparisonMethod",
+    "Counts",
+    "Endpoint",
     "Evidence",
+    "Fleet",
+    "Inference",
     "Judgement",
     "Plan",
     "Policy",
+    "Rules",
+    "Shortfall",
     "Verdict",
+    "explain",
+    "infer",
     "judge",
     "observe",
+    "read_csv",
     "resolve",
 ]

@@ -107,7 +107,7 @@ def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, eviden
         worse=worse,
         no_worse=found.precision.no_worse and found.rate.no_worse,
         missing="the difference is not yet certain",
-        figures=words.sentence(words.inference(found, comparison.alpha), weights.note),
+        figures=words.sentence(words.explain(found), weights.note),
         estimate=found.precision.estimate,
         interval=found.precision.interval,
     )

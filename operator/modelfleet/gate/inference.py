@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from modelfleet.api.gatespec import Verdict
 from modelfleet.gate import permutation
-from modelfleet.gate.endpoints import RATE_MARGIN, Array
+from modelfleet.gate.endpoints import MIDPOINTS, RATE_MARGIN, Array
 from modelfleet.gate.fleet import Fleet
 from modelfleet.gate.permutation import Assignments
 
@@ -103,7 +104,15 @@ class Inference:
     control_nodes: int
     detections: int
     assignments: int
+    alpha: float
     aside: tuple[tuple[str, str], ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail where an endpoint is worse, Pass where both are shown to be no worse, else Inconclusive."""
+        if self.precision.worse or self.rate.worse:
+            return Verdict.FAIL
+        return Verdict.PASS if self.precision.no_worse and self.rate.no_worse else Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True)
@@ -114,15 +123,25 @@ class Shortfall:
     message: str
     aside: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def verdict(self) -> Verdict:
+        """Always Inconclusive: nothing can be said."""
+        return Verdict.INCONCLUSIVE
+
 
 def infer(
-    fleet: Fleet, candidate_weights: Sequence[float], stable_weights: Sequence[float], rules: Rules
+    fleet: Fleet,
+    candidate_weights: Sequence[float] = MIDPOINTS,
+    stable_weights: Sequence[float] = MIDPOINTS,
+    rules: Rules | None = None,
 ) -> Inference | Shortfall:
     """Test a fleet at the newest of its looks.
 
-    `*_weights`: expected precision of a detection in each of the 10 buckets, on either version. Deterministic for the
-    same fleet, rules and seed. Raises ValueError where there are more looks than were planned.
+    `*_weights` (10,): expected precision of a detection in each bucket on either version, from its calibration; without
+    one, the middle of the bucket. Deterministic for the same fleet, rules and seed. Raises ValueError where there are
+    more looks than were planned.
     """
+    rules = Rules() if rules is None else rules
     look = len(fleet.after.frames)
     if look > rules.looks:
         raise ValueError(f"{look} looks were made, and {rules.looks} planned")
@@ -143,6 +162,7 @@ def infer(
         control_nodes=int((~used.canary).sum()),
         detections=round(float(used.after.detections[-1][used.canary].sum())),
         assignments=of.possible,
+        alpha=rules.alpha,
         aside=aside,
     )
 

@@ -67,7 +67,8 @@ def _every(members: Sequence[NDArray[np.int64]], numbers: Sequence[int]) -> NDAr
     """Every choice, each row in ascending order."""
     rows = np.zeros((1, 0), np.int32)
     for nodes, number in zip(members, numbers, strict=True):
-        choices = nodes[np.array(list(combinations(range(len(nodes)), number)), dtype=np.int64).reshape(-1, number)]
+        picks = list(combinations(range(len(nodes)), number))
+        choices = nodes[np.array(picks, dtype=np.int64).reshape(len(picks), number)]
         rows = np.hstack([np.repeat(rows, len(choices), axis=0), np.tile(choices, (len(rows), 1)).astype(np.int32)])
     return np.sort(rows, axis=1)
 

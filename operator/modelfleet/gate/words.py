@@ -7,7 +7,7 @@ from math import expm1, isfinite
 
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.endpoints import RATE_MARGIN
-from modelfleet.gate.inference import Inference
+from modelfleet.gate.inference import Inference, Shortfall
 from modelfleet.gate.threshold import Difference
 
 LIMIT = 1000
@@ -51,12 +51,14 @@ def difference(found: Difference) -> str:
     )
 
 
-def inference(found: Inference, alpha: float) -> str:
-    """Both endpoints of a permutation test, each node held against its own past, with intervals and margins."""
+def explain(found: Inference | Shortfall) -> str:
+    """A permutation test in words: both endpoints with intervals and margins, or what is missing for it."""
+    if isinstance(found, Shortfall):
+        return f"{found.message[:1].upper()}{found.message[1:]}."
     (p_low, p_high), (r_low, r_high) = found.precision.interval, found.rate.interval
     return (
         f"Beside the control nodes, each held against its own past, expected precision changed by "
-        f"{found.precision.estimate:+.3f} ({1 - 2 * alpha:.0%} interval {p_low:+.3f} to {p_high:+.3f}, "
+        f"{found.precision.estimate:+.3f} ({1 - 2 * found.alpha:.0%} interval {p_low:+.3f} to {p_high:+.3f}, "
         f"margin -{found.precision.margin:.3f}), expected true detections per frame by "
         f"{expm1(found.rate.estimate):+.1%} ({expm1(r_low):+.1%} to {expm1(r_high):+.1%}, "
         f"margin {expm1(-found.rate.margin):.0%})."

@@ -242,7 +242,7 @@ class Client:
                 method,
                 self._connection.server + path,
                 params=params,
-                data=None if body is None else json.dumps(body),
+                data=None if body is None else encode(body),
                 headers=headers,
                 timeout=timeout,
             ) as response:
@@ -265,6 +265,20 @@ class Client:
         if response.status == HTTPStatus.UNAUTHORIZED:
             await self._connection.renew()
         return errors.from_response(response.status, response.reason or "", text, response.headers.get("Retry-After"))
+
+
+_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+
+
+def encode(body: Any) -> bytes:
+    """JSON, byte for byte as the API server itself would write it: compact, sorted keys, the same escapes.
+
+    It keeps the bytes of a ControllerRevision's immutable `data` as they are sent, but writes them anew at each patch
+    of the object's metadata, and compares: with any other spelling such a patch is refused as a change of `data`. Half
+    surrogates, which a log line may smuggle in, become "?".
+    """
+    text = json.dumps(body, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return text.translate(_ESCAPES).encode("utf-8", "replace")  # these characters stand only inside of strings
 
 
 def path_of(kind: Kind, namespace: str, name: str = "") -> str:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from modelfleet.api import names
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
-from modelfleet.decision import Action, Create, Delete, Patch
+from modelfleet.decision import Action, Apply
 from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
 
 QUARANTINED_CAUSE = f"{names.GROUP}/quarantined-cause"
@@ -196,23 +196,18 @@ def superfluous(revisions: Sequence[Revision], keep: Iterable[str], limit: int) 
 
 
 def changes(before: Sequence[Revision], after: Sequence[Revision], owner: Rollout) -> list[Action]:
-    """The writes that turn the revisions `before` into `after`."""
+    """The writes that turn the revisions `before` into `after`, of which none is left out.
+
+    Each is a server-side apply of the whole. A patch of the annotations alone would be refused: the API server
+    compares the immutable data byte by byte, and its own JSON is not ours (spaces, `<` as \\u003c). After an apply the
+    bytes are always its own.
+    """
     old = {revision.hash: revision for revision in before}
-    actions: list[Action] = []
-    for revision in after:
-        was = old.get(revision.hash)
-        if was is None:
-            actions.append(Create(manifest(revision, owner)))
-        elif (wanted := annotations(revision)) != (had := annotations(was)):
-            gone = dict.fromkeys(had.keys() - wanted.keys())
-            changed = {key: value for key, value in wanted.items() if had.get(key) != value}
-            metadata = {"uid": revision.uid, "annotations": {**gone, **changed}}
-            actions.append(Patch(CONTROLLER_REVISION, owner.metadata.namespace, revision.name, {"metadata": metadata}))
-    left = {revision.hash for revision in after}
-    for revision in before:
-        if revision.hash not in left:
-            actions.append(Delete(CONTROLLER_REVISION, owner.metadata.namespace, revision.name, revision.uid))
-    return actions
+    return [
+        Apply(manifest(revision, owner))
+        for revision in after
+        if revision.hash not in old or annotations(revision) != annotations(old[revision.hash])
+    ]
 
 
 def annotations(revision: Revision) -> dict[str, str]:
@@ -237,13 +232,14 @@ def annotations(revision: Revision) -> dict[str, str]:
 
 
 def manifest(revision: Revision, owner: Rollout) -> dict[str, Any]:
-    """The ControllerRevision to create."""
+    """The ControllerRevision to apply. One that is known keeps its uid: another one of that name is not touched."""
     return {
         "apiVersion": CONTROLLER_REVISION.api_version,
         "kind": CONTROLLER_REVISION.kind,
         "metadata": {
             "name": revision.name,
             "namespace": owner.metadata.namespace,
+            **({"uid": revision.uid} if revision.uid else {}),
             "labels": {
                 names.MANAGED_BY: names.MANAGED_BY_VALUE,
                 names.ROLLOUT: owner.metadata.name,

@@ -1,5 +1,6 @@
 """The client: what it sends, and what it makes of what comes back."""
 
+import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ import pytest
 
 from modelfleet.kinds import DAEMON_SET, NODE, POD, TRAINING_JOB
 from modelfleet.kube import AlreadyExists, ApiError, Client, Conflict, Connection, Invalid, NotFound, Unavailable
-from modelfleet.kube.client import path_of
+from modelfleet.kube.client import encode, path_of
 from modelfleet.kube.limit import TokenBucket
 from unit.kube.apiserver import connected, hangs, refuses, says, serve, streams
 from unit.kube.raw import obj
@@ -47,6 +48,14 @@ def bare(name, version):
 )
 def test_paths(kind, namespace, name, path):
     assert path_of(kind, namespace, name) == path
+
+
+def test_bodies_are_spelled_as_go_spells_them():
+    body = {"b": {"z": 1, "a": "1 < 2 && é\u2028"}, "a": [1.5, None, True]}
+    spelled = r'{"a":[1.5,null,true],"b":{"a":"1 \u003c 2 \u0026\u0026 é\u2028","z":1}}'
+    assert encode(body) == spelled.encode()
+    assert json.loads(encode(body)) == body
+    assert encode("half \ud83d") == b'"half ?"'
 
 
 async def test_apply_is_a_forced_server_side_apply(tmp_path):

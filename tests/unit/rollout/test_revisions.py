@@ -7,7 +7,6 @@ import pytest
 
 from modelfleet.api import Rollout
 from modelfleet.api.modelversion import ModelVersion
-from modelfleet.decision import Create, Patch
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Quarantine
 from unit.rollout import builders
@@ -74,18 +73,11 @@ def test_changes_are_the_least_writes():
     old, new = replace(revision(), uid="u", quarantine=Quarantine(START, "C", "r", "Version")), revision("v2")
     assert revs.changes([old], [old], owner) == []
     lifted = revs.lifted(old, START)
-    patch, create = revs.changes([old], [lifted, new], owner)
-    assert isinstance(patch, Patch)
-    assert patch.body["metadata"]["uid"] == "u"
-    assert {key.partition("/")[2]: value for key, value in patch.body["metadata"]["annotations"].items()} == {
-        "quarantined-at": None,
-        "quarantined-reason": None,
-        "quarantined-cause": None,
-        "quarantined-scope": None,
-        "retried-at": builders.wire(START),
-    }
-    assert isinstance(create, Create)
-    assert create.manifest["metadata"]["name"] == f"line-{new.hash}"
+    changed, made = (action.manifest for action in revs.changes([old], [lifted, new], owner))
+    assert changed["metadata"]["uid"] == "u"
+    assert changed["metadata"]["annotations"] == {"modelfleet.dev/retried-at": builders.wire(START)}
+    assert made["metadata"]["name"] == f"line-{new.hash}"
+    assert "uid" not in made["metadata"]
 
 
 def test_stable_is_the_newest_promoted_that_did_not_fail():
