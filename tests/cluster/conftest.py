@@ -1,0 +1,158 @@
+"""Fixtures of the cluster tests: a real API server, simulated nodes, Prometheus, and the operator as a process.
+
+``MODELFLEET_TEST_KUBECONFIG`` names a kubeconfig of an existing cluster to use in place of one of our own; its current
+context must be an administrator's. The tests create namespaces, nodes and custom resource definitions there, and remove
+the first two.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from harness import Cluster, ExistingCluster, OperatorProcess
+from harness.paths import REPOSITORY
+from harness.prometheus import Prometheus
+
+
+class StartOperator(Protocol):
+    """Starts an operator with settings of its own; see ``start_operator``."""
+
+    def __call__(
+        self, settings: Mapping[str, Any] | None = None, *, namespaces: Sequence[str] | None = None, wait: bool = True
+    ) -> OperatorProcess: ...
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs the cluster, unless it says that it needs more."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("e2e") is None:
+            item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest) -> Iterator[Cluster | ExistingCluster]:
+    """The cluster: API server, controllers, scheduler, KWOK. ``.kubectl(...)``, ``.kubeconfig``, ``.kwok``."""
+    existing = os.environ.get("MODELFLEET_TEST_KUBECONFIG")
+    with _uncaptured(request.config):  # the first build takes minutes, and says so
+        cluster = ExistingCluster(Path(existing)) if existing else Cluster().start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def crds(control_plane: Cluster | ExistingCluster) -> Cluster | ExistingCluster:
+    """The cluster with modelfleet's kinds installed and served."""
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={REPOSITORY}/crds")
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+    return control_plane
+
+
+@pytest.fixture
+def namespace(control_plane: Cluster | ExistingCluster) -> Iterator[str]:
+    """A fresh namespace for one test."""
+    name = f"test-{secrets.token_hex(3)}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kwok_nodes(control_plane: Cluster | ExistingCluster) -> Iterator[Callable[..., list[str]]]:
+    """Add simulated nodes: ``kwok_nodes(count, labels={...}, prefix="edge") -> names``. They go with the test."""
+    added: list[str] = []
+
+    def add(count: int, labels: Mapping[str, str] | None = None, prefix: str = "node") -> list[str]:
+        names = control_plane.kwok.add_nodes(count, f"{prefix}-{secrets.token_hex(2)}", labels)
+        added.extend(names)
+        return names
+
+    yield add
+    control_plane.kwok.behave()
+    control_plane.kwok.remove_nodes(added)
+
+
+@pytest.fixture
+def prometheus(control_plane: Cluster | ExistingCluster) -> Iterator[Prometheus]:
+    """A Prometheus that discovers pods; ``.url``, ``.add_target("host:port")``, ``.stop()``, ``.start()``."""
+    server = control_plane.start_prometheus(f"prometheus-{secrets.token_hex(3)}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_operator(
+    crds: Cluster | ExistingCluster, namespace: str, request: pytest.FixtureRequest
+) -> Iterator[StartOperator]:
+    """Start operators: ``start_operator({"workers": 1}, namespaces=[...])``.
+
+    They serve the test's namespace unless told otherwise (``namespaces=()``: all), and ask the test's Prometheus if the
+    test has one. They are stopped with the test.
+    """
+    started: list[OperatorProcess] = []
+    request.node.stash[_OPERATORS] = started
+
+    def start(
+        settings: Mapping[str, Any] | None = None, *, namespaces: Sequence[str] | None = None, wait: bool = True
+    ) -> OperatorProcess:
+        settings = dict(settings or {})
+        if "prometheus" in request.fixturenames:
+            settings.setdefault("prometheus", {"url": request.getfixturevalue("prometheus").url})
+        served = [namespace] if namespaces is None else namespaces
+        operator = OperatorProcess(crds, settings, namespaces=served, name=f"operator-{secrets.token_hex(3)}")
+        started.append(operator)
+        return operator.start(wait=wait)
+
+    yield start
+    for operator in started:
+        if operator.alive:
+            operator.stop()
+
+
+@pytest.fixture
+def operator(start_operator: StartOperator) -> OperatorProcess:
+    """The operator, serving the test's namespace: ``.kill9()``, ``.restart()``, ``.tail()``, ``.metrics()``."""
+    return start_operator()
+
+
+# --- what a failed test shows -----------------------------------------------------------------------------------------
+
+_OPERATORS = pytest.StashKey[list[OperatorProcess]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Attach the operators' logs and the namespace's objects to the report of a test that failed."""
+    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
+    if report.failed and call.when in ("setup", "call"):
+        arguments: Mapping[str, Any] = getattr(item, "funcargs", {})
+        for operator in item.stash.get(_OPERATORS, []):
+            report.sections.append((f"operator log ({operator.log})", operator.tail(100)))
+        cluster, namespace = arguments.get("crds") or arguments.get("control_plane"), arguments.get("namespace")
+        if cluster is not None and namespace is not None:
+            report.sections.extend(_objects(cluster, namespace))
+    return report  # type: ignore[return-value]
+
+
+def _objects(cluster: Cluster | ExistingCluster, namespace: str) -> Iterator[tuple[str, str]]:
+    for what, form in (
+        ("modelfleet", "yaml"),
+        ("jobs,daemonsets,controllerrevisions,pods", "wide"),
+        ("events", "wide"),
+        ("nodes", "wide"),
+    ):
+        shown = cluster.kubectl("get", what, f"--namespace={namespace}", f"--output={form}", check=False)
+        yield f"kubectl get {what}", shown[-20_000:]
+
+
+def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
+    """Let progress through to the terminal."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    return manager.global_and_fixture_disabled() if manager is not None else nullcontext()

@@ -1,0 +1,189 @@
+"""Records the metrics of simulated nodes as OpenMetrics text, and serves them with a real Prometheus.
+
+Each scenario is one Rollout (label `rollout`) in one recording. Nodes count frames and detections from a seeded random
+generator; what a scrape would have seen is written down at each node's own phase of the scrape interval.
+"""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from math import nan
+from pathlib import Path
+
+import numpy as np
+
+START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+SCRAPE = 15
+EDGES = ("0.25", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.85", "0.9", "0.95", "1.0", "+Inf")
+EQUAL = (0, 0.01, 0.03, 0.05, 0.06, 0.08, 0.12, 0.1, 0.15, 0.2, 0.2, 0)
+TIMID = (0, 0.12, 0.16, 0.14, 0.13, 0.12, 0.12, 0.08, 0.06, 0.04, 0.03, 0)
+OTHER = ("0.1", "0.5", "1.0", "+Inf")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node from `born` to `died` (seconds from START; None: as long as the recording).
+
+    mix        share of detections in each bucket; `per_frame` detections in each frame, `rate` frames per second
+    restarts   seconds at which the container starts again in the same pod: counters go back to zero
+    new_pods   seconds at which a new pod takes over: other label `pod`, counters from zero
+    scraped    whether the scrape at this second (from START) succeeded
+    """
+
+    name: str
+    group: str
+    version: str
+    mix: tuple[float, ...] = EQUAL
+    per_frame: float = 2.0
+    rate: float = 5.0
+    born: float = -3600
+    died: float | None = None
+    restarts: tuple[float, ...] = ()
+    new_pods: tuple[float, ...] = ()
+    scraped: Callable[[float], bool] = lambda second: True
+    labels: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[Mapping[str, str], ...] = ({},)
+    broken: float | None = None  # counters are NaN from then on
+
+
+def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path) -> None:
+    """Write the recording of all rollouts, from an hour before START to `length` after it."""
+    frames: list[str] = []
+    buckets: list[str] = []
+    for rollout, nodes in rollouts.items():
+        for index, node in enumerate(nodes):
+            _record(rollout, node, index, length.total_seconds(), frames, buckets)
+    with path.open("w", encoding="utf-8") as out:
+        out.write("# TYPE modelfleet_frames counter\n")
+        out.writelines(frames)
+        out.write("# TYPE modelfleet_detection_confidence histogram\n")
+        out.writelines(buckets)
+        out.write("# EOF\n")
+
+
+def _record(rollout: str, node: Node, index: int, length: float, frames: list[str], buckets: list[str]) -> None:
+    random = np.random.default_rng([index, *rollout.encode()])
+    phase = float(random.uniform(0, SCRAPE))
+    edges = EDGES if len(node.mix) == len(EDGES) else OTHER
+    total, counts, pod = 0.0, np.zeros(len(edges)), 0
+    end = length if node.died is None else node.died
+    previous = node.born
+    for second in np.arange(node.born + phase, end, SCRAPE):
+        reset = [at for at in (*node.restarts, *node.new_pods) if previous < at <= second]
+        if reset:
+            total, counts = 0.0, np.zeros(len(edges))
+            pod += any(previous < at <= second for at in node.new_pods)
+        spent = second - (reset[-1] if reset else previous)
+        new = random.poisson(node.rate * spent)
+        total += new
+        counts += random.poisson(np.array(node.mix) * node.per_frame * new)
+        previous = second
+        if not node.scraped(float(second)):
+            continue
+        bad = node.broken is not None and second >= node.broken
+        at = f"{START.timestamp() + second:.3f}"
+        for copy in node.copies:
+            labels = {
+                "namespace": "factory",
+                "rollout": rollout,
+                "group": node.group,
+                "version": node.version,
+                "model": "parts",
+                "node": node.name,
+                "pod": f"{node.name}-{pod}",
+                **node.labels,
+                **copy,
+            }
+            text = ",".join(f'{name}="{value}"' for name, value in labels.items() if value)
+            frames.append(f"modelfleet_frames_total{{{text}}} {nan if bad else total} {at}\n")
+            for le, value in zip(edges, np.cumsum(counts), strict=True):
+                buckets.append(
+                    f'modelfleet_detection_confidence_bucket{{{text},le="{le}"}} {nan if bad else value} {at}\n'
+                )
+
+
+@dataclass
+class Prometheus:
+    """A running Prometheus over a recording; it can be stopped and started again in between."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        config = self.data.parent / "prometheus.yml"
+        config.write_text("global: {}\n")
+        arguments = [
+            _binary("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.data}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--log.level=warn",
+        ]
+        log = (self.data.parent / "prometheus.log").open("ab")
+        with log:
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.data.parent / "prometheus.log").read_text()[-2000:])
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+
+@contextmanager
+def serve(recording: Path, folder: Path) -> Iterator[Prometheus]:
+    """A real Prometheus that holds the recording. Stops it in the end, whatever happens."""
+    data = folder / "data"
+    made = subprocess.run(
+        [_binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(recording), str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise RuntimeError(f"promtool: {made.stderr[-2000:]}")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    prometheus = Prometheus(data, port)
+    try:
+        prometheus.start()
+        yield prometheus
+    finally:
+        prometheus.stop()
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"{name} is not installed: apt-get install prometheus")
+    return found

@@ -1,0 +1,7 @@
+"""A real Kubernetes cluster on one machine, for tests and the demo. ``tests/cluster/README.md`` tells how it works."""
+
+from harness.cluster import Cluster, ExistingCluster
+from harness.kwok import Behaviour, Outcome
+from harness.operator_process import OperatorProcess
+
+__all__ = ["Behaviour", "Cluster", "ExistingCluster", "OperatorProcess", "Outcome"]

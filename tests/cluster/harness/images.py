@@ -1,0 +1,177 @@
+"""The images of the pods: ours from their Containerfiles, and small ones that hold one static program.
+
+An image's tag is a hash of everything that goes into it, so an image is built once for each state of its sources, and
+never served stale. Images lie in the cache as an OCI layout; ``seeds`` brings them into a node's containerd.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import buildah, debian
+from harness.binaries import go_build
+from harness.oci import Image, Layout
+from harness.paths import IMAGE_SOURCES, REPOSITORY, cache, locked
+from harness.progress import step
+
+_PREFIX = "localhost/modelfleet"
+_KEPT = 2  # images of each name, the newest; older states of the sources are built again when somebody returns to them
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """An image in the cache. ``name`` is what goes into a manifest."""
+
+    name: str
+    image: Image
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    containerfile: str
+    expected: str
+
+
+_BUILT = {
+    "operator": _Recipe("operator/Containerfile", "1 min"),
+    "agent": _Recipe("agent-image/Containerfile", "2 min"),
+    "trainer": _Recipe("trainer-image/Containerfile", "6 min, 6 GB"),
+}
+_PROGRAMS = ("pause", "probe")
+
+
+def ensure(name: str) -> ImageRef:
+    """Return the image ``operator``, ``agent``, ``trainer``, ``pause`` or ``probe``, built if its sources changed.
+
+    Raises:
+        CommandFailed, BuildFailed: with the end of what the failing tool said.
+        PackageMissing: buildah or debootstrap is missing, and this is not root.
+    """
+    if name in _PROGRAMS:
+        key = _hash_of([IMAGE_SOURCES / "go.mod", IMAGE_SOURCES / name])
+    elif name in _BUILT:
+        key = _hash_of(_inputs(REPOSITORY / _BUILT[name].containerfile), buildah.base())
+    else:
+        raise ValueError(f"there is no image {name!r}; there are {', '.join([*_BUILT, *_PROGRAMS])}")
+    full = f"{_PREFIX}/{name}:{key}"
+    with locked(cache() / f"images-{name}.lock", f"another process builds the image {name}; waiting for it"):
+        image = layout().find(full)
+        if image is None:
+            image = _make_program(name, full) if name in _PROGRAMS else _build(name, full)
+    return ImageRef(full, image)
+
+
+def layout() -> Layout:
+    """Where images lie."""
+    return Layout(cache() / "images")
+
+
+def run_in(
+    name: str,
+    command: Sequence[str],
+    *,
+    mounts: Mapping[Path, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
+    workdir: str | None = None,
+) -> int:
+    """Run a command inside a built image, without a cluster; its output goes to ours. Return its exit code.
+
+    Args:
+        name: of the image, as for ``ensure``.
+        command: what to run, in place of the image's entry point.
+        mounts: folders of this machine, and where the command sees them (``"/repo"``, or ``"/repo:ro"``).
+        environment: in addition to the image's.
+        user: in place of the image's.
+        workdir: in place of the image's.
+    """
+    reference = ensure(name)
+    if not buildah.exists(reference.name):  # the storage was removed and the layout was not
+        _build(name, reference.name)
+    return buildah.run_in(
+        reference.name,
+        command,
+        mounts=mounts or {},
+        environment=environment or {},
+        user=user,
+        workdir=workdir,
+    )
+
+
+def _build(name: str, full: str) -> Image:
+    debian.ensure(*debian.IMAGES)
+    recipe = _BUILT[name]
+    containerfile = REPOSITORY / recipe.containerfile
+    log = cache() / f"build-{name}.log"
+    log.unlink(missing_ok=True)
+    with step(f"building the image {name} (log: {log})", recipe.expected), tempfile.TemporaryDirectory() as context:
+        for path in _inputs(containerfile):  # only what the Containerfile copies, without caches of this checkout
+            _copy(path, Path(context) / path.relative_to(REPOSITORY))
+        buildah.build(full, containerfile, Path(context), log)
+        with locked(cache() / "images.lock", "another image is being exported; waiting for it"):
+            buildah.export(full, layout())
+            _forget_old(name)
+    image = layout().find(full)
+    assert image is not None
+    return image
+
+
+def _make_program(name: str, full: str) -> Image:
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / name
+        go_build(IMAGE_SOURCES, f"./{name}", str(program))
+        with locked(cache() / "images.lock", "another image is being exported; waiting for it"):
+            image = layout().add_program(full, program)
+            _forget_old(name)
+    return image
+
+
+def _forget_old(name: str) -> None:
+    ours = [full for full in layout().names() if full.startswith(f"{_PREFIX}/{name}:")]
+    for full in ours[:-_KEPT]:
+        layout().forget(full)
+        if name in _BUILT:
+            buildah.remove(full)
+    layout().collect()
+
+
+def _inputs(containerfile: Path) -> list[Path]:
+    """What a Containerfile reads of the repository: itself, and what it copies."""
+    found = {containerfile}
+    for line in containerfile.read_text().replace("\\\n", " ").splitlines():
+        words = line.split()
+        if words and words[0].upper() in ("COPY", "ADD") and not any(word.startswith("--from=") for word in words):
+            found.update(REPOSITORY / word for word in words[1:-1] if not word.startswith("--"))
+    return sorted(found)
+
+
+def _hash_of(paths: Sequence[Path], *more: str) -> str:
+    digest = hashlib.sha256(repr(more).encode())
+    for path in (file for each in paths for file in _files(each)):
+        executable = bool(path.stat().st_mode & 0o100)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(REPOSITORY)} {executable} {content}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(each for each in path.rglob("*") if each.is_file() and not _derived(each))
+
+
+def _derived(path: Path) -> bool:
+    return "__pycache__" in path.parts or path.suffix == ".pyc"
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_file():
+        shutil.copy2(source, target)
+    else:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))

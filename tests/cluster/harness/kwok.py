@@ -1,0 +1,374 @@
+"""Simulated nodes by KWOK, against a real API server: for scale, and for faults that real nodes show rarely.
+
+KWOK manages only nodes that carry the label ``modelfleet.dev/kwok: up``, so it stays away from real ones. On such a node
+a pod becomes Ready at once, and goes away at once when it is deleted. Three things differ from KWOK's own defaults,
+since tests need them:
+
+- A Job's pod does not complete by itself: the test decides how it ends (``finish_pod``) and what it logs
+  (``write_log``).
+- ``behave`` makes pods with certain labels fail, crash or take their time.
+- ``down`` takes a node off as a pulled plug would: its heartbeats stop, and its pods neither start nor end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from harness import binaries
+from harness.control_plane import free_port, kubectl, listens
+from harness.pki import Authority
+from harness.processes import NotReady, Supervisor, wait_until
+
+LABEL = "modelfleet.dev/kwok"
+_SELECTOR = f"{LABEL}=up"
+_EXCEPTION = "modelfleet.dev/kwok-exception"  # label of the stages that `behave` makes
+_CRDS = ("crd/stages.kwok.x-k8s.io", "crd/logs.kwok.x-k8s.io")
+_STAGES = Path(__file__).parent / "stages"
+_TAINT = {"key": LABEL, "value": "simulated", "effect": "NoSchedule"}
+
+
+class Outcome(Enum):
+    """What becomes of a pod."""
+
+    NEVER_READY = "NeverReady"  # runs, but its readiness probe does not pass
+    CRASH = "Crash"  # the main container ends with exit code 1 again and again
+    INIT_FAILS = "InitFails"  # the first init container ends with exit code 1 again and again
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """An exception from "Ready at once" for the pods that carry all of ``labels``.
+
+    Attributes:
+        labels: which pods.
+        outcome: what becomes of them; None: Ready.
+        delay: seconds until then.
+        message: the termination message of the container that fails.
+    """
+
+    labels: Mapping[str, str]
+    outcome: Outcome | None = None
+    delay: float = 0
+    message: str = ""
+
+
+class Kwok:
+    """A KWOK process and its nodes."""
+
+    def __init__(self, supervisor: Supervisor, kubeconfig: Path, address: str = "127.0.0.1") -> None:
+        """Describe one; nothing is started yet. The API server reaches its nodes at ``address``."""
+        self._supervisor = supervisor
+        self._kubeconfig = kubeconfig
+        self._folder = supervisor.record.state / "kwok"
+        self._folder.mkdir(exist_ok=True)
+        self._address = address
+        self._port = free_port()
+
+    def start(self) -> None:
+        """Install KWOK's kinds and this module's stages, and start KWOK."""
+        self._kubectl("apply", "--server-side", f"--filename={_STAGES}/crds.yaml")
+        self._kubectl("wait", "--for=condition=Established", "--timeout=60s", *_CRDS)
+        rules = [
+            _stage("node-ready"),
+            _stage("node-heartbeat"),
+            _stage("pod-delete"),
+            _pod_start("pod-start", Behaviour({}), weight=0),
+        ]
+        self._apply("\n---\n".join(rules))
+        # the API server fetches logs from here as it would from a kubelet; it does not verify a kubelet's certificate
+        server = Authority(self._folder / "pki").issue("kwok", "kwok", hosts=(f"IP:{self._address}",))
+        process = self._supervisor.spawn(
+            "kwok",
+            [
+                binaries.path("kwok"),
+                f"--kubeconfig={self._kubeconfig}",
+                f"--config={os.devnull}",
+                f"--manage-nodes-with-label-selector={_SELECTOR}",
+                "--enable-crds=Stage,Logs",
+                "--node-lease-duration-seconds=40",
+                f"--node-ip={self._address}",
+                f"--node-port={self._port}",
+                f"--server-address={self._address}:{self._port}",
+                f"--tls-cert-file={server.certificate}",
+                f"--tls-private-key-file={server.key}",
+                "--cidr=10.244.0.0/16",
+            ],
+        )
+        process.wait_ready(lambda: listens(self._address, self._port), 30)
+
+    def uninstall(self) -> None:
+        """Remove the simulated nodes and KWOK's kinds, where the cluster lives on."""
+        self._kubectl("delete", "node", f"--selector={LABEL}", "--wait=false")
+        self._kubectl("delete", "--ignore-not-found", f"--filename={_STAGES}/crds.yaml")
+        self._supervisor.find("kwok").stop()
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def add_nodes(
+        self,
+        count: int,
+        prefix: str,
+        labels: Mapping[str, str] | None = None,
+        *,
+        taint: bool = False,
+        wait: bool = True,
+    ) -> list[str]:
+        """Add nodes ``<prefix>-0`` to ``<prefix>-<count-1>`` and wait until all are Ready.
+
+        Args:
+            count: how many.
+            prefix: of their names.
+            labels: on each of them, besides ``kubernetes.io/hostname`` and ``modelfleet.dev/kwok``.
+            taint: keep pods away that do not tolerate ``modelfleet.dev/kwok``; for clusters with real nodes too.
+
+        Returns:
+            their names.
+        """
+        names = [f"{prefix}-{number}" for number in range(count)]
+        items = [_node(name, dict(labels or {}), taint) for name in names]
+        self._kubectl("create", "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        if not wait_until(lambda: self._all_ready(names), 30 + count / 20, interval=0.2):
+            kwok = self._supervisor.find("kwok")
+            raise NotReady(f"not all of {count} nodes {prefix}-* became Ready; the end of {kwok.log}:\n{kwok.tail()}")
+        return names
+
+    def remove_nodes(self, names: Sequence[str]) -> None:
+        """Delete nodes; their pods are collected by Kubernetes."""
+        if names:
+            self._kubectl("delete", "node", "--ignore-not-found", "--wait=false", *names)
+            # a pod on a node that is gone has nobody to confirm its end; the real pod collector does it after a minute
+            for pod in self._pods_on(names):
+                force = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+                self._kubectl("delete", "pod", *force, f"--namespace={pod.namespace}", pod.name)
+
+    def down(self, *names: str, at_once: bool = True) -> None:
+        """Take nodes off as a pulled plug would: no heartbeat, no change of their pods, no answer.
+
+        The controller manager finds out after its grace period and sets Ready to Unknown; with ``at_once`` that is
+        written here in its place, word for word, to spare the wait. The taints that follow are its own work.
+        """
+        self._kubectl("label", "node", "--overwrite", *names, f"{LABEL}=down")
+        if not at_once:
+            return
+        for name in names:
+            now = _timestamp()
+            condition = {
+                "type": "Ready",
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }
+            self._patch_status("node", name, {"conditions": [condition]})
+        self._mark_pods(names, ready=False)
+
+    def up(self, *names: str) -> None:
+        """Bring nodes back: heartbeats go on, the node becomes Ready, and so do the pods that were running."""
+        self._kubectl("label", "node", "--overwrite", *names, f"{LABEL}=up")
+        if not wait_until(lambda: self._all_ready(names), 60):
+            raise NotReady(f"{', '.join(names)} did not become Ready again")
+        self._mark_pods(names, ready=True)
+
+    def _mark_pods(self, names: Sequence[str], *, ready: bool) -> None:
+        """What the controller manager does when it loses a node, and the kubelet when it is back."""
+        for pod in self._pods_on(names):
+            if pod.containers_ready:
+                condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": _timestamp()}
+                self._patch_status("pod", pod.name, {"conditions": [condition]}, pod.namespace)
+
+    # --- pods ---------------------------------------------------------------------------------------------------------
+
+    def behave(self, *behaviours: Behaviour) -> None:
+        """Replace all exceptions from "Ready at once". They hold for pods that have not started yet."""
+        self._kubectl("delete", "stages.kwok.x-k8s.io", f"--selector={_EXCEPTION}=true")
+        if behaviours:
+            stages = [_pod_start(f"exception-{number}", each, weight=1) for number, each in enumerate(behaviours)]
+            self._apply("\n---\n".join(stages))
+
+    def finish_pod(
+        self, namespace: str, name: str, *, exit_code: int = 0, message: str = "", reason: str | None = None
+    ) -> None:
+        """End a pod's containers, as the kubelet reports it, with ``message`` as the termination message.
+
+        ``reason`` is the container's: Completed, Error (the default for its exit code) or OOMKilled, for example.
+        """
+        pod: dict[str, Any] = {}
+
+        def started() -> bool:
+            pod.update(json.loads(self._kubectl("get", "pod", name, f"--namespace={namespace}", "--output=json")))
+            return "containerStatuses" in pod["status"]
+
+        if not wait_until(started, 30):
+            raise NotReady(f"pod {namespace}/{name} has not started: {json.dumps(pod['status'])}")
+        terminated: dict[str, Any] = {
+            "exitCode": exit_code,
+            "reason": reason or ("Completed" if exit_code == 0 else "Error"),
+            "finishedAt": _timestamp(),
+        }
+        if message:
+            terminated["message"] = message
+        statuses = [
+            status
+            | {
+                "ready": False,
+                "started": False,
+                "state": {
+                    "terminated": {"startedAt": _timestamp(), **status["state"].get("running", {}), **terminated}
+                },
+            }
+            for status in pod["status"]["containerStatuses"]
+        ]
+        not_ready = {"status": "False", "lastTransitionTime": _timestamp()}
+        conditions = [{"type": kind, **not_ready} for kind in ("Ready", "ContainersReady")]
+        phase = "Succeeded" if exit_code == 0 else "Failed"
+        status = {"phase": phase, "conditions": conditions, "containerStatuses": statuses}
+        self._patch_status("pod", name, status, namespace)
+
+    def disrupt_pod(self, namespace: str, name: str, reason: str = "PreemptionByScheduler") -> None:
+        """Mark a pod as ended by the cluster and not by its own failure, as preemption and node loss do."""
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": reason,
+            "message": "ended by the test",
+            "lastTransitionTime": _timestamp(),
+        }
+        self._patch_status("pod", name, {"conditions": [condition]}, namespace)
+        self.finish_pod(namespace, name, exit_code=143)
+
+    def write_log(self, namespace: str, pod: str, container: str, lines: Sequence[str]) -> None:
+        """Append lines to a container's log, where ``kubectl logs`` and the log API find them."""
+        file = self._folder / f"{namespace}_{pod}_{container}.log"
+        known = file.exists()
+        with file.open("a") as stream:
+            for line in lines:  # the format in which a container runtime keeps logs
+                stream.write(f"{datetime.now(UTC).isoformat().replace('+00:00', '000Z')} stdout F {line}\n")
+        if not known:
+            log = {"containers": [container], "logsFile": str(file), "follow": True}
+            document = {
+                "apiVersion": "kwok.x-k8s.io/v1alpha1",
+                "kind": "Logs",
+                "metadata": {"namespace": namespace, "name": pod},
+                "spec": {"logs": [log]},
+            }
+            self._apply(json.dumps(document))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _apply(self, manifest: str) -> None:
+        self._kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=manifest)
+
+    def _kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return kubectl(self._kubeconfig, *arguments, input=input)
+
+    def _patch_status(self, kind: str, name: str, status: dict[str, Any], namespace: str | None = None) -> None:
+        where = [f"--namespace={namespace}"] if namespace else []
+        patch = json.dumps({"status": status})
+        self._kubectl("patch", kind, name, *where, "--subresource=status", "--type=strategic", f"--patch={patch}")
+
+    def _all_ready(self, names: Sequence[str]) -> bool:
+        query = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+        listed = dict(
+            line.split(" ", 1) for line in self._kubectl("get", "nodes", f"--output=jsonpath={query}").splitlines()
+        )
+        return all(listed.get(name) == "True" for name in names)
+
+    def _pods_on(self, names: Sequence[str]) -> list[_PodOnNode]:
+        listed = json.loads(self._kubectl("get", "pods", "--all-namespaces", "--output=json"))
+        return [
+            _PodOnNode(
+                pod["metadata"]["namespace"],
+                pod["metadata"]["name"],
+                any(
+                    condition["type"] == "ContainersReady" and condition["status"] == "True"
+                    for condition in pod.get("status", {}).get("conditions", ())
+                ),
+            )
+            for pod in listed["items"]
+            if pod["spec"].get("nodeName") in names
+        ]
+
+
+@dataclass(frozen=True)
+class _PodOnNode:
+    namespace: str
+    name: str
+    containers_ready: bool
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _node(name: str, labels: dict[str, str], taint: bool) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, LABEL: "up", **labels}},
+        "spec": {"taints": [_TAINT]} if taint else {},
+        "status": {"capacity": {"cpu": "32", "memory": "256Gi", "pods": "110"}},
+    }
+
+
+# --- stages: what KWOK does to an object ------------------------------------------------------------------------------
+
+
+class _Template(string.Template):
+    delimiter = "%"  # KWOK's templates are full of dollars
+
+
+def _stage(file: str, /, **values: str) -> str:
+    text = (_STAGES / f"{file}.yaml").read_text()
+    return _Template(text).substitute(values)
+
+
+def _pod_start(name: str, behaviour: Behaviour, weight: int) -> str:
+    """The stage in which a pod becomes Ready, or whatever else ``behaviour`` says."""
+    container, init_container = _RUNNING, _DONE
+    if behaviour.outcome is Outcome.NEVER_READY:
+        container = _RUNNING.replace("ready: true", "ready: false")
+    elif behaviour.outcome is Outcome.CRASH:
+        container = _crashing(behaviour.message)
+    elif behaviour.outcome is Outcome.INIT_FAILS:
+        container, init_container = _NOT_STARTED, _crashing(behaviour.message)
+    initialized = behaviour.outcome is not Outcome.INIT_FAILS
+    return _stage(
+        "pod-start",
+        name=name,
+        exception=json.dumps({_EXCEPTION: "true"} if weight else {}),
+        labels=json.dumps(dict(behaviour.labels)),
+        weight=str(weight),
+        delay=str(int(behaviour.delay * 1000)),
+        initialized=str(initialized),
+        ready=str(behaviour.outcome is None),
+        container=container,
+        init_container=init_container,
+        phase="Running" if initialized else "Pending",
+    )
+
+
+# the varying fields of a container's status, on one line, as a template of KWOK's
+_RUNNING = "ready: true, started: true, restartCount: 0, state: {running: {startedAt: {{ $now | Quote }} } }"
+_DONE = (
+    "ready: true, started: false, restartCount: 0, state: {terminated: {exitCode: 0, reason: Completed, "
+    "startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }} } }"
+)
+_NOT_STARTED = "ready: false, started: false, restartCount: 0, state: {waiting: {reason: PodInitializing} }"
+
+
+def _crashing(message: str) -> str:
+    return (
+        "ready: false, started: false, restartCount: 3, "
+        "state: {waiting: {reason: CrashLoopBackOff, message: back-off restarting failed container} }, "
+        f"lastState: {{terminated: {{exitCode: 1, reason: Error, message: {json.dumps(message)}, "
+        "startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }} } }"
+    )

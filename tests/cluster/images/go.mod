@@ -1,0 +1,3 @@
+module modelfleet.dev/tests/images
+
+go 1.25.0

@@ -1,0 +1,205 @@
+"""Parts of the test cluster that can be looked at alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness import binaries, cgroups, debian, images, seeds
+from harness.lifetime import run
+from harness.oci import Layout
+from harness.pki import Authority
+from harness.processes import ProcessDied, Supervisor, tail
+
+# --- binaries ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_lock() -> None:
+    for module in binaries.MODULES:
+        for name in ("go.mod", "go.sum"):
+            assert (binaries.TOOLS / module.name / name).is_file()
+
+
+def test_kubebuilder_assets_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in binaries.ASSETS:
+        (tmp_path / name).touch()
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    folder = binaries.ensure(binaries.ASSETS)
+    assert {name: (folder / name).readlink() for name in binaries.ASSETS} == {
+        name: tmp_path / name for name in binaries.ASSETS
+    }
+
+
+def test_a_program_that_no_module_builds_is_an_error() -> None:
+    with pytest.raises(binaries.BuildFailed, match="builds kube-scheduIer"):
+        binaries.path("kube-scheduIer")
+
+
+def test_a_failed_build_shows_what_the_compiler_said(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module broken\n\ngo 1.25.0\n")
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() { missing() }\n")
+    with pytest.raises(binaries.BuildFailed, match="undefined: missing"):
+        binaries.go_build(tmp_path, ".", str(tmp_path / "out"))
+
+
+# --- packages ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(debian.PACKAGES, "containerd", debian.Package("containerd", "/nowhere/containerd"))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(debian.PackageMissing, match="run as root: apt-get install --no-install-recommends containerd"):
+        debian.ensure("containerd")
+
+
+# --- cgroups ----------------------------------------------------------------------------------------------------------
+
+
+def mounts(folder: Path, *rows: tuple[str, str]) -> Path:
+    file = folder / "mounts"
+    file.write_text("".join(f"none {folder / where} {kind} rw 0 0\n" for where, kind in rows))
+    return file
+
+
+def test_groups_of_version_1_inherit_cpus_level_by_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cpuset", "memory"):
+        (tmp_path / name).mkdir()
+    make_directory = Path.mkdir
+
+    def kernel_mkdir(self: Path, *arguments: int, exist_ok: bool = False) -> None:
+        make_directory(self, *arguments, exist_ok=exist_ok)
+        if self.is_relative_to(tmp_path / "cpuset"):
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                (self / file).touch()
+
+    monkeypatch.setattr(Path, "mkdir", kernel_mkdir)
+    (tmp_path / "cpuset/cpuset.cpus").write_text("0-1\n")
+    (tmp_path / "cpuset/cpuset.mems").write_text("0\n")
+    cgroups.create("fleet/edge", mounts(tmp_path, ("cpuset", "cgroup"), ("memory", "cgroup")))
+    assert (tmp_path / "memory/fleet/edge").is_dir()
+    assert (tmp_path / "cpuset/fleet/edge/cpuset.cpus").read_text() == "0-1\n"
+    assert (tmp_path / "cpuset/fleet/edge/cpuset.mems").read_text() == "0\n"
+
+
+def test_groups_of_version_2_are_handed_their_controllers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, str]] = []
+    write_text = Path.write_text
+
+    def kernel_write(self: Path, text: str) -> int:
+        if self.name == "cgroup.subtree_control":
+            written.append((str(self.parent.relative_to(tmp_path)), text))
+            return len(text)
+        return write_text(self, text)
+
+    root = tmp_path / "unified"
+    (root / "fleet/edge").mkdir(parents=True)
+    for group in (root, root / "fleet", root / "fleet/edge"):
+        (group / "cgroup.controllers").write_text("cpu memory\n")
+    table = mounts(tmp_path, ("unified", "cgroup2"))
+    monkeypatch.setattr(Path, "write_text", kernel_write)
+    cgroups.create("fleet/edge", table)
+    groups = ("unified", "unified/fleet", "unified/fleet/edge")
+    assert written == [(group, f"+{controller}") for group in groups for controller in ("cpu", "memory")]
+
+
+def test_groups_are_removed_from_all_hierarchies_deepest_first(tmp_path: Path) -> None:
+    for root in ("memory", "unified"):
+        (tmp_path / root / "fleet/edge/pods/one").mkdir(parents=True)
+        (tmp_path / root / "other").mkdir()
+    table = mounts(tmp_path, ("memory", "cgroup"), ("unified", "cgroup2"))
+    assert cgroups.remove("fleet", table) == []
+    assert sorted(path.name for path in (tmp_path / "memory").iterdir()) == ["other"]
+    assert sorted(path.name for path in (tmp_path / "unified").iterdir()) == ["other"]
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_images_inputs_are_what_its_containerfile_copies() -> None:
+    for recipe in images._BUILT.values():
+        containerfile = images.REPOSITORY / recipe.containerfile
+        inputs = images._inputs(containerfile)
+        assert containerfile in inputs
+        assert all(path.exists() for path in inputs), inputs
+
+
+def test_a_changed_source_changes_the_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "REPOSITORY", tmp_path)
+    (tmp_path / "code/__pycache__").mkdir(parents=True)
+    (tmp_path / "code/main.py").write_text("print(1)")
+    before = images._hash_of([tmp_path / "code"])
+    (tmp_path / "code/__pycache__/main.pyc").write_text("derived")
+    assert images._hash_of([tmp_path / "code"]) == before
+    (tmp_path / "code/main.py").write_text("print(2)")
+    assert images._hash_of([tmp_path / "code"]) != before
+
+
+def test_a_layout_holds_images_and_writes_archives(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "images")
+    (tmp_path / "hello").write_text("#!/bin/sh\n")
+    one = layout.add_program("localhost/test/hello:1", tmp_path / "hello")
+    again = layout.add_program("localhost/test/hello:2", tmp_path / "hello")
+    assert one.layers == again.layers
+    archive = io.BytesIO()
+    layout.write_archive([one], archive, without=one.layers)
+    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
+        names = set(tar.getnames())
+    assert names == {"oci-layout", "index.json", f"blobs/sha256/{one.manifest}", f"blobs/sha256/{one.config}"}
+    layout.forget("localhost/test/hello:1")
+    layout.forget("localhost/test/hello:2")
+    layout.collect()
+    assert list(layout.blobs.iterdir()) == []
+
+
+def test_a_seed_is_cloned_with_links_but_for_its_databases(tmp_path: Path) -> None:
+    root = tmp_path / "seed/root"
+    (root / "snapshots/1/fs").mkdir(parents=True)
+    (root / "snapshots/1/fs/file").write_text("content")
+    (root / "snapshots/metadata.db").write_text("database")
+    seeds._clone(root, tmp_path / "node/containerd")
+    cloned = tmp_path / "node/containerd/snapshots"
+    assert (cloned / "1/fs/file").samefile(root / "snapshots/1/fs/file")
+    assert not (cloned / "metadata.db").samefile(root / "snapshots/metadata.db")
+    assert (cloned / "metadata.db").read_text() == "database"
+
+
+# --- processes and certificates ---------------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_cannot_start_says_why(tmp_path: Path) -> None:
+    supervisor = Supervisor.start(f"t{os.urandom(3).hex()}", tmp_path)
+    try:
+        process = supervisor.spawn("broken", ["/nowhere/program"])
+        with pytest.raises(ProcessDied, match=r"could not start /nowhere/program: .*No such file"):
+            process.wait_ready(lambda: False, 10)
+        first = supervisor.spawn("daemon", ["sleep", "60"])
+        with pytest.raises(ProcessDied, match="daemon is running already"):
+            supervisor.spawn("daemon", ["sleep", "60"])
+        first.kill9()
+        assert first.exit == -9
+        second = supervisor.spawn("daemon", ["sleep", "60"])
+        second.stop()
+        assert (second.exit, supervisor.find("daemon").pid) == (-15, second.pid)
+    finally:
+        supervisor.stop()
+
+
+def test_the_tail_of_a_log(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    assert tail(file) == ""
+    file.write_text("".join(f"line {number}\n" for number in range(10_000)))
+    assert tail(file, 2) == "line 9998\nline 9999"
+
+
+def test_a_certificate_is_made_once_and_for_whom_it_says(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("node", "system:node:edge-1", ("system:nodes",), ("IP:10.88.1.1",))
+    content = pair.certificate.read_bytes()
+    assert Authority(tmp_path).issue("node", "system:node:edge-1").certificate.read_bytes() == content
+    said = run(["openssl", "x509", "-in", pair.certificate, "-noout", "-subject", "-ext", "subjectAltName"])
+    assert "O = system:nodes, CN = system:node:edge-1" in said
+    assert "IP Address:10.88.1.1" in said

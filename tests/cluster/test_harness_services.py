@@ -1,0 +1,84 @@
+"""The test cluster's Prometheus and object store are real and behave as the other tests take for granted."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness import Cluster
+from harness.processes import wait_until
+from harness.prometheus import Prometheus
+
+
+class _Exporter(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(b'frames_total{node="edge-1",instance="mine"} 7\n')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def exporter() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Exporter) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_prometheus_scrapes_an_added_target_and_keeps_its_data_over_an_outage(
+    prometheus: Prometheus, exporter: str
+) -> None:
+    prometheus.add_target(exporter, {"namespace": "ours"})
+    assert wait_until(lambda: bool(prometheus.query("frames_total")), 30)
+    [(labels, value)] = prometheus.query("frames_total")
+    assert value == 7
+    assert (labels["node"], labels["instance"], labels["namespace"]) == ("edge-1", "mine", "ours")
+
+    prometheus.stop()
+    with pytest.raises(OSError, match="refused"):
+        prometheus.query("frames_total")
+    prometheus.start()
+    assert prometheus.query("count_over_time(frames_total[1h])")
+
+
+def test_prometheus_discovers_pods_with_the_label_and_the_port(
+    control_plane: Cluster, namespace: str, kwok_nodes: Callable[..., list[str]], prometheus: Prometheus
+) -> None:
+    kwok_nodes(1)
+    for name, labels, port in (("ours", "modelfleet.dev/rollout=line", "metrics"), ("theirs", "app=other", "metrics")):
+        pod = f"""
+            apiVersion: v1
+            kind: Pod
+            metadata: {{name: {name}, labels: {{{labels.replace("=", ": ")}}}}}
+            spec: {{containers: [{{name: main, image: none, ports: [{{name: {port}, containerPort: 9090}}]}}]}}
+        """
+        control_plane.kubectl("create", f"--namespace={namespace}", "--filename=-", input=pod)
+    # nothing answers there (the node is simulated), so what is discovered is down
+    assert wait_until(lambda: bool(prometheus.query(f'up{{namespace="{namespace}"}}')), 30)
+    assert [labels["pod"] for labels, _ in prometheus.query(f'up{{namespace="{namespace}"}}')] == ["ours"]
+
+
+def test_the_object_store_keeps_objects_over_a_restart_and_creates_only_once(control_plane: Cluster) -> None:
+    from obstore.exceptions import AlreadyExistsError
+
+    store = control_plane.object_store
+    store.create_bucket("models")
+    bucket = store.bucket("models")
+    bucket.put("parts/v1/best.onnx", b"weights", mode="create")
+    with pytest.raises(AlreadyExistsError):
+        bucket.put("parts/v1/best.onnx", b"others", mode="create")
+
+    store.stop()
+    store.start()
+
+    assert bytes(bucket.get("parts/v1/best.onnx").bytes()) == b"weights"
+    assert [each["path"] for page in bucket.list() for each in page] == ["parts/v1/best.onnx"]

@@ -1,0 +1,230 @@
+"""Rollouts on a real API server, with real controllers and a real Prometheus; only the nodes are simulated."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from harness import Behaviour, Cluster, OperatorProcess, Outcome
+from harness.processes import wait_until
+from harness.prometheus import Prometheus
+from rollout_world import ONLY_V2_IS_BAD, PATIENCE, Fleet, model_version, nodes
+
+
+@pytest.fixture
+def fleet(crds: Cluster, namespace: str, kwok_nodes: Callable[..., list[str]]) -> Fleet:
+    """One canary and three others, and two versions to roll out."""
+    canary, rest = nodes(kwok_nodes, namespace, 1, 3)
+    fleet = Fleet(crds, namespace, canary, rest)
+    fleet.apply(model_version("v1"), model_version("v2"))
+    return fleet
+
+
+def installed(fleet: Fleet, version: str = "v1", **rollout: object) -> None:
+    fleet.rollout(version, **rollout)  # type: ignore[arg-type]
+    fleet.wait(lambda: fleet.is_at(version), f"{version} on all nodes")
+
+
+def test_install_upgrade_and_steady_state(fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess) -> None:
+    installed(fleet)
+    assert fleet.condition("Ready")["status"] == "True"
+    assert fleet.condition("Reconciling") == {}
+    assert [entry["result"] for entry in fleet.status["history"]] == ["Installed"]
+    assert fleet.get("modelversion", "parts-v1")["status"]["usedBy"] == [{"rollout": "line", "role": "Stable"}]
+
+    fleet.rollout("v2")
+    fleet.wait(lambda: fleet.running.get(fleet.canary[0]) == "v2", "v2 on the canary")
+    assert {fleet.running[node] for node in fleet.rest} == {"v1"}
+    fleet.wait(lambda: (fleet.status.get("gate") or {}).get("verdict") is not None, "a verdict")
+    fleet.wait(lambda: fleet.is_at("v2"), "v2 on all nodes")
+    gate = fleet.status["gate"]
+    assert (gate["group"], gate["verdict"]) == ("fleet", "Pass")
+    assert {"RolloutStarted", "GroupAdvanced", "GatePassed", "Promoted"} <= fleet.events()
+
+    versions = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in _written(fleet)}
+    requests = _writes(operator)
+    assert requests
+    time.sleep(5)
+    assert {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in _written(fleet)} == versions
+    assert _writes(operator) == requests, "the steady state costs no writes"
+
+
+def _written(fleet: Fleet) -> list[dict[str, dict[str, str]]]:
+    return [*fleet.list("rollouts"), *fleet.list("daemonsets"), *fleet.list("controllerrevisions")]
+
+
+def _writes(operator: OperatorProcess) -> list[str]:
+    return [
+        line
+        for line in operator.metrics().splitlines()
+        if line.startswith(("modelfleet_operator_actions", "modelfleet_operator_status"))
+    ]
+
+
+def test_a_failed_check_rolls_back_and_the_fleet_never_ran_it(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
+) -> None:
+    installed(fleet, query=ONLY_V2_IS_BAD)
+    fleet.rollout("v2", query=ONLY_V2_IS_BAD)
+    fleet.wait(fleet.rolled_back, "the rollback")
+    assert fleet.templates("canary") == {"v1", "v2"}
+    assert fleet.templates("fleet") == {"v1"}, "no pod of v2 was ever asked for there"
+    status = fleet.status
+    assert (status["stableVersion"], status.get("candidateVersion")) == ("v1", None)
+    assert status["quarantined"][0]["version"] == "v2"
+    assert (status["history"][0]["version"], status["history"][0]["result"]) == ("v2", "RolledBack")
+    assert "errors" in fleet.condition("Stalled")["message"], "which check"
+    assert {"GateFailed", "RolledBack"} <= fleet.events()
+
+    fleet.wipe_status()
+    fleet.wait(fleet.rolled_back, "the same state, found again")
+    assert fleet.status["quarantined"][0]["version"] == "v2"
+    fleet.rollout("v1", query=ONLY_V2_IS_BAD)
+    fleet.wait(lambda: fleet.is_at("v1"), "rest")
+    fleet.rollout("v2", query=ONLY_V2_IS_BAD)
+    fleet.wait(fleet.rolled_back, "the quarantine")
+    fleet.annotate("retry", "v2@1")
+    fleet.rollout("v2")
+    fleet.wait(lambda: fleet.is_at("v2"), "another attempt")
+
+
+def test_prometheus_down_holds_and_says_since_when(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
+) -> None:
+    installed(fleet)
+    prometheus.stop()
+    fleet.rollout("v2")
+    fleet.wait(lambda: fleet.status.get("phase") == "Holding", "the hold")
+    since = fleet.status["gate"]["since"]
+    time.sleep(8)
+    status = fleet.status
+    assert (status["gate"]["verdict"], status["gate"]["since"]) == ("ProviderDown", since)
+    assert fleet.condition("Reconciling")["reason"] == "ProviderDown"
+    assert f"since {since[:10]} {since[11:19]} UTC" in fleet.condition("Ready")["message"]
+    assert fleet.templates("fleet") == {"v1"}
+    assert fleet.running[fleet.canary[0]] == "v2", "no rollback either"
+    assert "GateHeld" in fleet.events()
+    prometheus.start()
+    fleet.wait(lambda: fleet.is_at("v2"), "v2, once Prometheus is back")
+
+
+@pytest.mark.parametrize("query", ["vector(0)", ONLY_V2_IS_BAD], ids=["passes", "fails"])
+def test_killed_in_the_middle_it_ends_the_same(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess, query: str
+) -> None:
+    installed(fleet, query=query)
+    fleet.rollout("v2", query=query)
+    for moment in (0.2, 0.7, 1.5, 2.5):
+        time.sleep(moment)
+        operator.kill9()
+        operator.start()
+    if query == ONLY_V2_IS_BAD:
+        fleet.wait(fleet.rolled_back, "the rollback")
+        assert fleet.templates("fleet") == {"v1"}
+        assert [entry["version"] for entry in fleet.status["history"]] == ["v2", "v1"]
+    else:
+        fleet.wait(lambda: fleet.is_at("v2"), "v2 on all nodes")
+    assert len(fleet.list("controllerrevisions", "modelfleet.dev/rollout=line,modelfleet.dev/revision")) >= 2
+
+
+def test_the_status_lost_in_the_middle_costs_nothing_but_time(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
+) -> None:
+    installed(fleet)
+    fleet.rollout("v2")
+    fleet.wait(lambda: fleet.running.get(fleet.canary[0]) == "v2", "v2 on the canary")
+    for _ in range(3):
+        fleet.wipe_status()
+        time.sleep(1)
+    fleet.wait(lambda: fleet.is_at("v2"), "v2 on all nodes")
+    assert [entry["version"] for entry in fleet.status["history"]] == ["v2", "v1"]
+
+
+def test_a_file_with_another_digest_is_named_and_never_loaded(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess, crds: Cluster
+) -> None:
+    installed(fleet)
+    said = "s3://models/parts/v2/best.onnx has sha256 00000000, not 76327632"
+    crds.kwok.behave(
+        Behaviour(
+            {"modelfleet.dev/version": "v2", "modelfleet.dev/rollout": "line"},
+            Outcome.INIT_FAILS,
+            message=json.dumps({"reason": "DigestMismatch", "message": said}),
+        )
+    )
+    fleet.rollout("v2", progressDeadline="10s")
+    fleet.wait(lambda: "DigestMismatch" in fleet.condition("Ready").get("message", ""), "the reason")
+    message = fleet.condition("Ready")["message"]
+    assert fleet.canary[0] in message
+    assert said in message
+    fleet.wait(fleet.rolled_back, "the rollback at the deadline")
+    assert said in fleet.condition("Stalled")["message"]
+    assert fleet.templates("fleet") == {"v1"}
+
+
+def test_unreachable_nodes_do_not_block_and_catch_up(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess, crds: Cluster
+) -> None:
+    installed(fleet)
+    away = fleet.rest[0]
+    crds.kwok.down(away)
+    fleet.rollout("v2")
+    others = [node for node in fleet.canary + fleet.rest if node != away]
+    fleet.wait(lambda: fleet.status.get("phase") == "Ready" and fleet.status["stableVersion"] == "v2", "v2 elsewhere")
+    assert {fleet.running[node] for node in others} == {"v2"}
+    assert fleet.status["groups"][1]["unreachable"] == 1
+    crds.kwok.up(away)
+    fleet.wait(lambda: fleet.is_at("v2"), "v2 on the node that came back")
+
+
+def test_a_template_that_the_server_refuses_is_told_in_its_words(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
+) -> None:
+    installed(fleet)
+    template = {"spec": {"containers": [{"name": "agent", "image": "app:1", "imagePullPolcy": "Never"}]}}
+    fleet.rollout("v1", template=template)
+    fleet.wait(lambda: fleet.condition("Stalled").get("reason") == "ApplyRejected", "the refusal")
+    assert "imagePullPolcy" in fleet.condition("Stalled")["message"]
+    assert fleet.running == dict.fromkeys(fleet.canary + fleet.rest, "v1")
+    template["spec"]["containers"][0] = {"name": "agent", "image": "app:1", "imagePullPolicy": "Never"}
+    fleet.rollout("v1", template=template)
+    fleet.wait(lambda: fleet.is_at("v1") and len(fleet.status["history"]) == 2, "the mended template")
+
+
+def test_a_missing_version_is_named_and_comes_by_itself(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
+) -> None:
+    fleet.rollout("v9")
+    fleet.wait(lambda: fleet.condition("Stalled").get("reason") == "ModelVersionNotFound", "the reason")
+    assert "parts-v9" in fleet.condition("Stalled")["message"]
+    fleet.apply(model_version("v9"))
+    fleet.wait(lambda: fleet.is_at("v9"), "v9 on all nodes")
+
+
+def test_a_manual_group_and_a_node_that_joins(
+    fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess, kwok_nodes: Callable[..., list[str]]
+) -> None:
+    groups = [fleet.group("canary", approval="Manual"), fleet.group("fleet", maxUnavailable="50%")]
+    fleet.rollout("v1", groups=groups)
+    fleet.wait(lambda: fleet.status.get("phase") == "WaitingForApproval", "the question")
+    assert fleet.running == dict.fromkeys(fleet.canary, "v1")
+    fleet.annotate("approve", "v1")
+    fleet.wait(lambda: fleet.is_at("v1"), "v1 on all nodes")
+    assert "WaitingForApproval" in fleet.events()
+    _, joined = nodes(kwok_nodes, fleet.namespace, 0, 1)
+    fleet.rest += joined
+    fleet.wait(lambda: fleet.is_at("v1"), "the node that joined")
+
+
+def test_it_goes_with_its_rollout(fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess) -> None:
+    installed(fleet, query=None)
+    fleet.cluster.kubectl("delete", "rollout", "line", f"--namespace={fleet.namespace}")
+
+    def nothing_left() -> bool:
+        return not [*fleet.list("daemonsets"), *fleet.list("controllerrevisions"), *fleet.list("pods")]
+
+    assert wait_until(nothing_left, PATIENCE)
+    fleet.cluster.kubectl("delete", "modelversion", "parts-v1", f"--namespace={fleet.namespace}", "--timeout=30s")
