@@ -1,0 +1,205 @@
+"""From TRAINER_RUN to an exit code: the steps of a run in order, and every way it can end.
+
+Whatever happens, the termination message says so: a failure that was foreseen, one that was not, a request to stop.
+Only a kill leaves none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer import arguments, environment, export, measure, publish, training, weights
+from trainer.dataset import Assembled, CheckedSource, assemble, assemble_holdout, check_source, fetch
+from trainer.failure import EXIT_DONE, Failure, Interrupted
+from trainer.measure import Measured
+from trainer.publish import Published
+from trainer.report import Reporter, decimal, failed, success, write_termination
+from trainer.run import Evaluation, Run, Source, parse
+from trainer.stop import StopRequests
+
+TERMINATION_LOG = Path("/dev/termination-log")
+_INTERRUPTED = Failure("Interrupted", "the pod was asked to stop before the run was done; it starts over when retried")
+
+
+def main() -> int:
+    """Runs what the environment says and returns the exit code."""
+    log = Path(os.environ.get("TRAINER_TERMINATION_LOG", str(TERMINATION_LOG)))
+    reporter = Reporter(environment.claim_stdout())
+    with StopRequests(lambda: _say(log, failed(_INTERRUPTED))) as stop:
+        try:
+            message, code = _outcome(os.environ, Path.cwd(), reporter)
+            stop.over()
+        except Interrupted:  # between two statements that were already saying how it ended
+            message, code = failed(_INTERRUPTED), _INTERRUPTED.exit_code
+            stop.over()
+        _say(log, message)
+    return code
+
+
+def _say(log: Path, message: dict[str, Any]) -> None:
+    try:
+        write_termination(log, message)
+    except OSError as error:
+        print(f"could not write the termination message to {log}: {error}", file=sys.stderr)
+    if message["result"] == "Failed":
+        print(f"{message['reason']}: {message['message']}", file=sys.stderr, flush=True)
+
+
+def _outcome(variables: Mapping[str, str], workspace: Path, reporter: Reporter) -> tuple[dict[str, Any], int]:
+    try:
+        published = _run(variables, workspace, reporter)
+        reporter.detail(published.detail)
+        return success(published.files, published.metrics, published.detail), EXIT_DONE
+    except Failure as caught:
+        failure = caught
+    except Interrupted:
+        failure = _INTERRUPTED
+    except (OSError, MemoryError) as error:
+        traceback.print_exc()
+        failure = _of_system(error)
+    except BaseException as error:  # noqa: BLE001  nothing may end this process without a message
+        traceback.print_exc()
+        failure = Failure("TrainingFailed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return failed(failure), failure.exit_code
+
+
+def _of_system(error: OSError | MemoryError) -> Failure:
+    if isinstance(error, MemoryError):
+        return Failure("OutOfMemory", "the memory of the pod is used up; raise resources.limits.memory or lower batch")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Failure(
+            "DiskFull", f"the disk is full while writing {error.filename or 'to the workspace'}; give /work more space"
+        )
+    return Failure("TrainingFailed", f"{type(error).__name__}: {error}")
+
+
+def _run(variables: Mapping[str, str], workspace: Path, reporter: Reporter) -> Published:
+    text = variables.get("TRAINER_RUN")
+    if not text:
+        raise Failure("InvalidRun", "TRAINER_RUN is not set; this image is started by a TrainingJob")
+    run = parse(text)
+    reporter.event("started", trainingJob=run.training_job, model=run.model, version=run.version, mode=run.mode)
+    before = publish.already(run)
+    if before is not None:
+        reporter.warning("this run was published before; it is reported again and not repeated")
+        return before
+    export.check_formats(run.output.formats)
+    resolved = arguments.resolve(run)
+    environment.prepare(workspace)
+    environment.configure_ultralytics()
+    arguments.check(resolved)
+    folder = workspace / "run"
+    if folder.exists():  # left by an earlier run in the same working directory
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return _train(run, resolved, folder, reporter)
+
+
+def _train(run: Run, resolved: dict[str, arguments.Value], folder: Path, reporter: Reporter) -> Published:
+    # everything that can be wrong is found before the first epoch
+    seed = int(str(resolved["seed"]))
+    dataset = _dataset(run, seed, folder, reporter)
+    holdout = _holdout(run.evaluation, dataset, folder, reporter) if run.evaluation else None
+    baseline = run.evaluation.baseline if run.evaluation else None
+    baseline_checkpoint = weights.fetch_checkpoint(baseline, "baseline", folder / "baseline") if baseline else None
+    checkpoint = (
+        weights.fetch_checkpoint(run.parent, "parent", folder / "parent")
+        if run.parent and run.mode != "Scratch"
+        else None
+    )
+    start = weights.start(
+        run.mode, run.architecture, run.parent if checkpoint else None, checkpoint, dataset.classes, seed
+    )
+    for note in start.notes:
+        reporter.warning(note)
+    share = None if start.loaded_share is None else decimal(start.loaded_share)
+    reporter.event("weights", loadedShare=share)
+
+    trained = training.train(start.model, dataset.yaml, resolved, folder / "training", reporter)
+
+    judged_on = holdout or dataset
+    reporter.event("evaluating", images=judged_on.counts["val"]["images"], uri=judged_on.uri)
+    files = export.export(
+        trained.best, run.output.formats, trained.image_size, dataset.validation_images, folder / "files"
+    )
+    candidate = measure.measure(
+        files[0].path, judged_on.yaml, dataset.classes, trained.image_size, folder / "candidate", "the trained model"
+    )
+    compared = None
+    if baseline and baseline_checkpoint:
+        compared = measure.measure(
+            baseline_checkpoint,
+            judged_on.yaml,
+            dataset.classes,
+            baseline.image_size,
+            folder / "compared",
+            f"baseline {baseline.version}",
+        )
+    detail = _detail(run, resolved, dataset, trained.image_size, share, candidate, compared)
+    reporter.event("uploading", uri=run.output.uri)
+    return publish.publish(run, [(file.path, file.format) for file in files], candidate.metrics, detail)
+
+
+def _dataset(run: Run, seed: int, folder: Path, reporter: Reporter) -> Assembled:
+    fallback = run.parent.classes if run.parent else None
+    sources = [
+        _checked(source, folder / "sources" / str(number), fallback)
+        for number, source in enumerate(run.dataset.sources)
+    ]
+    dataset = assemble(sources, run.dataset.validation_split, seed, folder / "dataset")
+    for note in dataset.notes:
+        reporter.warning(note)
+    reporter.event(
+        "dataset", uri=dataset.uri, sha256=dataset.sha256, classes=list(dataset.classes), counts=dataset.counts
+    )
+    return dataset
+
+
+def _holdout(evaluation: Evaluation, dataset: Assembled, folder: Path, reporter: Reporter) -> Assembled:
+    source = _checked(evaluation.dataset, folder / "sources" / "evaluation", dataset.classes)
+    holdout = assemble_holdout(source, dataset.classes, dataset.trained_on, folder / "holdout")
+    for note in holdout.notes:
+        reporter.warning(note)
+    return holdout
+
+
+def _checked(source: Source, workspace: Path, fallback: tuple[str, ...] | None) -> CheckedSource:
+    workspace.parent.mkdir(parents=True, exist_ok=True)
+    return check_source(fetch(source, workspace), source.format, fallback)
+
+
+def _detail(
+    run: Run,
+    resolved: Mapping[str, arguments.Value],
+    dataset: Assembled,
+    image_size: int,
+    share: str | None,
+    candidate: Measured,
+    compared: Measured | None,
+) -> dict[str, Any]:
+    evaluation = None
+    if run.evaluation:
+        evaluation = {"candidate": candidate.to_json(), "baseline": compared.to_json() if compared else None}
+    return {
+        "classes": list(dataset.classes),
+        "imageSize": image_size,
+        "calibration": candidate.calibration.to_json() if candidate.calibration else None,
+        "perClass": candidate.per_class,
+        "dataset": {
+            "uri": dataset.uri,
+            "sha256": dataset.sha256,
+            "images": dataset.images,
+            "labels": dataset.labels,
+        },
+        "hyperparameters": arguments.to_texts(resolved),
+        "software": environment.software(os.environ),
+        "evaluation": evaluation,
+        "loadedShare": share,
+    }

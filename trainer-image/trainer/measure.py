@@ -1,0 +1,156 @@
+"""How good a model is on images it was not trained on: ultralytics' metrics, and the calibration the gate needs.
+
+Images are letterboxed into the square that the exported network takes, as the agent does, and not into the narrower
+rectangles ultralytics validates with while training; figures may differ from the last epoch's in the third digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.calibration import EDGES, Calibration, calibrate, matches
+from trainer.report import decimal
+from trainer.weights import load_checkpoint
+
+# What the agent does with the network's output by default: the threshold of its histogram, and its NMS.
+_CONFIDENCE = EDGES[0]
+_NMS_IOU = 0.7
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures as decimal strings: `metrics` overall, `per_class` for the classes the images show."""
+
+    metrics: dict[str, str]
+    per_class: dict[str, dict[str, str]]
+    calibration: Calibration | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.metrics, "perClass": self.per_class}
+
+
+def measure(checkpoint: Path, data: Path, classes: Sequence[str], image_size: int, folder: Path, what: str) -> Measured:
+    """Runs the checkpoint over the `val` part of `data`, whose class indices are those of `classes`.
+
+    A model with other classes, or the same in another order, is judged by name: what it detects of classes unknown to
+    `classes` is left out, what it can't detect counts as missed. Raises Failure WeightsNotLoaded.
+    """
+    import torch
+
+    model = load_checkpoint(checkpoint, what)
+    own = [str(name) for name in model.names.values()]
+    index = {name: number for number, name in enumerate(classes)}
+    translation = [index.get(name, -1) for name in own]
+    validator = _validator(
+        translation,
+        tuple(classes),
+        folder,
+        {
+            "data": str(data),
+            "imgsz": image_size,
+            "batch": 16,
+            "device": "0" if torch.cuda.is_available() else "cpu",
+            "workers": 0,
+            "rect": False,
+            "plots": False,
+            "verbose": True,
+            "mode": "val",
+            "task": "detect",
+            "project": str(folder),
+            "name": "measuring",
+            "exist_ok": True,
+        },
+    )
+    validator(model=model)
+    return Measured(
+        metrics=_overall(validator.metrics.box),
+        per_class=_per_class(validator.metrics.box, classes),
+        calibration=calibrate(
+            np.concatenate([*validator.confidences, []]), np.concatenate([*validator.hits, []]).astype(bool)
+        ),
+    )
+
+
+def _overall(box: Any) -> dict[str, str]:
+    precision, recall = float(box.mp), float(box.mr)
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return {
+        "map50": decimal(float(box.map50)),
+        "map50-95": decimal(float(box.map)),
+        "precision": decimal(precision),
+        "recall": decimal(recall),
+        "f1": decimal(f1),
+    }
+
+
+def _per_class(box: Any, classes: Sequence[str]) -> dict[str, dict[str, str]]:
+    return {
+        classes[int(number)]: {
+            "map50": decimal(float(box.ap50[row])),
+            "map50-95": decimal(float(box.ap[row])),
+            "precision": decimal(float(box.p[row])),
+            "recall": decimal(float(box.r[row])),
+        }
+        for row, number in enumerate(box.ap_class_index)
+    }
+
+
+def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Path, arguments: Mapping[str, Any]) -> Any:
+    """ultralytics' validator, which also keeps what calibration needs. Defined here to import torch late."""
+    import torch
+    from ultralytics.models.yolo.detect import DetectionValidator
+    from ultralytics.utils import nms
+
+    table = torch.tensor(translation)
+    plain = translation == list(range(len(classes)))
+
+    class Validator(DetectionValidator):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(save_dir=folder, args=dict(arguments))
+            self.confidences: list[Any] = []
+            self.hits: list[Any] = []
+            self._detected: list[Any] = []
+
+        def init_metrics(self, model: Any) -> None:
+            super().init_metrics(model)
+            self.names = self.metrics.names = dict(enumerate(classes))
+            self.nc = len(classes)
+            self.confusion_matrix.names = self.names
+
+        def postprocess(self, preds: Any) -> Any:
+            raw = preds[0] if isinstance(preds, (list, tuple)) else preds
+            self._detected = [
+                self._translated({"bboxes": found[:, :4], "conf": found[:, 4], "cls": found[:, 5]})
+                for found in nms.non_max_suppression(raw.clone(), _CONFIDENCE, _NMS_IOU, max_det=300)
+            ]
+            return [self._translated(found) for found in super().postprocess(preds)]
+
+        def update_metrics(self, preds: Any, batch: Any) -> None:
+            super().update_metrics(preds, batch)
+            for number, found in enumerate(self._detected):
+                truth = self._prepare_batch(number, batch)
+                arrays = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+                self.confidences.append(arrays["conf"])
+                self.hits.append(
+                    matches(
+                        arrays["bboxes"],
+                        arrays["cls"],
+                        arrays["conf"],
+                        truth["bboxes"].float().cpu().numpy().reshape(-1, 4),
+                        truth["cls"].float().cpu().numpy(),
+                    )
+                )
+
+        def _translated(self, found: dict[str, Any]) -> dict[str, Any]:
+            if plain:
+                return found
+            index = table.to(found["cls"].device)[found["cls"].long()]
+            known = index >= 0
+            return {name: tensor[known] for name, tensor in (found | {"cls": index.float()}).items()}
+
+    return Validator()

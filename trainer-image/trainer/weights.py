@@ -1,0 +1,184 @@
+"""The model training starts from, in the four modes, and how much of the parent it really holds.
+
+Counting happens before training: a run that would quietly start from noise ends here, not after a hundred epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import artifactstore
+from artifactstore import ArtifactError
+from trainer.failure import Failure, from_artifact
+from trainer.run import Mode, ModelReference
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from ultralytics.nn.tasks import DetectionModel
+
+# Continue and FineTune mean "the parent, trained on": less than half of it is another model. Transfer takes what fits
+# into another architecture, and between the scales of one family that is little (yolo11n to yolo11s: 1.3 %).
+MINIMUM_SHARE: Mapping[Mode, float] = {"Scratch": 0.0, "Continue": 0.5, "FineTune": 0.5, "Transfer": 0.01}
+
+
+@dataclass(frozen=True)
+class Start:
+    """`model` is ready to be trained; `loaded_share` is the share of its numbers that came from the parent."""
+
+    model: DetectionModel
+    loaded_share: float | None
+    notes: tuple[str, ...]
+
+
+def fetch_checkpoint(reference: ModelReference, what: str, folder: Path) -> Path:
+    """Downloads and verifies the version's PyTorch file. Raises Failure ParentMissing, DigestMismatch, ..."""
+    file = reference.file("pytorch")
+    if file is None:
+        held = ", ".join(other.format for other in reference.files) or "nothing"
+        raise Failure(
+            "WeightsNotLoaded",
+            f"{what} {reference.version} holds no file of format pytorch, only {held}; training needs its weights",
+        )
+    target = folder / file.name.replace("/", "_")
+    try:
+        artifactstore.fetch_file(
+            artifactstore.join(reference.uri, file.name), target, sha256=file.sha256, size=file.size_bytes
+        )
+    except ArtifactError as error:
+        raise from_artifact(
+            error, f"{what} {reference.version}", missing="ParentMissing", unsupported="ParentMissing"
+        ) from None
+    return target
+
+
+def load_checkpoint(path: Path, what: str) -> DetectionModel:
+    """The detection model in a checkpoint, loaded as data. Raises Failure WeightsNotLoaded for anything else."""
+    from ultralytics.nn.tasks import DetectionModel, guess_model_task, load_checkpoint
+
+    try:
+        model, _ = load_checkpoint(str(path))
+    except (TypeError, RuntimeError, KeyError, AttributeError, ModuleNotFoundError) as error:
+        text = " ".join(str(error).split())
+        raise Failure("WeightsNotLoaded", f"{what} is no checkpoint that can be loaded: {text}") from None
+    # by its plan: models of other tasks are kinds of DetectionModel, and a file may say nothing of its task
+    plan = getattr(model, "yaml", None)
+    task = guess_model_task(plan) if isinstance(plan, dict) else "unknown"
+    if task != "detect" or not isinstance(model, DetectionModel):
+        raise Failure("WeightsNotLoaded", f"{what} is a model for the task {task!r}; this trains detection models only")
+    if model.is_fused():
+        raise Failure("WeightsNotLoaded", f"{what} was fused for inference; give the file that training wrote")
+    return model
+
+
+def start(
+    mode: Mode,
+    architecture: str | None,
+    parent: ModelReference | None,
+    checkpoint: Path | None,
+    classes: Sequence[str],
+    seed: int = 0,
+) -> Start:
+    """Builds the model; `seed` draws what no parent fills. Raises Failure UnknownArchitecture or WeightsNotLoaded."""
+    import torch
+
+    torch.manual_seed(seed)
+    names = dict(enumerate(classes))
+    if parent is None or checkpoint is None:
+        return Start(_build(_known(architecture), names), None, ())
+    what = f"parent {parent.version}"
+    source = load_checkpoint(checkpoint, what)
+    plan = _known(architecture) if mode == "Transfer" else dict(source.yaml)
+    if mode != "Transfer" and architecture is not None and not _same(architecture, plan):
+        raise Failure(
+            "WeightsNotLoaded",
+            f"{what} is a {_name(plan)} and the architecture asked for is {architecture}; "
+            "use mode Transfer to change it",
+        )
+    model = _build(plan, names)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load(source, verbose=False)
+    share = loaded_share(source.state_dict(), before, model.state_dict())
+    minimum = MINIMUM_SHARE[mode]
+    if share < minimum:
+        raise Failure(
+            "WeightsNotLoaded",
+            f"only {share:.1%} of {_name(plan)} could be filled from {what} ({_name(source.yaml)}), and {mode} needs "
+            f"{minimum:.0%}; start from a version of the same architecture, or use mode Scratch",
+        )
+    return Start(model, share, tuple(_class_changes(source, classes, what)))
+
+
+def loaded_share(source: Mapping[str, Tensor], before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """Share of the numbers in `after` that come from `source`: whole tensors of equal name and shape, and single rows
+    of the classification head that were matched by class name (they differ from `before`, the untrained model).
+    """
+    total = loaded = 0
+    for name, tensor in after.items():
+        total += tensor.numel()
+        if name in source and source[name].shape == tensor.shape:
+            loaded += tensor.numel()
+        elif name in before and before[name].shape == tensor.shape:
+            loaded += int((before[name] != tensor).sum())
+    return loaded / total
+
+
+def _known(architecture: str | None) -> dict[str, Any]:
+    """The plan of an architecture that ultralytics ships. Raises Failure UnknownArchitecture."""
+    from ultralytics.nn.tasks import guess_model_task, yaml_model_load
+    from ultralytics.utils import ROOT
+
+    shipped = sorted(path.stem for path in (ROOT / "cfg" / "models").rglob("yolo*.yaml"))
+    try:
+        if architecture is None or "/" in architecture or architecture != architecture.removesuffix(".pt"):
+            raise FileNotFoundError
+        plan = dict(yaml_model_load(f"{architecture.removesuffix('.yaml')}.yaml"))
+    except FileNotFoundError:
+        raise Failure(
+            "UnknownArchitecture",
+            f"architecture {architecture!r} is not known; use one of {', '.join(_detectors(shipped))}, with the scale "
+            "after the number where it has scales, for example yolo11n",
+        ) from None
+    if plan.get("scales") and not plan.get("scale"):
+        scales = ", ".join(f"{architecture}{scale}" for scale in plan["scales"])
+        raise Failure("UnknownArchitecture", f"architecture {architecture!r} comes in scales; use one of {scales}")
+    if guess_model_task(plan) != "detect":
+        raise Failure(
+            "UnknownArchitecture", f"architecture {architecture!r} is for {guess_model_task(plan)}, not detection"
+        )
+    return plan
+
+
+def _detectors(shipped: Sequence[str]) -> list[str]:
+    other = ("-cls", "-seg", "-pose", "-obb", "-sem", "-depth", "-world", "-rtdetr", "yoloe")
+    return [name for name in shipped if not any(mark in name for mark in other)]
+
+
+def _build(plan: dict[str, Any], names: dict[int, str]) -> DetectionModel:
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel(plan, ch=3, nc=len(names), verbose=False)
+    model.names = names  # before weights are loaded: the head's rows are matched by name
+    return model
+
+
+def _same(architecture: str, plan: Mapping[str, Any]) -> bool:
+    return architecture.removesuffix(".yaml") == _name(plan)
+
+
+def _name(plan: Mapping[str, Any]) -> str:
+    return Path(str(plan.get("yaml_file", "unnamed architecture"))).stem
+
+
+def _class_changes(source: DetectionModel, classes: Sequence[str], what: str) -> list[str]:
+    old = [str(name) for name in source.names.values()]
+    added = [name for name in classes if name not in old]
+    gone = [name for name in old if name not in classes]
+    notes = []
+    if added:
+        notes.append(f"classes that {what} does not know start untrained: {', '.join(added[:20])}")
+    if gone:
+        notes.append(f"classes of {what} that this dataset does not have are dropped: {', '.join(gone[:20])}")
+    return notes
