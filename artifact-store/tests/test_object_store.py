@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a versitygw over an empty folder that holds the bucket `models`."""
-    program = binaries.ensure("versitygw")["versitygw"]
+    program = binaries.ensure(["versitygw"]) / "versitygw"
     root = tmp_path_factory.mktemp("gateway")
     (root / "models").mkdir()
     with socket.socket() as free:

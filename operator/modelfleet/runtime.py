@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import kopf
 
@@ -221,6 +221,8 @@ class Operator:
         tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=handlers.watch_settings(self._scopes),
+            # kopf would make one of the user's name, and a container's user id has none; nobody reads it: no peering
+            identity=cast(Any, "modelfleet"),
             standalone=True,
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,

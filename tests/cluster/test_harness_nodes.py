@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from harness import Cluster, images
+from harness import Cluster, buildah, images
 from harness.node import Node
 from harness.processes import wait_until
 
@@ -137,6 +138,43 @@ def test_host_paths_below_var_lib_are_each_nodes_own(probe: Probe, nodes: list[N
     nodes[2].host_path("/var/lib/modelfleet/test").mkdir(parents=True)
     (nodes[2].var_lib / "test/name").write_text("from the machine\n")
     assert probe.run("read", "three", "read", "/disk/name", volume="/var/lib/modelfleet/test") == "from the machine\n"
+
+
+def test_an_image_of_several_layers_arrives_whole_and_is_never_written_to(
+    cluster: Cluster, nodes: list[Node], tmp_path: Path
+) -> None:
+    (tmp_path / "Containerfile").write_text(
+        """
+        ARG BASE
+        FROM ${BASE}
+        RUN mkdir /kept /gone /renewed && touch /kept/old /kept/removed /gone/file /renewed/old
+        RUN rm -r /gone /kept/removed && touch /kept/new && rm -r /renewed && mkdir /renewed && touch /renewed/new
+        """
+    )
+    name = "localhost/modelfleet/layers:test"
+    buildah.build(name, tmp_path / "Containerfile", tmp_path, tmp_path / "log")
+    reference = buildah.find(name)
+    assert reference is not None
+    assert len(reference.layers) == 3
+    nodes[0].load_image(reference)
+    script = "ls /kept /renewed; ls -d /gone || true; echo overwritten > /kept/old; cat /kept/old"
+    arguments = ("--restart=Never", "--image-pull-policy=Never", "--labels=app=layers", f"--image={name}")
+    placed = '--overrides={"spec": {"nodeSelector": {"pool": "one"}}}'
+    cluster.kubectl("run", "layers", *arguments, placed, "--command", "--", "sh", "-c", script)
+    probe = Probe(cluster)
+    assert probe.output("layers").splitlines()[:8] == [
+        "/kept:",
+        "new",
+        "old",
+        "",
+        "/renewed:",
+        "new",
+        "ls: cannot access '/gone': No such file or directory",
+        "overwritten",
+    ]
+    assert (reference.layers[1].folder / "kept/old").read_text() == ""
+    cluster.kubectl("delete", "pod", "layers")
+    buildah.remove(name)
 
 
 def test_what_looks_for_the_internet_fails_at_once(cluster: Cluster, probe: Probe) -> None:

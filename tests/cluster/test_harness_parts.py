@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import json
 import os
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from harness import binaries, cgroups, debian, images, seeds
+from harness import binaries, cgroups, debian, image, images
 from harness.lifetime import run
-from harness.oci import Layout
 from harness.pki import Authority
 from harness.processes import ProcessDied, Supervisor, tail
 
@@ -138,33 +136,24 @@ def test_a_changed_source_changes_the_tag(tmp_path: Path, monkeypatch: pytest.Mo
     assert images._hash_of([tmp_path / "code"]) != before
 
 
-def test_a_layout_holds_images_and_writes_archives(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "images")
-    (tmp_path / "hello").write_text("#!/bin/sh\n")
-    one = layout.add_program("localhost/test/hello:1", tmp_path / "hello")
-    again = layout.add_program("localhost/test/hello:2", tmp_path / "hello")
-    assert one.layers == again.layers
-    archive = io.BytesIO()
-    layout.write_archive([one], archive, without=one.layers)
-    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
-        names = set(tar.getnames())
-    assert names == {"oci-layout", "index.json", f"blobs/sha256/{one.manifest}", f"blobs/sha256/{one.config}"}
-    layout.forget("localhost/test/hello:1")
-    layout.forget("localhost/test/hello:2")
-    layout.collect()
-    assert list(layout.blobs.iterdir()) == []
+def test_the_image_of_a_program_is_the_same_each_time(tmp_path: Path) -> None:
+    program = tmp_path / "hello/hello"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    one = image.of_program("localhost/test/hello:1", program)
+    assert image.of_program("localhost/test/hello:1", program) == one
+    assert json.loads(one.manifest)["config"]["digest"] == image.digest_of(one.config)
+    assert json.loads(one.config)["rootfs"]["diff_ids"] == [layer.digest for layer in one.layers]
+    assert [path.name for path in tmp_path.iterdir()] == ["hello"]
 
 
-def test_a_seed_is_cloned_with_links_but_for_its_databases(tmp_path: Path) -> None:
-    root = tmp_path / "seed/root"
-    (root / "snapshots/1/fs").mkdir(parents=True)
-    (root / "snapshots/1/fs/file").write_text("content")
-    (root / "snapshots/metadata.db").write_text("database")
-    seeds._clone(root, tmp_path / "node/containerd")
-    cloned = tmp_path / "node/containerd/snapshots"
-    assert (cloned / "1/fs/file").samefile(root / "snapshots/1/fs/file")
-    assert not (cloned / "metadata.db").samefile(root / "snapshots/metadata.db")
-    assert (cloned / "metadata.db").read_text() == "database"
+def test_the_chain_of_layers_is_named_as_the_specification_says() -> None:
+    # https://github.com/opencontainers/image-spec/blob/main/config.md#layer-chainid
+    layers = tuple(image.Layer(f"sha256:{letter * 64}", Path("/")) for letter in "abc")
+    one, two, three = image.ImageRef("name", b"", b"", layers).chain()
+    assert one == layers[0].digest
+    assert two == image.digest_of(f"{one} {layers[1].digest}".encode())
+    assert three == image.digest_of(f"{two} {layers[2].digest}".encode())
 
 
 # --- processes and certificates ---------------------------------------------------------------------------------------

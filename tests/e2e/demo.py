@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         happened = tell(world, story)
         if options.keep and world.cluster.is_up:
             say_how_to_reach(world, console)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted" + ("" if options.keep else "; removing the cluster"))
+        return 130
     finally:
         if not options.keep:
             world.cluster.stop()

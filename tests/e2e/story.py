@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import indent
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
@@ -40,7 +41,7 @@ class Story:
     took: list[Took] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        self.console.print(f"  {escape(text)}", highlight=False)
+        self.console.print(indent(escape(text), "  "), highlight=False)
 
     @contextmanager
     def step(self, title: str, expected: str) -> Iterator[None]:

@@ -79,8 +79,10 @@ def train(
 ) -> Trained:
     """Raises Failure TrainingFailed or OutOfMemory; what the disk refuses comes as OSError."""
     import torch
+    from ultralytics.engine import trainer as engine
     from ultralytics.models.yolo.detect import DetectionTrainer
 
+    engine.check_amp = mixed_precision_works
     device = "0" if torch.cuda.is_available() else "cpu"
     if torch.cuda.device_count() > 1:
         reporter.warning(f"{torch.cuda.device_count()} GPUs are visible and one is used")
@@ -120,6 +122,22 @@ def train(
     if not best.exists():
         raise Failure("TrainingFailed", "training ended without a checkpoint; its metrics were never finite")
     return Trained(best, int(trainer.args.imgsz), progress.epochs, int(trainer.batch_size))
+
+
+def mixed_precision_works(model: Any) -> bool:
+    """Whether this GPU computes finite numbers for the model in half precision; some (GTX 16xx) do not.
+
+    Stands in for ultralytics' check, which downloads a model to compare with.
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        return False
+    image = torch.rand(1, 3, 256, 256, device=device)
+    with torch.no_grad(), torch.autocast("cuda"):
+        output = model.eval()(image)
+    return bool(torch.isfinite(output[0] if isinstance(output, (list, tuple)) else output).all())
 
 
 def _workers(batch: int, size: int, reporter: Reporter) -> int:

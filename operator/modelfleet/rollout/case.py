@@ -162,11 +162,7 @@ class Case:
         """Which nodes missed the progress deadline, and why; empty where none did."""
         if self.overdue:
             nodes = groups.examples(sorted(view.node.name for view in self.overdue))
-            why = groups.trouble(
-                (view.node.name, view.current.problem)
-                for view in self.overdue
-                if view.current is not None and view.current.problem is not None
-            )
+            why = groups.trouble((view.node.name, view.blame) for view in self.overdue if view.blame is not None)
             return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
         if self.missing_too_long:
             return (

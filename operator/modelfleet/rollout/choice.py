@@ -5,7 +5,7 @@ verified for a moment must not send a fleet back to an older one. Only a version
 that only where the spec follows a tag.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from modelfleet.api.modelversion import ModelVersion
@@ -25,10 +25,15 @@ class Stall:
     message: str
 
 
-def choose(rollout: Rollout, versions: Sequence[ModelVersion], stable: Revision | None) -> ModelVersion | Stall:
-    """The ModelVersion that the spec asks for, or why there is none to use."""
+def choose(
+    rollout: Rollout, versions: Sequence[ModelVersion], stable: Revision | None, carried: Collection[str] = ()
+) -> ModelVersion | Stall:
+    """The ModelVersion that the spec asks for, or why there is none to use.
+
+    `carried` names those that some group runs now: they are not new, and may be used although they are being deleted.
+    """
     running = next((v for v in versions if stable is not None and v.metadata.name == stable.model_version), None)
-    found = _selected(rollout.spec.model, versions, running)
+    found = _selected(rollout.spec.model, versions, running, carried)
     if isinstance(found, Missing):
         there = [v for v in versions if resolve.obstacle(v) is None]
         others = f"; there are {_newest(there)}" if there else ""
@@ -41,11 +46,12 @@ def choose(rollout: Rollout, versions: Sequence[ModelVersion], stable: Revision 
 
 
 def _selected(
-    model: ModelSelection, versions: Sequence[ModelVersion], running: ModelVersion | None
+    model: ModelSelection, versions: Sequence[ModelVersion], running: ModelVersion | None, carried: Collection[str]
 ) -> ModelVersion | Missing:
     if model.version is not None:
-        if running is not None and running.spec.version == model.version and running.spec.model == model.name:
-            return running
+        pinned = next((v for v in versions if v.metadata.name == f"{model.name}-{model.version}"), None)
+        if pinned is not None and (pinned is running or pinned.metadata.name in carried):
+            return pinned
         return resolve.by_version(model.version, model.name, versions)
     tag = model.tag or LATEST
     found = resolve.by_tag(tag, model.name, versions)

@@ -62,7 +62,7 @@ def _gate(old: GateStatus | None, judged: GateStatus | None) -> Iterable[Announc
     before = old.verdict if old is not None and same else None
     if before == judged.verdict:
         return
-    said = f"{judged.version} in group {judged.group}: {judged.message}"
+    said = judged.message or ""
     if judged.verdict == Verdict.PASS.value:
         yield Announce("Normal", "GatePassed", said)
     elif judged.verdict == Verdict.FAIL.value:

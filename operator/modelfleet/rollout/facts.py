@@ -39,7 +39,7 @@ def retried(case: Case) -> Revisions:
 def let_past(case: Case) -> Revisions:
     """Somebody lets the candidate pass its gates."""
     position = case.position
-    if position.stall is not None:
+    if position.chosen is None:
         return position.revisions
     return commands.latch_promote(
         position.snapshot.rollout.metadata.annotations, position.revisions, position.candidate
@@ -49,7 +49,7 @@ def let_past(case: Case) -> Revisions:
 def approved(case: Case) -> Revisions:
     """Somebody approves that the candidate leaves the Manual group it is in."""
     position = case.position
-    if position.stall is not None:
+    if position.chosen is None:
         return position.revisions
     group = position.current.name if case.needs_approval and position.current is not None else None
     annotations = position.snapshot.rollout.metadata.annotations
@@ -59,7 +59,7 @@ def approved(case: Case) -> Revisions:
 def aborted(case: Case) -> Revisions:
     """Somebody stops what is on its way, or what failed and was left where it is."""
     position = case.position
-    if position.stall is not None:
+    if position.chosen is None:
         return position.revisions
     moving = position.chosen if position.held else position.candidate
     annotations = position.snapshot.rollout.metadata.annotations

@@ -38,13 +38,29 @@ class NodeView:
 
     @property
     def waits_since(self) -> datetime | None:
-        """Since when a reachable node has a pod of the revision that is not ready; None where that is not so.
+        """Since when a reachable node has a pod of the revision that is not ready, or an old one that should be gone.
 
-        The clock starts anew when a node comes back: what it missed while it was away is nobody's fault.
+        None where neither is so. The clock starts anew when a node comes back: what it missed while it was away is
+        nobody's fault.
         """
-        if not self.node.reachable or self.current is None or self.current.ready:
+        if not self.node.reachable or self.ready:
             return None
-        return max(self.current.since, self.node.since)
+        if self.current is not None:
+            return max(self.current.since, self.node.since)
+        ends = [pod.ends for pod in self.others]
+        return max(self.node.since, *(end for end in ends if end)) if ends and all(ends) else None
+
+    @property
+    def problem(self) -> Problem | None:
+        """What keeps the node's pod of the revision from being ready, where something is known."""
+        return self.current.problem if self.current is not None else None
+
+    @property
+    def blame(self) -> Problem | None:
+        """The same for a node that is late: there an old pod that does not end may be what it waits for."""
+        if self.current is None and self.others:
+            return Problem("PodStuck", f"pod {self.others[0].name} should be gone and is not")
+        return self.problem
 
     @property
     def missing(self) -> bool:
@@ -117,9 +133,7 @@ class Progress:
         """(node, what keeps its pod of the revision from being ready), where something is known; reachable nodes
         only."""
         return [
-            (view.node.name, view.current.problem)
-            for view in self.views
-            if view.node.reachable and view.current is not None and view.current.problem is not None
+            (view.node.name, view.problem) for view in self.views if view.node.reachable and view.problem is not None
         ]
 
 
@@ -135,7 +149,7 @@ def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> No
     current: PodState | None = None
     others: list[PodState] = []
     for pod in pods:
-        if pod.revision != revision or pod.terminating:
+        if pod.revision != revision or pod.ends is not None:
             others.append(pod)
         elif current is None or (pod.ready and not current.ready):
             current = pod
@@ -143,14 +157,14 @@ def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> No
 
 
 def effective_max_unavailable(group: GroupState, revision: str | None) -> int | str:
-    """The DaemonSet's maxUnavailable: the group's, plus the now unreachable nodes while some node still has to change.
+    """The DaemonSet's maxUnavailable: the group's, plus the now unreachable nodes while some pod has to be replaced.
 
     Unreachable nodes use up the budget of the DaemonSet controller, and would block the others for as long as they are
-    away. Once every node has the revision the number makes no difference, and the group's own is kept as it is written:
-    nodes that come and go then cause no writes.
+    away. Where no pod of another revision is left the number makes no difference, and the group's own is kept as it is
+    written: nodes that come, go and join then cause no writes.
     """
     now = progress(group, revision)
-    if now.unreachable == 0 or now.updated == now.nodes:
+    if now.unreachable == 0 or not any(view.current is None and view.others for view in now.views):
         return group.spec.max_unavailable.to_wire()
     return max(1, group.spec.max_unavailable.of(now.nodes)) + now.unreachable
 

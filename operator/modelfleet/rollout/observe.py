@@ -184,10 +184,9 @@ def _overlaps(
     others = []
     for raw in store.list(ROLLOUT):
         if raw["metadata"]["uid"] != rollout.metadata.uid:
-            other = Rollout.model_validate(raw)
-            where = "" if other.metadata.namespace == rollout.metadata.namespace else f"{other.metadata.namespace}/"
-            theirs = overlaps.host_resources(other.spec.template)
-            others.append((f"{where}{other.metadata.name}", theirs, manifests.selectors(other)))
+            key = _key(raw)
+            name = key.name if key.namespace == rollout.metadata.namespace else str(key)
+            others.append((name, overlaps.host_resources(raw["spec"]["template"]), _selectors(raw)))
     return overlaps.find(mine, selectors, others, all_nodes)
 
 
@@ -211,9 +210,17 @@ def owners_of(kind: Kind, obj: Object, store: Store) -> Iterable[tuple[Kind, Key
         return [
             (ROLLOUT, _key(raw))
             for raw in store.list(ROLLOUT)
-            if nodes.first_match(labels, manifests.selectors(Rollout.model_validate(raw))) is not None
+            if nodes.first_match(labels, _selectors(raw)) is not None
         ]
     return []
+
+
+def _selectors(raw: Object) -> tuple[Conjunction, ...]:
+    """The groups' node selectors of any Rollout, without a look at the rest of it."""
+    given = [group.get("nodeSelector") or {} for group in raw["spec"]["groups"]]
+    return tuple(
+        affinity.requirements(each.get("matchLabels") or {}, each.get("matchExpressions") or []) for each in given
+    )
 
 
 def _key(raw: Object) -> Key:

@@ -50,7 +50,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         ready=ready,
         since=timestamp(changed) if changed and not (problem and _keeps_crashing(status)) else created,
         problem=problem,
-        terminating=bool(metadata.get("deletionTimestamp")),
+        ends=timestamp(metadata["deletionTimestamp"]) if metadata.get("deletionTimestamp") else None,
     )
 
 

@@ -25,7 +25,8 @@ class Position:
     chosen      what the spec comes to, None where it comes to nothing usable (see `stall`)
     quarantine  what `chosen` is under
     reached     so many groups, counted from the first, carry `chosen`
-    stall       what in the spec or around it has to change before anything can move
+    stall       what in the spec or around it has to change before anything can move on; what is on its way is still
+                judged, and taken back if it fails
     """
 
     snapshot: Snapshot
@@ -40,7 +41,7 @@ class Position:
     def candidate(self) -> Revision | None:
         """The revision on its way through the groups; None where there is nothing to do, or nothing that may be
         done."""
-        if self.chosen is None or self.quarantine is not None or self.stall is not None or self.at_stable:
+        if self.chosen is None or self.quarantine is not None or self.at_stable:
             return None
         return self.chosen
 
@@ -81,6 +82,8 @@ class Position:
     def _target(self, index: int, group: GroupState) -> Revision | None:
         carried = groups.carried(group)
         known = next((revision for revision in self.revisions if revision.hash == carried), None)
+        if known is not None and self._must_go(known):
+            return self.stable
         frozen = self.snapshot.rollout.spec.paused and self.quarantine is None
         if self.stall is not None or self.held or frozen:
             return known if carried else (None if frozen else self.stable)
@@ -89,13 +92,20 @@ class Position:
             return candidate
         return self.stable or known
 
+    def _must_go(self, revision: Revision) -> bool:
+        """What failed goes back to stable, whatever else stands in the way: a pause, or a spec that can't be used."""
+        quarantine = revs.quarantine_of(self.revisions, revision)
+        if quarantine is None or self.stable is None or self.stable.hash == revision.hash:
+            return False
+        return self.snapshot.rollout.spec.rollback.on_failure or quarantine.cause == "Aborted"
+
 
 def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> Position:
     """Where the rollout stands with these revisions (those of the snapshot, or with what was just found out)."""
     known = tuple(revisions)
     rollout, stable = snapshot.rollout, revs.stable(known)
     stall = _obstacle(snapshot, now)
-    found = choose(rollout, snapshot.versions, stable)
+    found = choose(rollout, snapshot.versions, stable, _carried(snapshot, known))
     if isinstance(found, Stall):
         return Position(snapshot, known, stable, None, None, 0, stall or found)
     chosen = revs.desired(rollout, found, known, snapshot.agent_image, now)
@@ -104,13 +114,19 @@ def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> 
     quarantine = None if at_stable else revs.quarantine_of(known, chosen)
     return Position(
         snapshot=snapshot,
-        revisions=known if stall or quarantine else revs.with_changed(known, chosen),
+        revisions=known if quarantine else revs.with_changed(known, chosen),
         stable=stable,
         chosen=chosen,
         quarantine=quarantine,
         reached=_reached(snapshot, chosen.hash),
         stall=stall,
     )
+
+
+def _carried(snapshot: Snapshot, revisions: Sequence[Revision]) -> frozenset[str]:
+    """The names of the ModelVersions that the DaemonSets carry."""
+    hashes = {groups.carried(group) for group in snapshot.groups}
+    return frozenset(revision.model_version for revision in revisions if revision.hash in hashes)
 
 
 def _reached(snapshot: Snapshot, hash: str) -> int:

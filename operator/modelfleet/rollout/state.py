@@ -21,7 +21,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class PodState:
-    """One pod of a group. `since` is when it became ready, or stopped being so (its creation, if it never was)."""
+    """One pod of a group.
+
+    since  when it became ready, or stopped being so (its creation, if it never was)
+    ends   the moment by which it should be gone; None where it is not being deleted
+    """
 
     name: str
     node: str
@@ -29,7 +33,7 @@ class PodState:
     ready: bool
     since: datetime
     problem: Problem | None = None
-    terminating: bool = False
+    ends: datetime | None = None
 
 
 @dataclass(frozen=True)

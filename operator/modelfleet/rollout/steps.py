@@ -12,7 +12,7 @@ from typing import Literal
 from modelfleet.api.quantities import format_duration
 from modelfleet.rollout import commands, gating, groups, windows
 from modelfleet.rollout.case import Case
-from modelfleet.rollout.groups import Progress
+from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.state import GroupState
 
@@ -39,7 +39,7 @@ def step(case: Case) -> Step:
 def nothing_usable(case: Case) -> Step | None:
     """Stalled: the spec, or something around it, has to change first."""
     stall = case.position.stall
-    return None if stall is None else Step("Stalled", "Stalled", stall.reason, stall.message)
+    return None if stall is None else Step("Stalled", "Stalled", stall.reason, stall.message, wake=_next_look(case))
 
 
 def left_where_it_failed(case: Case) -> Step | None:
@@ -73,7 +73,7 @@ def rolled_back(case: Case) -> Step | None:
     why = f"{version} was rolled back ({quarantine.cause}): {quarantine.reason}"
     if pending:
         message = f"Going back to {stable.version} in {_listed(pending)}. {why}"
-        return Step("RollingBack", "Reconciling", "RollingBack", message)
+        return Step("RollingBack", "Reconciling", "RollingBack", message, wake=_next_end(case))
     again = commands.hint(position.revisions, "retry", version)
     message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
     return Step("RolledBack", "Stalled", "RolledBack", message)
@@ -95,7 +95,8 @@ def at_stable(case: Case) -> Step | None:
         return Step("Paused", "Reconciling", "Paused", message)
     pending = _not_at(case, position.stable)
     if pending:
-        return Step("Progressing", "Reconciling", "Progressing", f"Bringing {version} to {_listed(pending)}.")
+        message = f"Bringing {version} to {_listed(pending)}."
+        return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_end(case))
     return _health(case, position.stable)
 
 
@@ -209,9 +210,9 @@ def moving_on(case: Case) -> Step:
 
 
 CHAIN: tuple[Callable[[Case], Step | None], ...] = (
-    nothing_usable,
     left_where_it_failed,
     rolled_back,
+    nothing_usable,
     at_stable,
     not_begun,
     nodes_are_late,
@@ -264,13 +265,27 @@ def _next_look(case: Case) -> datetime | None:
 
 
 def _not_at(case: Case, revision: Revision) -> list[GroupState]:
-    """Groups that have other things running on reachable nodes. A node that has just joined does not count."""
+    """Groups that have other things running on reachable nodes.
+
+    A node that has just joined does not count, nor one with a pod that should be gone by now and is not.
+    """
     return [
         group
         for group, progress in zip(case.position.snapshot.groups, case.progress, strict=True)
-        if groups.carried(group) != revision.hash
-        or any(view.node.reachable and view.current is None and view.others for view in progress.views)
+        if groups.carried(group) != revision.hash or any(_to_be_replaced(view, case.now) for view in progress.views)
     ]
+
+
+def _to_be_replaced(view: NodeView, now: datetime) -> bool:
+    if not view.node.reachable or view.current is not None:
+        return False
+    return any(pod.ends is None or pod.ends > now for pod in view.others)
+
+
+def _next_end(case: Case) -> datetime | None:
+    """When the next pod that is being deleted should be gone."""
+    ends = [pod.ends for progress in case.progress for view in progress.views for pod in view.others]
+    return min((end for end in ends if end is not None and end > case.now), default=None)
 
 
 def _where(case: Case) -> str:

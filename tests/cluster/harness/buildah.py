@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tempfile
@@ -10,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import debian
+from harness.image import ImageRef, Layer
 from harness.lifetime import run
-from harness.oci import Layout
 from harness.paths import cache, locked
 from harness.progress import step
 
@@ -23,21 +24,24 @@ _CONTAINED = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork
 _CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"  # the machine's, where it trusts a proxy of its own
 
 
+def _storage() -> Path:
+    return cache() / "buildah/storage"
+
+
 def _buildah() -> list[str]:
-    folder = cache() / "buildah"
     # the overlay driver needs no copying; buildah refuses it by itself where the file system can't do it
-    return ["buildah", f"--root={folder}/storage", f"--runroot={folder}/run", "--storage-driver=overlay"]
+    return ["buildah", f"--root={_storage()}", f"--runroot={cache()}/buildah/run", "--storage-driver=overlay"]
 
 
 def base() -> str:
     """The image that stands in for ``python:3.12-slim``: Debian with Python, made by debootstrap on first use."""
     key = hashlib.sha256(f"{_SUITE} {_INCLUDE}".encode()).hexdigest()[:12]
     name = f"{_REPOSITORY}/base:{key}"
-    if exists(name):
+    if find(name) is not None:
         return name
     debian.ensure(*debian.IMAGES)
     with locked(cache() / "buildah/base.lock", "another process makes the base image; waiting for it"):
-        if not exists(name):
+        if find(name) is None:
             with step("making the base image with debootstrap", "2 min"):
                 _make_base(name)
     return name
@@ -60,15 +64,6 @@ def _make_base(name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def exists(name: str) -> bool:
-    """Whether the storage holds an image of that name."""
-    if debian.program("buildah") is None or not (cache() / "buildah/storage").exists():
-        return False
-    return (
-        subprocess.run([*_buildah(), "inspect", "--type=image", name], capture_output=True, check=False).returncode == 0
-    )
-
-
 def build(name: str, containerfile: Path, context: Path, log: Path) -> None:
     """Build ``containerfile`` with ``context`` on the base image, and name the result; equal steps are not repeated."""
     arguments = [
@@ -83,12 +78,36 @@ def build(name: str, containerfile: Path, context: Path, log: Path) -> None:
     run([*_CONTAINED, *_buildah(), "bud", *arguments, context], stdout_to=log)
 
 
-def export(name: str, layout: Layout) -> None:
-    """Copy an image into a layout under the same name, uncompressed; layers that are there already cost nothing."""
-    folder = cache() / "buildah"
-    source = f"containers-storage:[overlay@{folder}/storage+{folder}/run]{name}"
-    target = f"oci:{layout.folder}:{name}"
-    run([*_CONTAINED, "skopeo", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers", source, target])
+def find(name: str) -> ImageRef | None:
+    """The image of that name, or None."""
+    if debian.program("buildah") is None or not (_storage() / "overlay-images/images.json").exists():
+        return None
+    images = json.loads((_storage() / "overlay-images/images.json").read_text())
+    for image in images:
+        if name in image.get("names", ()):
+            inspect = [*_buildah(), "inspect", "--type=image"]
+            manifest = run([*inspect, "--format={{.Manifest}}", name]).strip().encode()
+            config = run([*inspect, "--format={{.Config}}", name]).strip().encode()
+            return ImageRef(name, manifest, config, _layers(image["layer"]))
+    return None
+
+
+def _layers(top: str) -> tuple[Layer, ...]:
+    """The folders of an image's layers. buildah shows them only as a mount, so this reads its storage's own records."""
+    records = {each["id"]: each for each in json.loads((_storage() / "overlay-layers/layers.json").read_text())}
+    found: list[Layer] = []
+    current: str | None = top
+    while current:
+        found.append(Layer(records[current]["diff-digest"], _storage() / "overlay" / current / "diff"))
+        current = records[current].get("parent")
+    return tuple(reversed(found))
+
+
+def names(prefix: str) -> list[str]:
+    """The names of the images that begin so, the newest first."""
+    images = json.loads((_storage() / "overlay-images/images.json").read_text())
+    newest_first = sorted(images, key=lambda image: str(image["created"]), reverse=True)
+    return [name for image in newest_first for name in image.get("names", ()) if name.startswith(prefix)]
 
 
 def remove(name: str) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from harness import kube_proxy, network, records
 from harness.control_plane import ControlPlane, Network, free_port, kubectl
-from harness.images import ImageRef
+from harness.image import ImageRef
 from harness.kwok import Kwok
 from harness.network import Block
 from harness.node import Node
@@ -224,7 +224,7 @@ class Cluster:
         Args:
             name: of the node.
             labels: on the node, besides the usual ones.
-            images: that its containerd has from the start; equal sets cost nothing from the second node on.
+            images: that it has from the start.
         """
         if not self._has_nodes:
             raise ClusterFailed("this cluster has no network for real nodes: Cluster(nodes=True)")
@@ -242,7 +242,7 @@ class Cluster:
         return self._nodes[name]
 
     def load_image(self, node: str, image: ImageRef) -> None:
-        """Import an image into a running node; images that are given to ``add_node`` cost less."""
+        """Bring an image into a running node."""
         self._nodes[node].load_image(image)
 
     def add_kwok_nodes(self, count: int, prefix: str, labels: Mapping[str, str] | None = None) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
+import json
+import secrets
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from harness.lifetime import CommandFailed
+from harness.image import MANIFEST, ImageRef, digest_of
+from harness.lifetime import CommandFailed, run
 from harness.processes import Process, Supervisor
 
 _NAMESPACE = "k8s.io"  # where kubelet's images live
@@ -66,25 +70,40 @@ class Containerd:
         """The names of its images."""
         return [name for name in self.ctr("images", "list", "--quiet").split() if not name.startswith("sha256:")]
 
-    def load(self, write_archive: Callable[[IO[bytes]], None]) -> None:
-        """Import images from the archive that ``write_archive`` writes into the stream it is given.
+    def install(self, image: ImageRef, disk: Callable[[Path], Path]) -> None:
+        """Bring in an image as hard links to its layers' folders: a moment, whatever its size.
+
+        A container writes into an overlay above its image, never into the image's files, so they can be shared. The
+        snapshot of each layer is made here and then found by the import, which has nothing left to unpack: what is
+        imported is the manifest and the configuration alone.
+
+        Args:
+            image: what to bring in.
+            disk: where this process sees a path of this containerd's.
 
         Raises:
             CommandFailed: with what ctr said.
         """
+        if image.name in self.images():
+            return
+        parent: list[str] = []
+        for layer, chain in zip(image.layers, image.chain(), strict=True):
+            if not self._has_snapshot(chain):
+                # ctr marks snapshots that it makes as in use, so nothing collects them meanwhile
+                active = f"harness-{secrets.token_hex(4)}"
+                mounts = json.loads(self.ctr("snapshots", "prepare", "--mounts", active, *parent))
+                _link(layer.folder, disk(_writable(mounts[0])))
+                self.ctr("snapshots", "commit", chain, active)
+            parent = [chain]
         command = self._supervisor.command(self.inside(self._ctr("images", "import", "-")))
-        importer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert importer.stdin is not None
-        assert importer.stdout is not None
+        run(command, input=_archive(image))
+
+    def _has_snapshot(self, name: str) -> bool:
         try:
-            with importer.stdin as stream:
-                write_archive(stream)
-        except BrokenPipeError:
-            pass  # it gave up; what it said is below
-        with importer.stdout as output:
-            said = output.read().decode(errors="replace")
-        if importer.wait() != 0:
-            raise CommandFailed(f"ctr images import failed: {said.strip()[-2000:]}")
+            self.ctr("snapshots", "info", name)
+        except CommandFailed:
+            return False
+        return True
 
     def _ctr(self, *arguments: str) -> list[str]:
         return ["ctr", f"--address={self.socket}", f"--namespace={_NAMESPACE}", *arguments]
@@ -95,3 +114,41 @@ class Containerd:
         except CommandFailed:
             return False
         return True
+
+
+def _writable(mount: dict[str, Any]) -> Path:
+    """The folder that a prepared snapshot's changes go to: that of a bind mount, or the upper one of an overlay."""
+    for option in mount["Options"]:
+        if option.startswith("upperdir="):
+            return Path(option.removeprefix("upperdir="))
+    return Path(mount["Source"])
+
+
+def _link(source: Path, target: Path) -> None:
+    """Fill a folder with hard links to the files of another, its special files and attributes included."""
+    try:
+        run(["cp", "--archive", "--link", "--no-target-directory", source, target])
+    except CommandFailed:  # another file system
+        run(["cp", "--archive", "--reflink=auto", "--no-target-directory", source, target])
+
+
+def _archive(image: ImageRef) -> bytes:
+    """An OCI archive of an image without its layers."""
+    entry = {
+        "mediaType": MANIFEST,
+        "digest": digest_of(image.manifest),
+        "size": len(image.manifest),
+        "annotations": {"io.containerd.image.name": image.name},
+    }
+    files = {
+        "oci-layout": b'{"imageLayoutVersion": "1.0.0"}',
+        "index.json": json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode(),
+        **{f"blobs/sha256/{digest_of(each).partition(':')[2]}": each for each in (image.manifest, image.config)},
+    }
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return archive.getvalue()

@@ -42,12 +42,11 @@ PACKAGES = {
         Package("iptables", "iptables"),
         Package("openssl", "openssl"),
         Package("runc", "runc"),
-        Package("skopeo", "skopeo"),
         Package("util-linux", "nsenter"),
     )
 }
 NODE = ("containerd", "containernetworking-plugins", "runc", "iptables", "iproute2", "conntrack", "util-linux")
-IMAGES = ("buildah", "skopeo", "runc", "debootstrap", "ca-certificates", "util-linux")
+IMAGES = ("buildah", "runc", "debootstrap", "ca-certificates", "util-linux")
 
 
 class PackageMissing(Exception):

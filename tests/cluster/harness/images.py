@@ -1,7 +1,7 @@
 """The images of the pods: ours from their Containerfiles, and small ones that hold one static program.
 
 An image's tag is a hash of everything that goes into it, so an image is built once for each state of its sources, and
-never served stale. Images lie in the cache as an OCI layout; ``seeds`` brings them into a node's containerd.
+never served stale. Images lie in the cache.
 """
 
 from __future__ import annotations
@@ -9,26 +9,21 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import buildah, debian
 from harness.binaries import go_build
-from harness.oci import Image, Layout
+from harness.image import ImageRef, of_program
 from harness.paths import IMAGE_SOURCES, REPOSITORY, cache, locked
 from harness.progress import step
 
+__all__ = ["ImageRef", "ensure", "in_use", "run_in"]
+
 _PREFIX = "localhost/modelfleet"
-_KEPT = 2  # images of each name, the newest; older states of the sources are built again when somebody returns to them
-
-
-@dataclass(frozen=True)
-class ImageRef:
-    """An image in the cache. ``name`` is what goes into a manifest."""
-
-    name: str
-    image: Image
+_KEPT = 3  # images of each name, the newest; older states of the sources are built again when somebody returns to them
 
 
 @dataclass(frozen=True)
@@ -60,15 +55,7 @@ def ensure(name: str) -> ImageRef:
         raise ValueError(f"there is no image {name!r}; there are {', '.join([*_BUILT, *_PROGRAMS])}")
     full = f"{_PREFIX}/{name}:{key}"
     with locked(cache() / f"images-{name}.lock", f"another process builds the image {name}; waiting for it"):
-        image = layout().find(full)
-        if image is None:
-            image = _make_program(name, full) if name in _PROGRAMS else _build(name, full)
-    return ImageRef(full, image)
-
-
-def layout() -> Layout:
-    """Where images lie."""
-    return Layout(cache() / "images")
+        return _program(name, full) if name in _PROGRAMS else buildah.find(full) or _build(name, full)
 
 
 def run_in(
@@ -90,11 +77,8 @@ def run_in(
         user: in place of the image's.
         workdir: in place of the image's.
     """
-    reference = ensure(name)
-    if not buildah.exists(reference.name):  # the storage was removed and the layout was not
-        _build(name, reference.name)
     return buildah.run_in(
-        reference.name,
+        ensure(name).name,
         command,
         mounts=mounts or {},
         environment=environment or {},
@@ -103,7 +87,7 @@ def run_in(
     )
 
 
-def _build(name: str, full: str) -> Image:
+def _build(name: str, full: str) -> ImageRef:
     debian.ensure(*debian.IMAGES)
     recipe = _BUILT[name]
     containerfile = REPOSITORY / recipe.containerfile
@@ -113,31 +97,30 @@ def _build(name: str, full: str) -> Image:
         for path in _inputs(containerfile):  # only what the Containerfile copies, without caches of this checkout
             _copy(path, Path(context) / path.relative_to(REPOSITORY))
         buildah.build(full, containerfile, Path(context), log)
-        with locked(cache() / "images.lock", "another image is being exported; waiting for it"):
-            buildah.export(full, layout())
-            _forget_old(name)
-    image = layout().find(full)
+    with in_use():
+        for old in buildah.names(f"{_PREFIX}/{name}:")[_KEPT:]:
+            buildah.remove(old)
+    image = buildah.find(full)
     assert image is not None
     return image
 
 
-def _make_program(name: str, full: str) -> Image:
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / name
-        go_build(IMAGE_SOURCES, f"./{name}", str(program))
-        with locked(cache() / "images.lock", "another image is being exported; waiting for it"):
-            image = layout().add_program(full, program)
-            _forget_old(name)
-    return image
+def _program(name: str, full: str) -> ImageRef:
+    program = cache() / "programs" / full.rpartition("/")[2].replace(":", "-") / name
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        partial = program.parent.with_suffix(".partial")
+        go_build(IMAGE_SOURCES, f"./{name}", str(partial))
+        partial.chmod(0o755)
+        partial.rename(program)
+    return of_program(full, program)
 
 
-def _forget_old(name: str) -> None:
-    ours = [full for full in layout().names() if full.startswith(f"{_PREFIX}/{name}:")]
-    for full in ours[:-_KEPT]:
-        layout().forget(full)
-        if name in _BUILT:
-            buildah.remove(full)
-    layout().collect()
+@contextmanager
+def in_use() -> Iterator[None]:
+    """While this is held, no process removes an image."""
+    with locked(cache() / "images.lock", "another process uses the images; waiting for it"):
+        yield
 
 
 def _inputs(containerfile: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """Simulated nodes by KWOK, against a real API server: for scale, and for faults that real nodes show rarely.
 
-KWOK manages only nodes that carry the label ``modelfleet.dev/kwok: up``, so it stays away from real ones. On such a node
-a pod becomes Ready at once, and goes away at once when it is deleted. Three things differ from KWOK's own defaults,
-since tests need them:
+KWOK manages only nodes that carry the label ``modelfleet.dev/kwok: up``, so it stays away from real ones. On such a
+node a pod becomes Ready at once, and goes away at once when it is deleted. Three things differ from KWOK's own
+defaults, since tests need them:
 
 - A Job's pod does not complete by itself: the test decides how it ends (``finish_pod``) and what it logs
   (``write_log``).

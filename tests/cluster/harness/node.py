@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import binaries, cgroups, containerd, debian, network, seeds
+from harness import binaries, cgroups, containerd, debian, network
 from harness.containerd import Containerd
 from harness.control_plane import ControlPlane, kubectl
-from harness.images import ImageRef, ensure, layout
+from harness.image import ImageRef
+from harness.images import ensure, in_use
 from harness.network import Block
 from harness.processes import Process, Supervisor
 
@@ -79,7 +80,6 @@ class Node:
         self._config.mkdir(exist_ok=True)
         for folder in ("lib/modelfleet", "lib/cni", "lib/kubelet", "log"):
             (self._disk / folder).mkdir(parents=True, exist_ok=True)
-        seeds.plant(images, self._disk / "lib/containerd")
         for file, value in _SYSCTLS.items():
             path = self._disk / "sysctls" / file
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,8 @@ class Node:
         bridge = network.add_bridge(self._supervisor, self._block, self._index)
         self._write_cni(bridge)
         self._start_containerd()
+        for image in (ensure("pause"), *images):
+            self.load_image(image)
         cgroups.create(self._cgroup)
         self._write_kubelet_configuration(labels)
         self.start_kubelet(patience)
@@ -130,7 +132,7 @@ class Node:
         arguments = ("get", "node", self.name, query, "--ignore-not-found")
         return kubectl(self._control_plane.kubeconfig, *arguments) == "True"
 
-    def host_path(self, path: str) -> Path:
+    def host_path(self, path: str | Path) -> Path:
         """Where this machine keeps what the node, and a pod's hostPath volume, sees as ``path``.
 
         Below /var/lib each node has its own files; elsewhere all nodes see the machine's.
@@ -144,8 +146,9 @@ class Node:
         return self.host_path("/var/lib/modelfleet")
 
     def load_image(self, image: ImageRef) -> None:
-        """Import one more image into the running node. Images given to ``start`` cost less."""
-        self.containerd.load(lambda stream: layout().write_archive([image.image], stream))
+        """Bring an image into the node."""
+        with in_use():
+            self.containerd.install(image, self.host_path)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ class World:
         self.broken: set[str] = set()  # versions whose pods never become ready
         self.problem: Callable[[Json], None] = lambda pod: None  # what a broken pod says of itself
         self.no_pods: set[str] = set()  # nodes for which no pod can be made
+        self.stuck: set[str] = set()  # nodes on which no pod ends
         self.announced: list[Announce] = []
         self.ran: list[tuple[str, str]] = []  # (node, version) of every pod that was ever made
         self.writes = 0
@@ -284,6 +285,9 @@ class World:
                 if _ready(pod) and unavailable >= allowed:
                     continue
                 unavailable += _ready(pod)
+                if name in self.stuck:
+                    self._ask_to_end(_copied(pod))
+                    continue
                 self.delete(POD, pod["metadata"]["name"])
                 if name not in self.no_pods:
                     self._make(daemon_set, name)
@@ -309,6 +313,12 @@ class World:
                 "status": {"conditions": [_condition("False", self.now)]},
             }
         )
+
+    def _ask_to_end(self, pod: Json) -> None:
+        if "deletionTimestamp" not in pod["metadata"]:
+            pod["metadata"]["deletionTimestamp"] = wire(self.now)
+            self.put(pod)
+            self._set_ready(_copied(pod), False)
 
     def _run(self, pod: Json) -> None:
         """The kubelet: a pod becomes ready after a while, unless its version is broken."""

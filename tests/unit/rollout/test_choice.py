@@ -26,7 +26,7 @@ def deleting(raw):
     return {**raw, "metadata": {**raw["metadata"], "deletionTimestamp": builders.wire(START)}}
 
 
-def chosen(*versions, stable=None, version=None, tag="latest"):
+def chosen(*versions, stable=None, version=None, tag="latest", carried=()):
     raw = builders.rollout(version)
     if version is None:
         raw["spec"]["model"] = {"name": "parts", "tag": tag}
@@ -35,7 +35,7 @@ def chosen(*versions, stable=None, version=None, tag="latest"):
     running = None
     if stable is not None:
         running = revs.desired(rollout, ModelVersion.model_validate(stable), (), AGENT_IMAGE, START)
-    found = choose(rollout, parsed, running)
+    found = choose(rollout, parsed, running, carried)
     return found.reason if isinstance(found, Stall) else found.spec.version
 
 
@@ -48,6 +48,8 @@ def chosen(*versions, stable=None, version=None, tag="latest"):
         ([OLD, deleting(NEW)], {"version": "v2"}, "ModelVersionBeingDeleted"),
         ([OLD, unready(NEW)], {"version": "v2", "stable": NEW}, "v2"),
         ([OLD, deleting(NEW)], {"version": "v2", "stable": NEW}, "v2"),
+        ([OLD, deleting(NEW)], {"version": "v2", "stable": OLD, "carried": {"parts-v2"}}, "v2"),
+        ([OLD, deleting(NEW)], {"stable": OLD, "carried": {"parts-v2"}}, "v1"),
         ([OLD, NEW], {}, "v2"),
         ([OLD, NEW], {"tag": "live"}, "v2"),
         ([OLD, NEW], {"tag": "none"}, "ModelVersionNotFound"),

@@ -57,6 +57,28 @@ def test_nodes_that_come_and_go_cause_no_writes_once_all_are_updated():
     assert world.get(DAEMON_SET, "line-fleet") == before
 
 
+def test_a_node_that_joins_and_is_not_ready_yet_causes_no_write_of_its_group():
+    world = installed()
+    before = world.get(DAEMON_SET, "line-fleet")
+    world.put(builders.node("fleet-9", {"group": "fleet"}, reachable=False))
+    world.rest(2)
+    world.reach("fleet-9", True)
+    world.rest(4)
+    assert world.running["fleet-9"] == "v1"
+    assert world.get(DAEMON_SET, "line-fleet") == before
+
+
+def test_an_old_pod_that_does_not_end_fails_the_version():
+    world = installed(progressDeadline="3m")
+    pod = next(raw for raw in world.store.list(POD) if raw["spec"]["nodeName"] == "canary-0")
+    world.stuck.add("canary-0")
+    world.choose("v2")
+    world.rest(2)
+    assert world.reason("Stalled") is None
+    world.run(lambda: world.reason("Stalled") == "RolledBack")
+    assert f"PodStuck on canary-0: pod {pod['metadata']['name']}" in world.message()
+
+
 def test_too_few_reachable_nodes_hold():
     world = installed(rest=4, minReachable="75%")
     for name in ("fleet-0", "fleet-1"):

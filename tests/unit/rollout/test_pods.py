@@ -113,13 +113,7 @@ def test_a_pod_that_keeps_crashing_is_late_from_its_creation_on():
 
 def test_what_else_is_read():
     state = pod_state(pod(ready=True))
-    assert (state.name, state.node, state.revision, state.ready, state.terminating) == (
-        "p",
-        "edge-1",
-        "abc",
-        True,
-        False,
-    )
+    assert (state.name, state.node, state.revision, state.ready, state.ends) == ("p", "edge-1", "abc", True, None)
 
 
 def test_an_unscheduled_pod_tells_its_node_by_affinity():

@@ -133,6 +133,60 @@ def test_a_rollback_waits_for_neither_windows_nor_pauses(held):
     world.run(lambda: rolled_back(world, "v2"), limit=20)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"model": {"name": "parts", "version": "v9"}},
+        {"windows": [{"cron": "0 22 31 2 *", "duration": "1h"}]},
+        {"paused": True, "model": {"name": "parts", "version": "v1"}},
+    ],
+    ids=["no such version", "impossible window", "paused"],
+)
+def test_what_failed_goes_back_although_the_spec_can_not_be_used_any_more(broken):
+    world = installed()
+    world.judge = fails("v2")
+    world.choose("v2")
+    moments: list[World] = []
+
+    def first_write():
+        moments.append(world.killed())
+
+    world.run(lambda: world.running.get("canary-0") == "v2" or bool(_start_to_note(world, first_write)))
+    world.run(lambda: rolled_back(world, "v2"))
+    quarantined = next(moment for moment in moments if _has_quarantine(moment))
+    assert quarantined.running["canary-0"] == "v2", "killed after the quarantine was written, and before anything else"
+    quarantined.spec(**broken)
+    quarantined.run(lambda: quarantined.running.get("canary-0") == "v1")
+
+
+def _start_to_note(world: World, note):
+    world.after_write = note
+
+
+def _has_quarantine(world: World) -> bool:
+    return any(
+        "modelfleet.dev/quarantined-at" in (raw["metadata"].get("annotations") or {})
+        for raw in world.store.list(CONTROLLER_REVISION)
+    )
+
+
+@pytest.mark.parametrize("lost", ["window", "version"])
+def test_what_is_on_its_way_is_judged_although_it_could_not_move_on(lost):
+    world = installed()
+    world.judge = lambda plan, now: said(plan, now, Verdict.INCONCLUSIVE)
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    if lost == "window":
+        world.spec(windows=[{"cron": "0 22 31 2 *", "duration": "1h"}])
+    else:
+        world.put(builders.model_version("v2", deleting=True))
+    world.rest(2)
+    assert world.running["canary-0"] == "v2"
+    world.judge = fails("v2")
+    world.run(lambda: world.running.get("canary-0") == "v1")
+    assert world.status["quarantined"][0]["version"] == "v2"
+
+
 def test_without_rollback_on_failure_it_stops_where_it_is():
     world = installed(rollback={"onFailure": False})
     world.judge = fails("v2")

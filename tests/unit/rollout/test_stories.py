@@ -49,6 +49,17 @@ def test_the_steady_state_costs_no_writes_and_no_wake_ups():
     assert world.writes == writes
 
 
+def test_a_lost_status_is_found_again_in_silence():
+    world = installed()
+    before, announced = world.status, len(world.announced)
+    world.wipe_status()
+    world.rest(1)
+    after = world.status
+    for name in ("phase", "stableVersion", "stableRevision", "history"):
+        assert after[name] == before[name], name
+    assert len(world.announced) == announced
+
+
 def test_a_newer_version_in_the_middle_takes_the_place_of_the_first():
     world = installed()
     world.choose("v2")
