@@ -106,6 +106,6 @@ def test_a_request_to_stop_is_answered(deaf: bool, tmp_path: Path) -> None:
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == 143
     termination = json.loads((tmp_path / "termination").read_text())
     assert termination["reason"] == "Interrupted"

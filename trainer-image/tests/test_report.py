@@ -83,7 +83,7 @@ def test_figures_are_decimal_strings(value: float, text: str) -> None:
         ("DiskFull", 1),
         ("OutOfMemory", 1),
         ("TrainingFailed", 1),
-        ("Interrupted", 1),
+        ("Interrupted", 143),
     ],
 )
 def test_exit_codes(reason: str, code: int) -> None:

@@ -10,6 +10,7 @@ from artifactstore import ArtifactError
 EXIT_DONE = 0
 EXIT_MAY_BE_RETRIED = 1
 EXIT_RETRYING_CANT_HELP = 64  # podFailurePolicy turns it into FailJob
+EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell says it; podFailurePolicy ignores it: being suspended is no failure
 
 MESSAGE_LIMIT = 1024
 
@@ -27,6 +28,8 @@ class Failure(Exception):
 
     @property
     def exit_code(self) -> int:
+        if self.reason == "Interrupted":
+            return EXIT_STOPPED
         return EXIT_MAY_BE_RETRIED if self.reason in RETRYABLE else EXIT_RETRYING_CANT_HELP
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from trainer.failure import EXIT_MAY_BE_RETRIED, Interrupted
+from trainer.failure import EXIT_STOPPED, Interrupted
 
 PATIENCE = 5.0  # seconds; a pod has 30 by default
 
@@ -52,7 +52,7 @@ class StopRequests:
             pass
         if not self._over.wait(PATIENCE) and self._end.acquire(blocking=False):
             self._last_words()
-            os._exit(EXIT_MAY_BE_RETRIED)
+            os._exit(EXIT_STOPPED)
 
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
