@@ -11,7 +11,7 @@ STAMP  := $(VENV)/.synced-$(shell sha256sum requirements-dev.txt requirements-bo
 SOURCE := operator:agent-image:trainer-image:artifact-store:tests:tests/cluster
 RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
 STATE  ?= /tmp/modelfleet-demo
-LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+LOCK   := $(abspath $(BIN))/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,9 @@ lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no 
 	printf 'uv\n' | $(LOCK) - -o requirements-bootstrap.txt
 	$(LOCK) --group dev pyproject.toml -o requirements-dev.txt
 	$(LOCK) pyproject.toml -o operator/requirements.txt
-	$(LOCK) agent-image/pyproject.toml -o agent-image/requirements.txt
-	$(LOCK) trainer-image/pyproject.toml -o trainer-image/requirements.txt
+	cd agent-image && $(LOCK) --extra image pyproject.toml -o requirements.txt
+	cd trainer-image && $(LOCK) pyproject.toml -o requirements.txt   # in its folder: for the overrides in its pyproject
+	cd trainer-image && $(LOCK) --group test -c requirements.txt -o test-requirements.txt
 
 crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic models
 	$(RUN) -m modelfleet.api.crd crds
@@ -62,6 +63,9 @@ test-trainer: $(STAMP)  ## Real training, inside the trainer image
 test-e2e: $(STAMP)  ## The demo's chapters as a test: real kubelets, training, Prometheus
 	$(BIN)/pytest -m e2e -s tests/e2e
 
+bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in docs/ (7 min)
+	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:. $(abspath $(BIN)/python) -m gate.run --jobs $$(nproc) --out ../docs
+
 ##@ Seeing it
 demo: $(STAMP)  ## The whole story on a real cluster (KEEP=1 leaves it up)
 	$(RUN) -m e2e.demo --state $(STATE) $(if $(KEEP),--keep)
@@ -72,4 +76,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds format lint test test-unit test-cluster test-trainer test-e2e demo demo-down clean
+.PHONY: help venv lock crds format lint test test-unit test-cluster test-trainer test-e2e bench-gate demo demo-down clean

@@ -10,9 +10,9 @@ from enum import StrEnum
 from math import comb, sqrt
 
 import numpy as np
+
 from gate.scenarios import MARGIN
 from gate.simulator import LOOK, LOOKS, WINDOW, Array, Recording
-
 from modelfleet.gate import threshold
 from modelfleet.gate.endpoints import MIDPOINTS, Weights
 from modelfleet.gate.fleet import Counts, Fleet

@@ -8,6 +8,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+
 from gate.judges import JUDGES
 from gate.scenarios import SCENARIOS
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+
 from gate.judges import JUDGES, Decision, Outcome, auto
 from gate.scenarios import BY_NAME, MARGIN, SCENARIOS, Scenario
 from gate.simulator import LOOK, LOOKS, World, simulate

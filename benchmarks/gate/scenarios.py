@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from gate.simulator import BASE, STEPS, TRUTH, Change, Draft, World, autoregressive, small
 
+from gate.simulator import BASE, STEPS, TRUTH, Change, Draft, World, autoregressive, small
 from modelfleet.gate.endpoints import RATE_MARGIN
 
 MARGIN = 0.03
@@ -152,8 +152,8 @@ _ERRATIC = (
     "twice as much shows what no other choice could. Studentising repairs that for many canaries, and four are few."
 )
 _MISSED = (
-    "How much is missed differs from node to node, so that the canary nodes vary more than the others (their changes have "
-    "1.7 times the variance): the same as for an erratic version, in a smaller measure."
+    "How much is missed differs from node to node, so that the canary nodes vary more than the others (their changes "
+    "have 1.7 times the variance): the same as for an erratic version, in a smaller measure."
 )
 _THRESHOLD = "Too few ways to choose the canaries for a test: Threshold compares estimates and promises no error rate."
 

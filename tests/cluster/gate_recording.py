@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import binaries, debian
+
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SCRAPE = 15
 EDGES = ("0.25", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.85", "0.9", "0.95", "1.0", "+Inf")
@@ -31,7 +33,8 @@ OTHER = ("0.1", "0.5", "1.0", "+Inf")
 class Node:
     """One node from `born` to `died` (seconds from START; None: as long as the recording).
 
-    mix        share of detections in each bucket; `per_frame` detections in each frame, `rate` frames per second
+    mix        share of detections in each bucket; `per_frame` of them in each frame
+    rate       frames per second; scraped `every` seconds
     restarts   seconds at which the container starts again in the same pod: counters go back to zero
     new_pods   seconds at which a new pod takes over: other label `pod`, counters from zero
     scraped    whether the scrape at this second (from START) succeeded
@@ -43,6 +46,7 @@ class Node:
     mix: tuple[float, ...] = EQUAL
     per_frame: float = 2.0
     rate: float = 5.0
+    every: float = SCRAPE
     born: float = -3600
     died: float | None = None
     restarts: tuple[float, ...] = ()
@@ -70,12 +74,12 @@ def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path
 
 def _record(rollout: str, node: Node, index: int, length: float, frames: list[str], buckets: list[str]) -> None:
     random = np.random.default_rng([index, *rollout.encode()])
-    phase = float(random.uniform(0, SCRAPE))
+    phase = float(random.uniform(0, node.every))
     edges = EDGES if len(node.mix) == len(EDGES) else OTHER
     total, counts, pod = 0.0, np.zeros(len(edges)), 0
     end = length if node.died is None else node.died
     previous = node.born
-    for second in np.arange(node.born + phase, end, SCRAPE):
+    for second in np.arange(node.born + phase, end, node.every):
         reset = [at for at in (*node.restarts, *node.new_pods) if previous < at <= second]
         if reset:
             total, counts = 0.0, np.zeros(len(edges))
@@ -113,6 +117,7 @@ def _record(rollout: str, node: Node, index: int, length: float, frames: list[st
 class Prometheus:
     """A running Prometheus over a recording; it can be stopped and started again in between."""
 
+    program: str
     data: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
@@ -125,7 +130,7 @@ class Prometheus:
         config = self.data.parent / "prometheus.yml"
         config.write_text("global: {}\n")
         arguments = [
-            _binary("prometheus"),
+            self.program,
             f"--config.file={config}",
             f"--storage.tsdb.path={self.data}",
             "--storage.tsdb.retention.time=100y",
@@ -160,11 +165,11 @@ class Prometheus:
 
 
 @contextmanager
-def serve(recording: Path, folder: Path) -> Iterator[Prometheus]:
+def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
     """A real Prometheus that holds the recording. Stops it in the end, whatever happens."""
     data = folder / "data"
     made = subprocess.run(
-        [_binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(recording), str(data)],
+        [_debian("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(recording), str(data)],
         capture_output=True,
         text=True,
         check=False,
@@ -174,7 +179,7 @@ def serve(recording: Path, folder: Path) -> Iterator[Prometheus]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    prometheus = Prometheus(data, port)
+    prometheus = Prometheus(program, data, port)
     try:
         prometheus.start()
         yield prometheus
@@ -182,7 +187,14 @@ def serve(recording: Path, folder: Path) -> Iterator[Prometheus]:
         prometheus.stop()
 
 
-def _binary(name: str) -> str:
+def programs() -> dict[str, str]:
+    """The servers to test against: Debian's, an old one, and the one that the test cluster is built with."""
+    return {"debian": _debian("prometheus"), "cluster": str(binaries.path("prometheus"))}
+
+
+def _debian(name: str) -> str:
+    if shutil.which(name) is None:
+        debian.ensure("prometheus")
     found = shutil.which(name)
     if found is None:
         raise RuntimeError(f"{name} is not installed: apt-get install prometheus")

@@ -6,10 +6,11 @@ Recorded once for all tests with a scenario for each Rollout: an hour before the
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from gate_recording import EQUAL, START, TIMID, Node, Prometheus, record, serve
+from gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
 from modelfleet.gate import Check, Comparison, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
 from modelfleet.gate.tables import Aside
@@ -40,6 +41,7 @@ def fleet(**changes) -> tuple[Node, ...]:
     nodes = [node for i in range(3) for node in canary(f"c{i}", **changes)]
     nodes = [replace(node, per_frame=(1 + i // 2) * node.per_frame / 2) for i, node in enumerate(nodes)]
     nodes += [Node(f"n{i}", "fleet", "v1", per_frame=1 + i % 4) for i in range(15)]
+    nodes = [replace(node, every=30) for node in nodes]
     return tuple(replace(node, new_pods=(700,)) if node.name in {"c1", "n7"} else node for node in nodes)
 
 
@@ -81,10 +83,17 @@ ROLLOUTS = {
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    record(ROLLOUTS, LENGTH, folder / "recording.txt")
-    with serve(folder / "recording.txt", folder) as running:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recording") / "openmetrics.txt"
+    record(ROLLOUTS, LENGTH, path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["debian", "cluster"])
+def prometheus(
+    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    with serve(programs()[request.param], recording, tmp_path_factory.mktemp("prometheus")) as running:
         yield running
 
 

@@ -34,7 +34,7 @@ LIGHT = """
 ISOLATED = """
     supervisor = Supervisor.start({id!r}, state, isolate=True, remove=[state])
     supervisor.spawn("daemon", ["sh", "-c", "setsid sleep {seconds} & exec sleep {seconds}"])
-    network.connect(supervisor)
+    link = network.connect(supervisor).link
     cgroups.create(supervisor.record.cgroup + "/node")
     supervisor.run(["mount", "-t", "tmpfs", "tmpfs", "/mnt"])
     supervisor.run(["iptables", "-t", "nat", "-N", "MODELFLEET-TEST"])
@@ -45,9 +45,10 @@ from pathlib import Path
 from harness import cgroups, network
 from harness.processes import Supervisor
 state = Path(sys.argv[1])
+link = "none"
 try:
 {body}
-    print("up", flush=True)
+    print(link, flush=True)
     signal.pause()
 except KeyboardInterrupt:
     supervisor.stop()
@@ -70,7 +71,8 @@ class Client:
             text=True,
         )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "up\n"
+        self.link = self.process.stdout.readline().strip()
+        assert self.link
         assert wait_until(lambda: len(self.daemons()) == 2, 10)
 
     @property
@@ -90,12 +92,12 @@ class Client:
     def left_over(self) -> list[str]:
         """What there still is of the cluster."""
         links = [link["ifname"] for link in json.loads(subprocess.check_output(["ip", "-json", "link", "show"]))]
-        routes = subprocess.check_output(["ip", "route", "show"], text=True).splitlines()
+        routes = subprocess.check_output(["ip", "route", "show"], text=True)
         return [
             *(f"process {pid}" for pid in self.daemons()),
             *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/modelfleet-{self.id}")),
-            *(f"link {name}" for name in links if name.startswith("modelfleet")),
-            *(f"route {route}" for route in routes if "modelfleet" in route),
+            *(f"link {name}" for name in links if name == self.link),
+            *(f"route {route}" for route in routes.splitlines() if self.link in route.split()),
             *(str(path) for path in (self.state, records.folder() / f"{self.id}.json") if path.exists()),
         ]
 

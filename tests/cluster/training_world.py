@@ -1,8 +1,8 @@
 """What the tests of training see of the cluster: TrainingJobs, their Jobs and pods, in a few words.
 
-The nodes are simulated (KWOK): no container runs. What a trainer would write into its log and its termination message is
-written by the test, in the trainer's format; everything between (scheduler, Job controller, API server, log API, garbage
-collector, operator) is real.
+The nodes are simulated (KWOK): no container runs. What a trainer would write into its log and its termination message
+is written by the test, in the trainer's format; everything between (scheduler, Job controller, API server, log API,
+garbage collector, operator) is real.
 """
 
 from __future__ import annotations

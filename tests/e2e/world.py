@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.images import ImageRef
-
 from e2e.dataset import archive, write_dataset, write_frames
 from harness import Cluster
+from harness.images import ImageRef
 
 REPOSITORY = Path(__file__).parents[2]
 MANIFESTS = REPOSITORY / "examples" / "demo"

@@ -1,5 +1,4 @@
-"""One rollout at one moment, with what follows from it worked out once: what the chains in facts.py and steps.py look
-at."""
+"""One rollout at one moment, with what follows from it: what the chains in facts.py and steps.py look at."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,7 @@ from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.position import Position
 
 PODS_MISSING = "PodsMissing"
-"""Condition: the DaemonSet controller makes no pod for some reachable node. Its time is what the deadline counts
-from."""
+"""Condition: no pod is made for some reachable node. Its time is what the deadline counts from."""
 
 
 @dataclass(frozen=True)

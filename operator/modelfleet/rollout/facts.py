@@ -71,8 +71,7 @@ def aborted(case: Case) -> Revisions:
 
 
 def missed_deadline(case: Case) -> Revisions:
-    """A node can't become ready on the candidate. On a first install nothing is gained by giving up: it stays and
-    waits."""
+    """A node can't become ready on the candidate. (On a first install there is no use in giving up.)"""
     position, candidate = case.position, case.position.candidate
     if candidate is None or position.stable is None or not case.late:
         return position.revisions

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.quantities import IntOrPercent
@@ -70,9 +71,13 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a group is with one revision."""
+    """How far a group is with one revision.
+
+    attended  the DaemonSet controller has dealt with what the DaemonSet says now
+    """
 
     views: tuple[NodeView, ...]
+    attended: bool = False
 
     @property
     def nodes(self) -> int:
@@ -105,8 +110,7 @@ class Progress:
         return all(view.ready for view in self.views if view.node.reachable)
 
     def done(self, min_reachable: IntOrPercent) -> bool:
-        """All reachable nodes are updated and ready, and that is enough of all of them. Never true of no node at
-        all."""
+        """All reachable nodes are updated and ready, and they are enough of all. Never true of no node."""
         running = sum(view.node.reachable and view.ready for view in self.views)
         return self.settled and running > 0 and running >= self.required(min_reachable)
 
@@ -125,13 +129,12 @@ class Progress:
 
     @property
     def missing(self) -> list[str]:
-        """Reachable nodes without any pod."""
-        return [view.node.name for view in self.views if view.missing]
+        """Reachable nodes for which the DaemonSet controller made no pod, although it has seen that it should."""
+        return [view.node.name for view in self.views if view.missing] if self.attended else []
 
     @property
     def problems(self) -> list[tuple[str, Problem]]:
-        """(node, what keeps its pod of the revision from being ready), where something is known; reachable nodes
-        only."""
+        """(node, what keeps its pod of the revision from being ready), where known; reachable nodes only."""
         return [
             (view.node.name, view.problem) for view in self.views if view.node.reachable and view.problem is not None
         ]
@@ -142,7 +145,15 @@ def progress(group: GroupState, revision: str | None) -> Progress:
     by_node: dict[str, list[PodState]] = {}
     for pod in group.pods:
         by_node.setdefault(pod.node, []).append(pod)
-    return Progress(tuple(_view(node, by_node.get(node.name, ()), revision) for node in group.nodes))
+    views = tuple(_view(node, by_node.get(node.name, ()), revision) for node in group.nodes)
+    return Progress(views, _attended(group.daemon_set))
+
+
+def _attended(daemon_set: Mapping[str, Any] | None) -> bool:
+    if daemon_set is None:
+        return False
+    observed: int = (daemon_set.get("status") or {}).get("observedGeneration", 0)
+    return observed >= int(daemon_set["metadata"].get("generation", 0))
 
 
 def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> NodeView:

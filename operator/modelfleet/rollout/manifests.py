@@ -183,8 +183,7 @@ def _fetch(container: Mapping[str, Any], revision: Revision, delivery: Delivery,
 
 
 def _fetch_security(delivery: Delivery) -> Json:
-    """As little as can be. The node's cache is a folder that the kubelet makes for root, so only root can write
-    there."""
+    """As little as can be. The node's cache is made by the kubelet for root, so only root can write there."""
     least: Json = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

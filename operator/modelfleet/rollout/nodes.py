@@ -20,8 +20,7 @@ def labels_of(node: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def node_state(node: Mapping[str, Any]) -> NodeState:
-    """Reachable means that the kubelet reports itself Ready: on any other node nothing says anything about a
-    version."""
+    """Reachable means that the kubelet reports Ready: no other node says anything about a version."""
     created: datetime = timestamp(node["metadata"]["creationTimestamp"])
     for entry in (node.get("status") or {}).get("conditions") or []:
         if entry.get("type") == "Ready":

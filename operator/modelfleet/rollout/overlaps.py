@@ -49,8 +49,7 @@ def find(
     others: Iterable[tuple[str, frozenset[str], tuple[Conjunction, ...]]],
     all_nodes: Iterable[Mapping[str, Any]],
 ) -> tuple[Overlap, ...]:
-    """At most five examples of nodes that `others` (name, host resources, selectors) select too, for the same
-    resources."""
+    """At most five examples of nodes that `others` (name, resources, selectors) want the same of."""
     rivals = [(name, mine & theirs, selected) for name, theirs, selected in others if mine & theirs]
     if not rivals:
         return ()

@@ -39,8 +39,7 @@ class Position:
 
     @property
     def candidate(self) -> Revision | None:
-        """The revision on its way through the groups; None where there is nothing to do, or nothing that may be
-        done."""
+        """The revision on its way through the groups; None where nothing is to be, or may be, done."""
         if self.chosen is None or self.quarantine is not None or self.at_stable:
             return None
         return self.chosen

@@ -102,8 +102,7 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
 
 
 def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None]:
-    """(revision, version) that the group's nodes should run; what the DaemonSet says where the revision is not
-    known."""
+    """(revision, version) that the group's nodes should run; from the DaemonSet where it is not known."""
     if target is not None:
         return target.name, target.version
     carried = groups.carried(group)

@@ -72,7 +72,8 @@ def rolled_back(case: Case) -> Step | None:
     pending = _not_at(case, stable)
     why = f"{version} was rolled back ({quarantine.cause}): {quarantine.reason}"
     if pending:
-        message = f"Going back to {stable.version} in {_listed(pending)}. {why}"
+        failed = f"{version} failed ({quarantine.cause}): {quarantine.reason}"
+        message = f"Going back to {stable.version} in {_listed(pending)}, since {failed}"
         return Step("RollingBack", "Reconciling", "RollingBack", message, wake=_next_end(case))
     again = commands.hint(position.revisions, "retry", version)
     message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."

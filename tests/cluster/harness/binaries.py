@@ -65,7 +65,7 @@ MODULES = (
         ),
     ),
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, expected="1 min"),
-    Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, expected="3 min"),
+    Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, expected="2 min"),
     Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, expected="2 min"),
     # Debian's Prometheus has no discovery of Kubernetes pods; of the other providers we need none
     Module(
@@ -74,7 +74,7 @@ MODULES = (
         expected="3 min",
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
-    Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, expected="2.5 min"),
+    Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, expected="1.5 min"),
 )
 ASSETS = ("kube-apiserver", "etcd", "kubectl")  # what KUBEBUILDER_ASSETS holds by convention
 

@@ -18,7 +18,7 @@ from harness.kwok import Kwok
 from harness.network import Block
 from harness.node import Node
 from harness.object_store import ObjectStore
-from harness.paths import cache, new_state_folder
+from harness.paths import cache, state_folder
 from harness.processes import Supervisor
 from harness.prometheus import Prometheus
 
@@ -38,7 +38,8 @@ class ExistingCluster:
     def __init__(self, kubeconfig: Path) -> None:
         """Start a supervisor for what the harness runs beside that cluster."""
         self.id = secrets.token_hex(3)
-        self.state = new_state_folder(self.id)
+        self.state = state_folder(self.id)
+        self.state.mkdir()
         self.supervisor = Supervisor.start(self.id, self.state, remove=[self.state])
         self.kubeconfig = kubeconfig.absolute()
         self.operator_kubeconfig = self.kubeconfig
@@ -93,7 +94,7 @@ class Cluster:
             node_grace: how long after its last heartbeat a node counts as unreachable.
         """
         self.id = secrets.token_hex(3)
-        self.state = (state or new_state_folder(self.id)).absolute()
+        self.state = (state or state_folder(self.id)).absolute()
         self._has_nodes = nodes
         self._detached = detached
         self._node_grace = node_grace

@@ -41,6 +41,7 @@ PACKAGES = {
         Package("iproute2", "ip"),
         Package("iptables", "iptables"),
         Package("openssl", "openssl"),
+        Package("prometheus", "promtool"),
         Package("runc", "runc"),
         Package("util-linux", "nsenter"),
     )

@@ -26,14 +26,19 @@ def cache() -> Path:
     return folder
 
 
-def new_state_folder(name: str) -> Path:
-    """A folder for one cluster's configuration, logs and sockets.
+def state_folder(name: str) -> Path:
+    """The folder for one cluster's configuration, logs, keys and sockets, which is not made yet.
 
     Its path is short on purpose: a unix socket's path may have 107 characters.
+
+    Raises:
+        PermissionError: somebody else owns our part of the temporary folder.
     """
-    folder = Path(tempfile.gettempdir()) / f"modelfleet-{os.getuid()}" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    ours = Path(tempfile.gettempdir()) / f"modelfleet-{os.getuid()}"
+    ours.mkdir(mode=0o700, exist_ok=True)
+    if ours.stat().st_uid != os.getuid():
+        raise PermissionError(f"{ours} belongs to another user")
+    return ours / name
 
 
 @contextmanager

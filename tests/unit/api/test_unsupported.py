@@ -57,16 +57,11 @@ def test_the_examples_use_nothing_unsupported(name: str) -> None:
         ("rollout", {"drift": {"signals": SIGNALS}}, ("spec.drift.signals",)),
         ("rollout", {"drift": {"signals": SIGNALS, "retrain": RETRAIN}}, ("spec.drift.signals", "spec.drift.retrain")),
         ("rollout", {"gate": {"comparison": {"method": "Threshold"}}}, ()),
+        ("rollout", {"gate": {"comparison": {"method": "Permutation", "alpha": "0.01"}}}, ()),
         (
-            "rollout",
-            {"gate": {"comparison": {"method": "Permutation"}}},
-            ("spec.gate.comparison.method (Permutation)",),
-        ),
-        ("rollout", {"gate": {"comparison": {"alpha": "0.01"}}}, ("spec.gate.comparison.alpha",)),
-        (
-            "rollout",
-            {"groups": [{"name": "a", "nodeSelector": {}, "gate": {"comparison": {"method": "Permutation"}}}]},
-            ("spec.groups[a].gate.comparison.method (Permutation)",),
+            "trainingjob-finetune",
+            {"dataset": {"sources": [{"uri": "s3://d/a.tar"}, {"uri": "s3://d/b.zip", "format": "COCO"}]}},
+            ("spec.dataset.sources[1].format (COCO)",),
         ),
     ],
 )

@@ -186,6 +186,11 @@ class World:
         new: Json = _copied(dict(manifest))
         if old is not None:
             new["metadata"] = {**old["metadata"], **new["metadata"]}
+            new["metadata"]["generation"] += old.get("spec") != new.get("spec")
+            if "status" in old:
+                new["status"] = old["status"]
+        else:
+            new["metadata"]["generation"] = 1
         self.put(new)
 
     def look(self) -> Decision | None:
@@ -291,6 +296,9 @@ class World:
                 self.delete(POD, pod["metadata"]["name"])
                 if name not in self.no_pods:
                     self._make(daemon_set, name)
+        seen = {"observedGeneration": daemon_set["metadata"]["generation"]}
+        if daemon_set.get("status") != seen:
+            self.put({**daemon_set, "status": seen})
 
     def _pods_of(self, daemon_set: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from self.store.list(POD, NAMESPACE, owner_uid=daemon_set["metadata"]["uid"])
