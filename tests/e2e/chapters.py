@@ -68,10 +68,11 @@ def prepare_data(world: World, story: Story) -> None:
         f"--from-literal=AWS_SECRET_ACCESS_KEY={store.secret_key}", "--from-literal=AWS_ALLOW_HTTP=true",
         "--from-literal=AWS_REGION=us-east-1",
     )  # fmt: skip
+    upload_dataset(world, "parts-holdout", images=300, seed=7)
     upload_dataset(world, "parts-1", images=160, seed=11)
-    upload_dataset(world, "parts-2", images=160, seed=22)
+    upload_dataset(world, "parts-2", images=200, seed=22)
     upload_dataset(world, "parts-3", images=160, seed=33, drop_class="washer")
-    story.say("three datasets of 160 pictures each; in the third, every label of the class `washer` is lost")
+    story.say("a holdout of 300 pictures and three datasets; in the third, every label of the class `washer` is lost")
     for seed, node in enumerate(EDGE, start=101):
         place_frames(world, node, count=150, seed=seed)
     story.say("150 production frames on each edge node, different on each")

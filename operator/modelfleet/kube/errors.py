@@ -68,7 +68,14 @@ def from_response(code: int, http_reason: str, text: str, retry_after: str | Non
     reason = str(status.get("reason") or "")
     message = str(status.get("message") or "") or ("" if isinstance(parsed, dict | list) else text.strip()[:1024])
     message = message or f"the API server answered {code} {http_reason}".strip()
+    if code == 500 and _UNTYPED in message:
+        return Invalid(message, code=code, reason=reason)
     return _type_of(code, reason)(message, code=code, reason=reason, retry_after=_seconds(retry_after))
+
+
+# How server-side apply (Kubernetes 1.35) answers to a field that the type does not have: as its own failure, with 500.
+# It is the user's to mend: pod templates are not checked before they reach the API server inside a child.
+_UNTYPED: Final = "failed to create typed patch object"
 
 
 def _type_of(code: int, reason: str) -> type[ApiError]:

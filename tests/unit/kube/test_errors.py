@@ -54,6 +54,14 @@ def test_missing_type_is_told_from_missing_object():
     assert not errors.from_response(404, "x", status(404, "NotFound", 'pods "x" not found')).is_missing_type
 
 
+def test_a_field_that_no_schema_declares_is_the_users_to_mend():
+    message = (
+        "failed to create typed patch object (a/b; apps/v1, Kind=DaemonSet): .spec.x: field not declared in schema"
+    )
+    assert isinstance(errors.from_response(500, "x", status(500, "", message)), errors.Invalid)
+    assert isinstance(errors.from_response(500, "x", status(500, "", "etcd is gone")), errors.Unavailable)
+
+
 def test_terminating_namespace_is_told_from_missing_permission():
     message = "unable to create new content in namespace a because it is being terminated"
     assert errors.from_response(403, "x", status(403, "Forbidden", message)).is_terminating
