@@ -141,13 +141,17 @@ class Kwok:
         return names
 
     def remove_nodes(self, names: Sequence[str]) -> None:
-        """Delete nodes; their pods are collected by Kubernetes."""
-        if names:
-            self._kubectl("delete", "node", "--ignore-not-found", "--wait=false", *names)
-            # a pod on a node that is gone has nobody to confirm its end; the real pod collector does it after a minute
-            for pod in self._pods_on(names):
-                force = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
-                self._kubectl("delete", "pod", *force, f"--namespace={pod.namespace}", pod.name)
+        """Delete nodes and the pods on them."""
+        if not names:
+            return
+        self._kubectl("delete", "node", "--ignore-not-found", "--wait=false", *names)
+        # with its node gone nobody confirms the end of a pod; Kubernetes' own collector does after a minute
+        by_namespace: dict[str, list[str]] = {}
+        for pod in self._pods_on(names):
+            by_namespace.setdefault(pod.namespace, []).append(pod.name)
+        for namespace, pods in by_namespace.items():
+            now = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+            self._kubectl("delete", "pod", *now, f"--namespace={namespace}", *pods)
 
     def down(self, *names: str, at_once: bool = True) -> None:
         """Take nodes off as a pulled plug would: no heartbeat, no change of their pods, no answer.
