@@ -12,21 +12,13 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from harness import Cluster, ExistingCluster, OperatorProcess
+from harness import Cluster, ExistingCluster, OperatorProcess, StartOperator
 from harness.paths import REPOSITORY
 from harness.prometheus import Prometheus
-
-
-class StartOperator(Protocol):
-    """Starts an operator with settings of its own; see ``start_operator``."""
-
-    def __call__(
-        self, settings: Mapping[str, Any] | None = None, *, namespaces: Sequence[str] | None = None, wait: bool = True
-    ) -> OperatorProcess: ...
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from conftest import StartOperator
-from harness import Cluster, OperatorProcess
+from harness import Cluster, OperatorProcess, StartOperator
 from harness.paths import REPOSITORY
 from harness.processes import Supervisor, wait_until
 from operator_proxy import ApiProxy

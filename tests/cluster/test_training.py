@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import StartOperator
-from harness import Cluster, OperatorProcess
+from harness import Cluster, OperatorProcess, StartOperator
 from training_world import DETAIL, Space, epoch, failure, model_version, training_job
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"

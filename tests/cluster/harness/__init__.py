@@ -2,6 +2,6 @@
 
 from harness.cluster import Cluster, ExistingCluster
 from harness.kwok import Behaviour, Outcome
-from harness.operator_process import OperatorProcess
+from harness.operator_process import OperatorProcess, StartOperator
 
-__all__ = ["Behaviour", "Cluster", "ExistingCluster", "OperatorProcess", "Outcome"]
+__all__ = ["Behaviour", "Cluster", "ExistingCluster", "OperatorProcess", "Outcome", "StartOperator"]

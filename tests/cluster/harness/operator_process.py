@@ -152,3 +152,11 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+class StartOperator(Protocol):
+    """Starts an operator with settings of its own; see ``start_operator``."""
+
+    def __call__(
+        self, settings: Mapping[str, Any] | None = None, *, namespaces: Sequence[str] | None = None, wait: bool = True
+    ) -> OperatorProcess: ...
