@@ -77,7 +77,9 @@ def test_installs_into_a_restricted_namespace(control_plane: Any) -> None:
     try:
         done = helm(
             "install", "chart-test", str(CHART), "--namespace", "chart-test", "--create-namespace",
-            "--set=prometheus.url=http://prometheus:9090", kubeconfig=control_plane.kubeconfig,
+            "--set=prometheus.url=http://prometheus:9090",
+            "--take-ownership", "--force-conflicts",  # other tests have installed the CRDs already
+            kubeconfig=control_plane.kubeconfig,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         control_plane.kubectl(

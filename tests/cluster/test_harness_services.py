@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,20 +25,26 @@ class _Exporter(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def exporter() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Exporter) as server:
+@contextmanager
+def exporter(address: str, port: int) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer((address, port), _Exporter) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"127.0.0.1:{server.server_port}"
+        yield f"{address}:{server.server_port}"
         server.shutdown()
         thread.join()
 
 
+@pytest.fixture
+def target() -> Iterator[str]:
+    with exporter("127.0.0.1", 0) as address:
+        yield address
+
+
 def test_prometheus_scrapes_an_added_target_and_keeps_its_data_over_an_outage(
-    prometheus: Prometheus, exporter: str
+    prometheus: Prometheus, target: str
 ) -> None:
-    prometheus.add_target(exporter, {"namespace": "ours"})
+    prometheus.add_target(target, {"namespace": "ours"})
     assert wait_until(lambda: bool(prometheus.query("frames_total")), 30)
     [(labels, value)] = prometheus.query("frames_total")
     assert value == 7
@@ -62,9 +69,16 @@ def test_prometheus_discovers_pods_with_the_label_and_the_port(
             spec: {{containers: [{{name: main, image: none, ports: [{{name: {port}, containerPort: 9090}}]}}]}}
         """
         control_plane.kubectl("create", f"--namespace={namespace}", "--filename=-", input=pod)
-    # nothing answers there (the node is simulated), so what is discovered is down
+    # nothing answers there, since the pod is simulated
     assert wait_until(lambda: bool(prometheus.query(f'up{{namespace="{namespace}"}}')), 30)
-    assert [labels["pod"] for labels, _ in prometheus.query(f'up{{namespace="{namespace}"}}')] == ["ours"]
+    assert [(labels["pod"], up) for labels, up in prometheus.query(f'up{{namespace="{namespace}"}}')] == [("ours", 0)]
+
+    # unless a test stands in for it, at its own address
+    pod = control_plane.kubectl("get", "pod", "ours", f"--namespace={namespace}", "--output=jsonpath={.status.podIP}")
+    with exporter(pod, 9090):
+        assert wait_until(lambda: bool(prometheus.query("frames_total")), 30)
+        [(labels, _)] = prometheus.query("frames_total")
+        assert {"pod": "ours", "namespace": namespace, "node": "edge-1"}.items() <= labels.items()
 
 
 def test_the_object_store_keeps_objects_over_a_restart_and_creates_only_once(control_plane: Cluster) -> None:

@@ -17,7 +17,7 @@ from e2e.story import Story, StoryFailed
 from e2e.world import CANARY, FLEET, NAMESPACE, NODES, TRAINING_NODE, Object, World, place_frames, upload_dataset
 from harness import binaries, images
 
-MODEL, ROLLOUT = "parts-detector", "line"
+MODEL, ROLLOUT, CANARY_GROUP = "parts-detector", "line", "canary"
 EDGE = (CANARY, *FLEET)
 
 
@@ -96,14 +96,12 @@ def train_v2(world: World, story: Story) -> None:
 
 def promote_v2(world: World, story: Story) -> None:
     """v2 goes to the canary, passes there on production confidence, and reaches the fleet."""
-    passed = False
-
-    def look(rollout: Object) -> None:
-        nonlocal passed
-        gate = rollout["status"].get("gate") or {}
-        passed = passed or (gate.get("group") == "canary" and gate.get("verdict") == "Pass")
-
-    rollout = _roll_out(world, story, "v2", timeout=600, look=look)
+    rollout = _roll_out(world, story, "v2", timeout=600)
+    judged = f"v2 on group {CANARY_GROUP} is no worse than v1"
+    verdicts = [e["message"] for e in world.items("events") if e["reason"] == "GatePassed"]
+    compared = [message for message in verdicts if message.startswith(judged)]
+    expect(bool(compared), f"no gate compared v2 with v1 on the canary and passed it; gates passed: {verdicts}")
+    story.say(compared[0])
     entry = rollout["status"]["history"][0]
     expect(entry["version"] == "v2" and entry["result"] == "Promoted", f"the newest history entry is {entry}")
 
@@ -174,9 +172,7 @@ def _train(world: World, story: Story, manifest: str, version: str) -> None:
     story.say(f"ModelVersion {name}: " + ", ".join(f"{key} {value}" for key, value in metrics.items()))
 
 
-def _roll_out(
-    world: World, story: Story, version: str, *, timeout: float, look: Callable[[Object], None] | None = None
-) -> Object:
+def _roll_out(world: World, story: Story, version: str, *, timeout: float) -> Object:
     def ended(rollout: Object) -> bool:
         stalled = views.condition(rollout, "Stalled")
         refused = stalled.get("status") == "True" and stalled.get("reason") in ("RolledBack", "Quarantined")
@@ -184,7 +180,7 @@ def _roll_out(
         ready = views.condition(rollout, "Ready").get("status") == "True"
         return ready and rollout["status"].get("stableVersion") == version and _runs(world, version)
 
-    return _follow(world, story, f"{version} on the whole fleet", ended, timeout=timeout, look=look)
+    return _follow(world, story, f"{version} on the whole fleet", ended, timeout=timeout)
 
 
 def _follow(

@@ -292,6 +292,8 @@ class Cluster:
                 )
         if self.state.exists() and any(self.state.iterdir()):
             raise ClusterFailed(f"{self.state} holds other things, and it would be removed with the cluster")
+        if len(str(self.state)) > 80:
+            raise ClusterFailed(f"{self.state} is too long for the path of a folder with unix sockets (80 characters)")
         if self._has_nodes and os.geteuid() != 0:
             raise ClusterFailed("real nodes need root: containers, namespaces, cgroups and network interfaces are made")
         for folder in ("/var/lib", "/var/log", "/run"):  # each node has its own of these

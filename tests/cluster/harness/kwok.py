@@ -31,6 +31,9 @@ from harness.processes import NotReady, Supervisor, wait_until
 LABEL = "modelfleet.dev/kwok"
 _SELECTOR = f"{LABEL}=up"
 _EXCEPTION = "modelfleet.dev/kwok-exception"  # label of the stages that `behave` makes
+# the addresses of pods. Without a network of the cluster's own they are loopback addresses: what looks for a simulated pod
+# stays on this machine, and a test can stand in for one by listening on the pod's own address
+_LOCAL_PODS, _PODS = "127.64.0.0/12", "10.244.0.0/16"
 _CRDS = ("crd/stages.kwok.x-k8s.io", "crd/logs.kwok.x-k8s.io")
 _STAGES = Path(__file__).parent / "stages"
 _TAINT = {"key": LABEL, "value": "simulated", "effect": "NoSchedule"}
@@ -100,7 +103,7 @@ class Kwok:
                 f"--server-address={self._address}:{self._port}",
                 f"--tls-cert-file={server.certificate}",
                 f"--tls-private-key-file={server.key}",
-                "--cidr=10.244.0.0/16",
+                f"--cidr={_LOCAL_PODS if self._address.startswith('127.') else _PODS}",
             ],
         )
         process.wait_ready(lambda: listens(self._address, self._port), 30)
