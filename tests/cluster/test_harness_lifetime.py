@@ -55,6 +55,12 @@ except KeyboardInterrupt:
 """
 
 
+def cgroups_of(identity: str) -> list[Path]:
+    """The cgroups of a cluster. Unlike glob, os.walk does not mind a folder that vanishes while it looks."""
+    name = f"modelfleet-{identity}"
+    return [Path(folder, name) for folder, below, _ in os.walk("/sys/fs/cgroup") if name in below]
+
+
 class Client:
     """A process that has started a supervisor with two daemons."""
 
@@ -95,7 +101,7 @@ class Client:
         routes = subprocess.check_output(["ip", "route", "show"], text=True)
         return [
             *(f"process {pid}" for pid in self.daemons()),
-            *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/modelfleet-{self.id}")),
+            *(f"cgroup {path}" for path in cgroups_of(self.id)),
             *(f"link {name}" for name in links if name == self.link),
             *(f"route {route}" for route in routes.splitlines() if self.link in route.split()),
             *(str(path) for path in (self.state, records.folder() / f"{self.id}.json") if path.exists()),
@@ -208,7 +214,7 @@ def test_a_killed_demo_leaves_no_node_behind(tmp_path: Path) -> None:
     leftovers = (state, cache() / "disks" / identity, record.file)
     assert wait_until(lambda: not any(path.exists() for path in leftovers), 20), leftovers
     assert _processes_in(namespace) == []
-    assert list(Path("/sys/fs/cgroup").glob(f"**/modelfleet-{identity}")) == []
+    assert cgroups_of(identity) == []
     assert identity not in Path("/proc/self/mounts").read_text()
 
 
