@@ -30,7 +30,8 @@ def _storage() -> Path:
 
 def _buildah() -> list[str]:
     # the overlay driver needs no copying; buildah refuses it by itself where the file system can't do it
-    return ["buildah", f"--root={_storage()}", f"--runroot={cache()}/buildah/run", "--storage-driver=overlay"]
+    storage = [f"--root={_storage()}", f"--runroot={cache()}/buildah/run", "--storage-driver=overlay"]
+    return [*_CONTAINED, "buildah", *storage]
 
 
 def base() -> str:
@@ -42,12 +43,14 @@ def base() -> str:
     debian.ensure(*debian.IMAGES)
     with locked(cache() / "buildah/base.lock", "another process makes the base image; waiting for it"):
         if find(name) is None:
-            with step("making the base image with debootstrap", "2 min"):
+            with step("making the base image with debootstrap", "1 to 3 min"):
                 _make_base(name)
     return name
 
 
 def _make_base(name: str) -> None:
+    for abandoned in (cache() / "buildah").glob("base-*"):  # by a process that was killed; the lock is ours now
+        shutil.rmtree(abandoned, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="base-", dir=cache() / "buildah"))
     try:
         log = cache() / "buildah/debootstrap.log"
@@ -75,7 +78,7 @@ def build(name: str, containerfile: Path, context: Path, log: Path) -> None:
         f"--file={containerfile}",
         f"--tag={name}",
     ]
-    run([*_CONTAINED, *_buildah(), "bud", *arguments, context], stdout_to=log)
+    run([*_buildah(), "bud", *arguments, context], stdout_to=log)
 
 
 def find(name: str) -> ImageRef | None:
@@ -132,7 +135,7 @@ def run_in(
         arguments += [f"--user={user}"] if user else []
         arguments += [f"--workingdir={workdir}"] if workdir else []
         options = ["--isolation=chroot", "--network=host", f"--volume={_CERTIFICATES}"]
-        line = [*_CONTAINED, *_buildah(), "run", *options, *arguments, container, "--", *command]
+        line = [*_buildah(), "run", *options, *arguments, container, "--", *command]
         return subprocess.run(["setpriv", "--pdeathsig", "KILL", "--", *line], check=False).returncode
     finally:
         run([*_buildah(), "rm", container])

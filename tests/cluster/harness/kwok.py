@@ -31,8 +31,8 @@ from harness.processes import NotReady, Supervisor, wait_until
 LABEL = "modelfleet.dev/kwok"
 _SELECTOR = f"{LABEL}=up"
 _EXCEPTION = "modelfleet.dev/kwok-exception"  # label of the stages that `behave` makes
-# the addresses of pods. Without a network of the cluster's own they are loopback addresses: what looks for a simulated pod
-# stays on this machine, and a test can stand in for one by listening on the pod's own address
+# the addresses of pods. Without a network of the cluster's own they are loopback addresses: what looks for a simulated
+# pod stays on this machine, and a test can stand in for one by listening on the pod's own address
 _LOCAL_PODS, _PODS = "127.64.0.0/12", "10.244.0.0/16"
 _CRDS = ("crd/stages.kwok.x-k8s.io", "crd/logs.kwok.x-k8s.io")
 _STAGES = Path(__file__).parent / "stages"

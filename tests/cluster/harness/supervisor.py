@@ -117,10 +117,15 @@ class Starter:
         if name in self._children and self._children[name].exit is None:
             raise ValueError(f"{name} is running already")
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        started, starting = os.pipe()
         pid = os.fork()
         if pid == 0:
             _become(request, log)
         os.close(log)
+        # the child's end closes when it turns into the program: from then on signals reach that, and its group exists
+        os.close(starting)
+        os.read(started, 1)
+        os.close(started)
         self._children[name] = _Child(pid, request["log"])
         return pid
 
