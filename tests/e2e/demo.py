@@ -13,7 +13,7 @@ from e2e import views
 from e2e.chapters import CHAPTERS, MODEL, ROLLOUT
 from e2e.story import Story, duration
 from e2e.world import NAMESPACE, SYSTEM, World
-from harness import Cluster
+from harness import Cluster, binaries
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,6 +90,7 @@ def say_how_to_reach(world: World, console: Console) -> None:
     cluster = world.cluster
     console.print("The cluster stays up. Remove it with: make demo-down", highlight=False)
     console.print(f"  export KUBECONFIG={cluster.kubeconfig}", highlight=False)
+    console.print(f"  kubectl:         {binaries.path('kubectl')} --namespace {NAMESPACE}", highlight=False)
     console.print(f"  Prometheus:      {cluster.prometheus.url}", highlight=False)
     console.print(f"  object store:    {cluster.object_store.endpoint}", highlight=False)
     for pod in world.items("pods", "-l", f"modelfleet.dev/rollout={ROLLOUT}"):
