@@ -51,7 +51,7 @@ lint: $(STAMP)  ## Format check, lint, types, layers
 
 test: test-unit test-cluster test-trainer test-e2e  ## All tests, from nothing: unit, cluster, trainer, e2e
 
-test-unit: $(STAMP)  ## Pure tests, in seconds
+test-unit: $(STAMP)  ## Without a cluster: 1 to 2 min
 	$(BIN)/pytest -q -m "not cluster and not e2e" --ignore=trainer-image/tests/training
 
 test-cluster: $(STAMP)  ## Real API server, KWOK nodes, real Prometheus
