@@ -85,10 +85,15 @@ def test_an_init_container_can_be_made_to_fail_with_a_message(
 ) -> None:
     control_plane.kwok.behave(Behaviour({"app": "bad"}, Outcome.INIT_FAILS, message='{"reason": "DigestMismatch"}'))
     made, _ = pods("bad", 1)
-    made.eventually(lambda: "initContainerStatuses" in made.all()[0]["status"])
-    [status] = made.all()[0]["status"]["initContainerStatuses"]
+
+    def first() -> list[dict[str, Any]]:
+        return [each for pod in made.all() for each in pod["status"].get("initContainerStatuses", [])]
+
+    made.eventually(
+        lambda: [each["state"].get("waiting", {}).get("reason") for each in first()] == ["CrashLoopBackOff"]
+    )
+    [status] = first()
     assert status["lastState"]["terminated"]["message"] == '{"reason": "DigestMismatch"}'
-    assert status["state"]["waiting"]["reason"] == "CrashLoopBackOff"
 
 
 def test_a_node_that_is_down_keeps_its_pods_as_they_are_until_it_is_back(
