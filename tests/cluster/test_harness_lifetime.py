@@ -131,7 +131,7 @@ def test_nothing_outlives_the_keeper_but_what_the_next_start_removes(client: Cli
     client.record.keeper.kill()
     assert wait_until(lambda: not client.daemons(), 10)
     records.sweep()
-    assert client.left_over() == []
+    assert wait_until(lambda: not client.left_over(), 10), client.left_over()  # another process may sweep beside us
 
 
 def test_a_killed_starter_takes_the_cluster_down(client: Client) -> None:
@@ -146,7 +146,7 @@ def test_down_from_another_process_leaves_nothing(client: Client) -> None:
 
 
 def test_a_live_cluster_is_not_swept(client: Client) -> None:
-    assert records.sweep() == []
+    assert client.record not in records.sweep()
     assert len(client.daemons()) == 2
 
 

@@ -6,16 +6,16 @@ The chapters are the end-to-end test as well: `demo.py` narrates them for people
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from e2e import views
 from e2e.operator_chart import install
 from e2e.story import Story, StoryFailed
 from e2e.world import CANARY, FLEET, NAMESPACE, NODES, TRAINING_NODE, Object, World, place_frames, upload_dataset
-from harness import binaries, images
+from harness import everything
 
 MODEL, ROLLOUT, CANARY_GROUP = "parts-detector", "line", "canary"
 EDGE = (CANARY, *FLEET)
@@ -32,11 +32,7 @@ class Chapter:
 
 def build(world: World, story: Story) -> None:
     """Binaries from Go modules beside images from Debian and PyPI packages; everything is cached by content."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        programs = pool.submit(binaries.ensure)
-        made = pool.submit(lambda: {name: images.ensure(name) for name in ("agent", "operator", "trainer")})
-        programs.result()
-        world.images.update(made.result())
+    world.images.update(everything.build())
     for name, ref in world.images.items():
         story.say(f"image {name}: {ref.name}")
 
@@ -170,6 +166,16 @@ def _train(world: World, story: Story, manifest: str, version: str) -> None:
     story.wait(f"TrainingJob {name}", look, timeout=600)
     metrics = world.get("modelversion", name)["spec"]["metrics"]
     story.say(f"ModelVersion {name}: " + ", ".join(f"{key} {value}" for key, value in metrics.items()))
+    message = story.wait(f"the verification of {name}", lambda: _verified(world, name), timeout=120)
+    story.say(f"a short Job read its files back from the object store: {message}")
+
+
+def _verified(world: World, name: str) -> tuple[str | None, RenderableType, str]:
+    ready = views.condition(world.get("modelversion", name), "Ready")
+    message = ready.get("message", "not looked at yet")
+    done = ready.get("status") == "True"
+    expect(not done or "verified at the source" in message, f"{name} is Ready and was not verified: {message}")
+    return (message if done else None, Text(message), message)
 
 
 def _roll_out(world: World, story: Story, version: str, *, timeout: float) -> Object:

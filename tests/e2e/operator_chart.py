@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -24,12 +25,15 @@ def install(world: World) -> str:
         "prometheus.url": world.cluster.prometheus.url,
         "nodeSelector.kubernetes\\.io/hostname": TRAINING_NODE,
     }
+    # The agent image is on the edge nodes only; credentials are in the Secret `object-store` of the namespace.
+    on_the_edge = json.dumps({"spec": {"nodeSelector": {"modelfleet.dev/app": "line"}}})
     helm = binaries.ensure(["helm"]) / "helm"
     done = subprocess.run(
         [
             str(helm), "upgrade", "--install", "modelfleet", str(REPOSITORY / "charts" / "modelfleet"),
             "--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m",
             *(f"--set-string={name}={value}" for name, value in values.items()),
+            f"--set-json=verification.template={on_the_edge}",
         ],
         env={**os.environ, "KUBECONFIG": str(world.cluster.kubeconfig)},
         check=False, capture_output=True, text=True,

@@ -1,16 +1,16 @@
-"""``python -m harness``: a cluster from the command line, and the trainer's own tests."""
+"""``python -m harness``: a cluster from the command line, what it is built of, and the trainer's own tests."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from harness import records
+from harness import everything, records
 from harness.cluster import Cluster, ClusterFailed
 from harness.lifetime import CommandFailed
 from harness.processes import NotReady, ProcessDied, Supervisor
 from harness.progress import say
-from harness.trainer_tests import run_trainer_tests
+from harness.trainer_tests import print_argument_table, run_trainer_tests
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     down = commands.add_parser("down", help="take a cluster down, and whatever crashed ones left")
     down.add_argument("--state", type=Path, help="folder of the cluster; default: all clusters of this user")
     commands.add_parser("status", help="list the clusters of this user")
+    commands.add_parser("build", help="build what clusters and their pods need, and the cache does not hold")
     commands.add_parser("test-trainer", help="run the trainer's tests inside the trainer image")
+    commands.add_parser("argument-table", help="print the table of training arguments, made inside the trainer image")
     options = parser.parse_args(arguments)
     try:
         match options.command:
@@ -34,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
                 return _down(options.state)
             case "status":
                 return _status()
+            case "build":
+                everything.build()
+                return 0
+            case "argument-table":
+                return print_argument_table()
         return run_trainer_tests()
     except (ClusterFailed, CommandFailed, NotReady, ProcessDied) as error:
         say(str(error))

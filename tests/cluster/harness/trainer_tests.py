@@ -17,6 +17,7 @@ from harness.paths import REPOSITORY, cache, locked
 
 _TESTS = REPOSITORY / "trainer-image/tests"
 _LOCK = REPOSITORY / "trainer-image/test-requirements.txt"
+_OPERATOR = REPOSITORY / "operator/modelfleet/training"  # its table of arguments is held to the image's ultralytics
 
 
 def run_trainer_tests() -> int:
@@ -26,10 +27,34 @@ def run_trainer_tests() -> int:
         command = ["python", "-m", "pytest", "-c", "/dev/null", "--rootdir=/tests", "--import-mode=importlib"]
         return images.run_in(
             "trainer",
-            [*command, "-p", "no:cacheprovider", "-ra", "-v", "--durations=10", "/tests"],
-            mounts={Path(work): "/work", _TESTS: "/tests:ro", _test_tools(): "/test-tools:ro"},
-            environment={"PYTHONPATH": "/opt/trainer/src:/test-tools"},
+            [
+                *command,
+                "-p",
+                "no:cacheprovider",
+                "-ra",
+                "--durations=10",
+                "--numprocesses=auto",
+                "--dist=loadfile",
+                "/tests",
+            ],
+            mounts={
+                Path(work): "/work",
+                _TESTS: "/tests:ro",
+                _test_tools(): "/test-tools:ro",
+                _OPERATOR: "/operator-training:ro",
+            },
+            # models this small train no faster on two cores than on one, so that each process takes one
+            environment={
+                "PYTHONPATH": "/opt/trainer/src:/test-tools",
+                "OMP_NUM_THREADS": "1",
+                "OPERATOR_TRAINING": "/operator-training",
+            },
         )
+
+
+def print_argument_table() -> int:
+    """Print what the operator's table of training arguments is to be. Return the exit code."""
+    return images.run_in("trainer", ["python", "-m", "trainer.argument_table"])
 
 
 def _test_tools() -> Path:
