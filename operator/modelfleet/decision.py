@@ -63,12 +63,14 @@ class Patch:
 @dataclass(frozen=True)
 class Delete:
     """Delete the object that has this uid, children in the background. Gone already is no error; an object of the same
-    name with another uid is left alone."""
+    name with another uid is left alone. With `resource_version` it fails (Conflict, tried again) when the object has
+    changed since it was read; put it in wherever a change may mean that the object must stay."""
 
     kind: Kind
     namespace: str
     name: str
     uid: str
+    resource_version: str = ""
 
 
 Action = Apply | Create | Patch | Delete
@@ -77,11 +79,13 @@ Action = Apply | Create | Patch | Delete
 @dataclass(frozen=True)
 class Announce:
     """A Kubernetes Event on the owner, seen in `kubectl describe`. `reason` is CamelCase and stable; `message` says
-    what happened and, where the user has to act, what to do (cut at 1,024 characters)."""
+    what happened and, where the user has to act, what to do (cut at 1,024 characters). `about` is another object that
+    the Event is about, not the owner: apiVersion, kind, and metadata with name, namespace, uid and resourceVersion."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    about: Manifest | None = None
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,14 @@ class Deps:
     store: Store
     client: Client
     logs: LogTails
-    prometheus: prometheus.Client
+    prometheus: prometheus.Providers
     settings: Settings
     wake: Callable[[Kind, Key], None]
     """Queue an owner now: what an `on_line` callback of `logs.follow` calls."""
     clock: Callable[[], datetime]
     """The time (UTC) for an `observe` that must ask for something as of now; the same clock that `decide` gets."""
+    metrics: telemetry.Metrics
+    """Where an `observe` shows what it saw."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,11 @@ async def reconcile(
         log.info("announced %s: %s", announcement.reason, announcement.message)
         try:
             await deps.client.post_event(
-                before, announcement.type, announcement.reason, announcement.message, deps.clock()
+                announcement.about or before,
+                announcement.type,
+                announcement.reason,
+                announcement.message,
+                deps.clock(),
             )
         except ApiError as error:  # the status says it all; an Event is a courtesy that must not hold up the rest
             log.warning("could not record the Event %s: %s", announcement.reason, error.message)
@@ -188,8 +194,8 @@ async def _carry_out(action: Action, deps: Deps) -> None:
                 log.info("%s existed already", _named(manifest))
         case Patch(kind, namespace, name, body):
             deps.store.put(await deps.client.patch(kind, namespace, name, body))
-        case Delete(kind, namespace, name, uid):
-            rest = await deps.client.delete(kind, namespace, name, uid)
+        case Delete(kind, namespace, name, uid, resource_version):
+            rest = await deps.client.delete(kind, namespace, name, uid, resource_version)
             if rest is None:
                 deps.store.forget(kind, namespace, name, uid)
             else:
@@ -234,7 +240,7 @@ def _named_target(action: Action) -> str:
     match action:
         case Apply(manifest) | Create(manifest):
             return _named(manifest)
-        case Patch(kind, namespace, name, _) | Delete(kind, namespace, name, _):
+        case Patch(kind, namespace, name, _) | Delete(kind, namespace, name, _, _):
             return f"{kind} {Key(namespace, name)}"
 
 

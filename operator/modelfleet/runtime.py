@@ -94,10 +94,10 @@ class Operator:
             closing.push_async_callback(client.close)
             logs = LogTails(client, self._container_ended)
             closing.push_async_callback(logs.close)
-            provider = self._prometheus()
-            closing.push_async_callback(provider.aclose)
+            providers = self._prometheus()
+            closing.push_async_callback(providers.aclose)
 
-            loops, router = self._loops(client, logs, provider)
+            loops, router = self._loops(client, logs, providers)
             self._store.subscribe(_forget_logs(logs))
             for kind in WATCHED:
                 self._metrics.store_objects.labels(kind.kind).set_function(_counter(self._store, kind))
@@ -242,7 +242,7 @@ class Operator:
                 log.warning("%d reconciles did not end within %.0f s and were cut off", len(late), timeout)
 
     def _loops(
-        self, client: Client, logs: LogTails, provider: prometheus.Client
+        self, client: Client, logs: LogTails, providers: prometheus.Providers
     ) -> tuple[tuple[Loop[Any], ...], handlers.Router]:
         """The queues, and what fills and empties them."""
         clock = asyncio.get_running_loop().time
@@ -255,10 +255,11 @@ class Operator:
             store=self._store,
             client=client,
             logs=logs,
-            prometheus=provider,
+            prometheus=providers,
             settings=self._settings,
             wake=router.wake,
             clock=lambda: datetime.now(UTC),
+            metrics=self._metrics,
         )
         controllers = [each.controller(deps) for each in self._capabilities]
         return tuple(Loop(each, deps, queues[each.kind], self._metrics) for each in controllers), router
@@ -272,11 +273,13 @@ class Operator:
             observer=self._metrics.request,
         )
 
-    def _prometheus(self) -> prometheus.Client:
-        provider = self._settings.prometheus
-        if not provider.url:
-            return NoPrometheus()
-        return prometheus.Client(provider.url, provider.timeout, credentials=provider.credentials)
+    def _prometheus(self) -> prometheus.Providers:
+        of = self._settings.prometheus
+        clients = {
+            name: prometheus.Client(each.url, each.timeout, credentials=each.credentials, setting=of.path(name))
+            for name, each in of.by_name().items()
+        }
+        return prometheus.Providers(clients, of.default)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -327,24 +330,6 @@ class _Logins:
         self._last = clock()
         session = self._connection.session(self._streams.middleware)
         return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
-
-
-class NoPrometheus(prometheus.Client):
-    """Stands in where no provider is configured: every query is answered with what to do about it."""
-
-    def __init__(self) -> None:
-        super().__init__("http://not-configured.invalid")
-        self._answer = prometheus.ProviderDown(
-            "no Prometheus is configured: set prometheus.url in the operator's settings"
-        )
-
-    async def instant(self, query: str, at: datetime) -> prometheus.Result:
-        """ProviderDown."""
-        return self._answer
-
-    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> prometheus.Result:
-        """ProviderDown."""
-        return self._answer
 
 
 def container_ended(pod: Object | None, uid: str, container: str) -> bool:

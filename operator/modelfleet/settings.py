@@ -7,6 +7,7 @@ start.
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 import urllib.parse
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import yaml
 
 from modelfleet.api import parse_duration
-from modelfleet.prometheus import Credentials
+from modelfleet.prometheus import DEFAULT, Credentials
 
 
 class SettingsError(ValueError):
@@ -41,8 +42,22 @@ class Images:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provider:
+    """One metrics provider among several, which a Rollout names in `gate.provider`. Rollouts never hold an address."""
+
+    url: str
+    """As `prometheus.url`."""
+
+    timeout: timedelta = timedelta(seconds=30)
+    """As `prometheus.timeout`; a provider across a slow link may need more than the others."""
+
+    credentials: Credentials = field(default_factory=Credentials)
+    """As `prometheus.credentials`, and used with this provider alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prometheus:
-    """Where the gate finds out how a version behaves in production."""
+    """Where the gate finds out how a version behaves in production: one provider (`url`), or several by name."""
 
     url: str = ""
     """The address of the query API, up to and without `/api/v1`; Thanos, Mimir and VictoriaMetrics serve it too. Empty,
@@ -56,6 +71,66 @@ class Prometheus:
     credentials: Credentials = field(default_factory=Credentials)
     """Files with a bearer token, or name and password, a CA bundle, and a client certificate with key (`bearerToken`,
     `username`, `password`, `ca`, `certificate`, `key`). They are read again when they change. Default: none of them."""
+
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """Further providers by name (a DNS label), for fleets whose metrics are in different places: each with `url`,
+    `timeout` and `credentials`. A gate that names none of them holds, and says which there are."""
+
+    default: str = DEFAULT
+    """The name of the provider for gates that name none. The one at `url` is called `default`, so that nothing needs to
+    be set where there is only that one. Without `url`, and without this, every Rollout has to name one."""
+
+    def by_name(self) -> dict[str, Provider]:
+        """All providers, the one at `url` included."""
+        plain = Provider(url=self.url, timeout=self.timeout, credentials=self.credentials)
+        return {**({DEFAULT: plain} if self.url else {}), **self.providers}
+
+    def path(self, name: str) -> str:
+        """Where a provider stands in the settings."""
+        return "prometheus" if self.url and name == DEFAULT else f"prometheus.providers.{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """How the files of a ModelVersion are verified at their source before it is Ready: by a short Job in its namespace,
+    which reads every file and compares digest and size. See docs/versions.md."""
+
+    enabled: bool = True
+    """Whether versions are verified. Switched off, a version is Ready as soon as it is there, and says that nobody
+    looked; a node still verifies each file before it loads it, but finds out only when it is asked to run it."""
+
+    timeout: timedelta = timedelta(minutes=30)
+    """How long one Job may take, from its creation. It has to suffice to find a node, pull the image, and read every
+    file of the biggest version once. After it the attempt counts as failed, and another one follows."""
+
+    parallel: int = 10
+    """About how many Jobs may run at once in a namespace. It matters when a release that verifies meets a namespace
+    full of versions that nobody has verified. Jobs that can't start count too."""
+
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """A partial pod template (`metadata`, `spec`) laid over the Job's, as `spec.template` of a TrainingJob is: node
+    selector, service account, volumes, a pull secret; in container `verify` env, envFrom, volumeMounts, resources.
+    Names of Secrets mean those of the version's namespace. Without `envFrom` here, a Secret `object-store` of that
+    namespace is the container's environment, if there is one."""
+
+    exempt: tuple[str, ...] = ()
+    """Schemes of addresses whose versions are Ready without a look at the source: `file`, where only the nodes have the
+    volume."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """Which ModelVersions are removed. Only the object goes, never the artifact. See docs/versions.md."""
+
+    keep_versions: int = 0
+    """How many versions of a model stay that nothing uses, the newest ones; rejected ones are counted apart. Used ones
+    stay anyway. 0 keeps all of them."""
+
+    models: Mapping[str, int] = field(default_factory=dict)
+    """`keepVersions` for single models, by their name; 0 keeps all versions of that model."""
+
+    min_age: timedelta = timedelta(hours=24)
+    """No version goes that is younger: it may be about to be used by something that is not applied yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +181,8 @@ class Settings:
     images: Images
     prometheus: Prometheus = field(default_factory=Prometheus)
     server: Server = field(default_factory=Server)
+    verification: Verification = field(default_factory=Verification)
+    retention: Retention = field(default_factory=Retention)
     backoff: Retry = field(default_factory=Retry)
     api: Api = field(default_factory=Api)
 
@@ -142,11 +219,51 @@ class Settings:
         for path, image in (("images.trainer", self.images.trainer), ("images.agent", self.images.agent)):
             _require(bool(image.strip()), path, "must name an image")
         _require(self.api.request_timeout > timedelta(0), "api.requestTimeout", "must be above 0s")
-        url = self.prometheus.url
-        _require(not url or _is_http(url), "prometheus.url", f"must be an http or https address, not {url!r}")
-        _require(self.prometheus.timeout > timedelta(0), "prometheus.timeout", "must be above 0s")
-        _require(self.reconcile_timeout > self.prometheus.timeout, "reconcileTimeout", "must exceed prometheus.timeout")
+        self._require_providers()
+        self._require_verification()
+        for path, keep in (("retention.keepVersions", self.retention.keep_versions), *self._keeps()):
+            _require(keep >= 0, path, "must not be negative; 0 keeps all versions")
         _require(len(set(self.namespaces)) == len(self.namespaces), "namespaces", "must not name one twice")
+
+    def _keeps(self) -> tuple[tuple[str, int], ...]:
+        return tuple((f"retention.models.{model}", keep) for model, keep in self.retention.models.items())
+
+    def _require_verification(self) -> None:
+        of = self.verification
+        _require(of.timeout >= timedelta(seconds=1), "verification.timeout", "must be at least 1s")
+        _require(of.parallel >= 1, "verification.parallel", "must be at least 1")
+        for scheme in of.exempt:
+            _require(scheme in _SCHEMES, "verification.exempt", f"must be of {', '.join(_SCHEMES)}, not {scheme!r}")
+        unknown = set(of.template) - {"metadata", "spec"}
+        _require(not unknown, "verification.template", f"has metadata and spec, not {', '.join(sorted(unknown))}")
+        spec = of.template.get("spec", {})
+        containers = spec.get("containers", []) if isinstance(spec, Mapping) else None
+        named = isinstance(containers, list) and all(
+            isinstance(each, Mapping) and "name" in each for each in containers
+        )
+        _require(named, "verification.template.spec", "must be a pod's spec; each of its containers needs a name")
+
+    def _require_providers(self) -> None:
+        of = self.prometheus
+        _require(
+            not of.url or DEFAULT not in of.providers,
+            f"prometheus.providers.{DEFAULT}",
+            "is the one at prometheus.url: give only one of them",
+        )
+        for name, provider in of.by_name().items():
+            path, url = of.path(name), provider.url
+            _require(_NAME.fullmatch(name) is not None, path, "must be named by at most 63 of a-z, 0-9 and '-'")
+            _require(_is_http(url), f"{path}.url", f"must be an http or https address, not {url!r}")
+        timeouts = {"prometheus": of.timeout} | {of.path(name): each.timeout for name, each in of.by_name().items()}
+        for path, timeout in timeouts.items():
+            _require(timeout > timedelta(0), f"{path}.timeout", "must be above 0s")
+            _require(self.reconcile_timeout > timeout, "reconcileTimeout", f"must exceed {path}.timeout")
+        names = ", ".join(sorted(of.by_name())) or "there are none"
+        _require(
+            of.default == DEFAULT or of.default in of.by_name(),
+            "prometheus.default",
+            f"must name one of prometheus.providers ({names}), not {of.default!r}",
+        )
 
 
 def load(path: Path) -> Settings:
@@ -204,6 +321,8 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         kind = next(each for each in typing.get_args(kind) if each is not type(None))
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _read_group(kind, value, path)
+    if typing.get_origin(kind) is Mapping:
+        return _read_mapping(typing.get_args(kind)[1], value, path)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise SettingsError(f"{path} must be a list of strings, not {_shown(value)}")
@@ -222,6 +341,13 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     return value
 
 
+def _read_mapping(kind: Any, value: Any, path: str) -> dict[str, Any]:
+    """A mapping of any names; values of kind Any are taken as they are."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise SettingsError(f"{path} must be a mapping of names, not {_shown(value)}")
+    return {name: each if kind is Any else _read(kind, each, f"{path}.{name}") for name, each in value.items()}
+
+
 _KINDS: Mapping[Any, str] = {
     str: "text",
     int: "a whole number",
@@ -229,6 +355,11 @@ _KINDS: Mapping[Any, str] = {
     bool: "true or false",
     Path: "a path",
 }
+
+
+_SCHEMES = ("s3", "gs", "az", "https", "oci", "file")
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def _camel(name: str) -> str:

@@ -17,15 +17,23 @@ from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from modelfleet.api import Verdict
 from modelfleet.kinds import Kind
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_EXTRA = "modelfleet_fields"
+_RESERVED = frozenset({"time", "level", "logger", "message", "error"})
 
 _fields: ContextVar[dict[str, str] | None] = ContextVar("modelfleet_log_fields", default=None)
 
 
 class Metrics:
-    """All metrics of the operator. Names begin with `modelfleet_operator_`: `modelfleet_` alone is the agents'."""
+    """All metrics of the operator, in one registry.
+
+    Names begin with `modelfleet_operator_` where they speak of the operator itself, and with `modelfleet_gate_` where
+    they speak of a gate (a collector of `modelfleet.rollout`); the other `modelfleet_` names are the agents'.
+    """
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -44,6 +52,9 @@ class Metrics:
         self.resyncs = self._counter("resyncs", "Full lists compared with the store.", "reason")
         self.missed = self._counter("missed_changes", "Changes found only by a resync after start-up.", "kind")
         self.store_objects = self._gauge("store_objects", "Objects in the store.", "kind")
+        self.gate_verdicts = self._counter("gate_verdicts", "Verdicts that gates came to, each time anew.", "verdict")
+        for verdict in Verdict:
+            self.gate_verdicts.labels(verdict.value)  # an increase from nothing would be lost to Prometheus
         self.ready = self._gauge("ready", "1 while the store is in sync and workers run.")
         self.build_info = self._gauge("build_info", "Always 1; the labels tell the version.", "version", "python")
         self.build_info.labels(version, ".".join(map(str, sys.version_info[:3]))).set(1)
@@ -94,6 +105,20 @@ def bind(**fields: str) -> Iterator[None]:
         _fields.reset(token)
 
 
+def fields(**values: Any) -> dict[str, Any]:
+    """What to pass as `extra` of one log call: `values` become fields of that one record, with JSON values in them.
+
+        log.info("judged %s", name, extra=telemetry.fields(judgement={"looks": 3}))
+
+    Only JSON lines show them, so that the message must be worth reading alone. Names that every record has (`time`,
+    `message`, ...) are refused: a record that can lie about itself is no use as evidence.
+    """
+    taken = values.keys() & _RESERVED
+    if taken:
+        raise ValueError(f"every log record has a field {', '.join(sorted(taken))} of its own")
+    return {_EXTRA: values}
+
+
 def set_up_logging(form: Literal["json", "text"], level: int = logging.INFO) -> None:
     """Send all log records to standard error, one a line. Libraries are heard from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
@@ -106,7 +131,8 @@ def set_up_logging(form: Literal["json", "text"], level: int = logging.INFO) -> 
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the bound fields, and `error` with a traceback if any."""
+    """One JSON object a line: time, level, logger, message, the bound fields and the record's own (`fields`), and
+    `error` with a traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for one record."""
@@ -118,6 +144,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **(_fields.get() or {}),
+            **getattr(record, _EXTRA, {}),
         }
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)

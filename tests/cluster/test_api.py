@@ -111,6 +111,7 @@ FINE_TUNE: list[tuple[str, Changes, str]] = [
     ("epochs-as-text", {"spec/hyperparameters/epochs": "30"}, 'epochs: .* must be of type integer: "string"'),
     ("augmentation-word", {"spec/hyperparameters/augmentation": {"mosaic": "yes"}}, "mosaic.*must be a decimal string"),
     ("extra-spelling", {"spec/hyperparameters/extra": {"close-mosaic": "5"}}, "names of ultralytics arguments"),
+    ("extra-device", {"spec/hyperparameters/extra": {"device": "3"}}, "what modelfleet sets"),
     ("extra-epochs", {"spec/hyperparameters/extra": {"epochs": "5"}}, "must not repeat what has a field of its own"),
     ("no-sources", {"spec/dataset/sources": []}, "spec.dataset.sources: .* at least 1 items"),
     (
@@ -136,6 +137,11 @@ FINE_TUNE: list[tuple[str, Changes, str]] = [
     ("ttl-as-number", {"spec/ttlAfterFinished": 3600}, 'ttlAfterFinished: .* must be of type string: "integer"'),
     ("backoff", {"spec/backoffLimit": 1000}, "backoffLimit: .* less than or equal to 100"),
     ("mlflow", {"spec/tracking": {"mlflow": {"uri": "mlflow"}}}, "must be an http:// or https:// address"),
+    (
+        "mlflow-password",
+        {"spec/tracking": {"mlflow": {"uri": "https://me:secret@mlflow"}}},
+        "without credentials, which belong in secretRef",
+    ),
     ("name-with-dots", {"metadata/name": "parts.v2"}, "metadata.name must be at most 63 characters without dots"),
     ("long-name", {"metadata/name": "x" * 64}, "metadata.name must be at most 63 characters without dots"),
     ("container-without-name", {"spec/template/spec/containers": [{}]}, r"containers\[0\].name: Required value"),
@@ -187,6 +193,9 @@ ROLLOUT: list[tuple[str, Changes, str]] = [
     ("margin", {"spec/gate/comparison/margin": "3%"}, "margin: .* decimal string between 0.0001 and 1"),
     ("alpha", {"spec/gate/comparison/alpha": "0.95"}, "alpha: .* decimal string between 0.0001 and 0.5"),
     ("method", {"spec/gate/comparison/method": "ttest"}, "method: Unsupported value"),
+    ("stratify-by", {"spec/gate/comparison/stratifyBy": "site=a"}, "stratifyBy: .* must be a label key such as site"),
+    ("group-stratify-by", {"spec/groups/0/gate/comparison": {"stratifyBy": "-"}}, "stratifyBy: .* must be a label key"),
+    ("provider-url", {"spec/gate/provider": "http://evil.example"}, "provider: .* must be lowercase letters, digits"),
     ("check-without-bound", {"spec/gate/checks/0/max": ABSENT}, r"checks\[0\]: .* set min, max or both"),
     ("check-bound-as-number", {"spec/gate/checks/0/max": 1}, 'max: .* must be of type string: "integer"'),
     (

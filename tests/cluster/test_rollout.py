@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from harness import Behaviour, Cluster, OperatorProcess, Outcome
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
-from rollout_world import FINE, LABEL, ONLY_V2_IS_BAD, PATIENCE, Fleet, model_version, nodes
+from rollout_world import FINE, LABEL, ONLY_V2_IS_BAD, PATIENCE, Fleet, check, model_version, nodes
 
 
 @pytest.fixture
@@ -97,9 +98,13 @@ def test_prometheus_down_holds_and_says_since_when(
     fleet: Fleet, prometheus: Prometheus, operator: OperatorProcess
 ) -> None:
     installed(fleet)
+    fleet.rollout("v2", gate={"soak": "3s", "interval": "1s", "provider": "north", "checks": [check(FINE)]})
+    fleet.wait(lambda: "gate.provider names 'north'" in fleet.condition("Ready")["message"], "the unknown provider")
+    assert "(known: default)" in fleet.condition("Ready")["message"]
     prometheus.stop()
     fleet.rollout("v2")
-    fleet.wait(lambda: fleet.status.get("phase") == "Holding", "the hold")
+    fleet.wait(lambda: "Prometheus at" in fleet.condition("Ready")["message"], "the hold")
+    assert fleet.status["phase"] == "Holding"
     since = fleet.status["gate"]["since"]
     time.sleep(8)
     status = fleet.status
@@ -109,8 +114,17 @@ def test_prometheus_down_holds_and_says_since_when(
     assert fleet.templates("fleet") == {"v1"}
     assert fleet.running[fleet.canary[0]] == "v2", "no rollback either"
     assert "GateHeld" in fleet.events()
+    assert _gate_verdicts(operator, fleet)["ProviderDown"] == 1
     prometheus.start()
     fleet.wait(lambda: fleet.is_at("v2"), "v2, once Prometheus is back")
+    fleet.wait(lambda: _gate_verdicts(operator, fleet) == {}, "the end of its series")
+
+
+def _gate_verdicts(operator: OperatorProcess, fleet: Fleet) -> dict[str, float]:
+    """What the operator's metrics say of the Rollout's gate; empty where none is active."""
+    families = text_string_to_metric_families(operator.metrics())
+    samples = [sample for family in families if family.name == "modelfleet_gate_verdict" for sample in family.samples]
+    return {s.labels["verdict"]: s.value for s in samples if s.labels["namespace"] == fleet.namespace}
 
 
 @pytest.mark.parametrize("query", [FINE, ONLY_V2_IS_BAD], ids=["passes", "fails"])

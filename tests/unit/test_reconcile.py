@@ -57,11 +57,11 @@ class ApiServer:
             "status": {**(known.get("status") or {}), **body["status"]},
         }
 
-    async def delete(self, kind, namespace, name, uid):
-        self._answer("delete", name, uid)
+    async def delete(self, kind, namespace, name, uid, resource_version=""):
+        self._answer("delete", name, uid, *filter(None, [resource_version]))
 
     async def post_event(self, regarding, type, reason, message, now):
-        self._answer("event", reason)
+        self._answer("event", reason, regarding["metadata"]["name"])
 
 
 class Clock:
@@ -86,7 +86,7 @@ class Bench:
         self.decision = Decision()
         self.seen = []
         settings = Settings(images=Images(trainer="t", agent="a"), reconcile_timeout=timedelta(seconds=31))
-        self.deps = Deps(self.store, self.api, None, None, settings, lambda kind, key: None, lambda: NOW)
+        self.deps = Deps(self.store, self.api, None, None, settings, lambda kind, key: None, lambda: NOW, self.metrics)
         self.observe = self._observe
         self.loop = Loop(
             Controller(TRAINING_JOB, lambda key: self.observe(key), self._decide), self.deps, self.queue, self.metrics
@@ -131,6 +131,16 @@ async def test_actions_come_first_in_order_then_the_status_then_the_announcement
     bench.decision = Decision(actions, (Announce("Normal", "Begun", "it began"),), status())
     await bench.run()
     assert [call[0] for call in bench.api.calls] == ["apply", "create", "delete", "patch", "status", "event"]
+
+
+async def test_an_announcement_may_be_about_another_object(bench):
+    another = obj(TRAINING_JOB, "another", 7)
+    gone = Delete(TRAINING_JOB, "ns", "another", "u", "7")
+    announcements = (Announce("Normal", "Removed", "it went", about=another), Announce("Normal", "Begun", "it began"))
+    bench.decision = Decision((gone,), announcements)
+    await bench.run()
+    assert bench.api.calls[0][:4] == ("delete", "another", "u", "7")
+    assert [call[2] for call in bench.api.calls[1:]] == ["another", "t"]
 
 
 async def test_own_writes_are_seen_by_the_next_look(bench):

@@ -1,14 +1,13 @@
 """Parts of the running operator that need no cluster: probes, the end of logs."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from modelfleet import telemetry
+from modelfleet import settings, telemetry
 from modelfleet.kinds import POD
-from modelfleet.prometheus import ProviderDown
-from modelfleet.runtime import NoPrometheus, container_ended
+from modelfleet.runtime import Operator, container_ended
 from modelfleet.server import Server
 from unit.kube.raw import obj
 
@@ -63,8 +62,15 @@ def test_container_that_will_write_no_more(of, ended):
     assert container_ended(of, "uid-p", "main") is ended
 
 
-async def test_without_a_provider_every_query_says_what_to_do():
-    now = datetime(2026, 11, 21, tzinfo=UTC)
-    async with NoPrometheus() as provider:
-        answers = await provider.instant("up", now), await provider.range("up", now, now, timedelta(minutes=1))
-    assert all(isinstance(each, ProviderDown) and "set prometheus.url" in each.message for each in answers)
+async def test_each_provider_of_the_settings_is_there_and_says_where_it_is_from():
+    read = settings.parse(
+        "{images: {trainer: t, agent: a}, prometheus: {default: west, url: 'http://127.0.0.1:1', "
+        "providers: {west: {url: 'http://127.0.0.1:1', credentials: {bearerToken: /none}}}}}"
+    )
+    providers = Operator(read, None, "1.2.3", ())._prometheus()
+    for name, says in ((None, "prometheus.providers.west.credentials"), ("west", "prometheus.providers.west")):
+        found = await providers.get(name).instant("up", datetime(2026, 11, 21, tzinfo=UTC))
+        assert says in found.message
+    assert providers.get("default") is not providers.get("west")
+    assert "known: default, west" in providers.get("east").message
+    await providers.aclose()

@@ -26,7 +26,18 @@ prometheus:
   url: https://prometheus.example
   timeout: 5s
   credentials: {bearerToken: /etc/token, ca: /etc/ca.crt}
+  default: west
+  providers:
+    west: {url: "http://west", timeout: 7s, credentials: {certificate: /w/tls.crt, key: /w/tls.key}}
+    east: {url: "http://east"}
 server: {port: 0, address: 127.0.0.1}
+verification:
+  enabled: false
+  timeout: 5m
+  parallel: 2
+  template: {spec: {nodeSelector: {zone: a}, containers: [{name: verify, env: [{name: A, value: b}]}]}}
+  exempt: [file]
+retention: {keepVersions: 10, models: {parts: 0}, minAge: 1h}
 backoff: {base: 100ms, limit: 1m}
 api: {requestTimeout: 10s, writesPerSecond: 5, writeBurst: 7}
 namespaces: [a, b]
@@ -38,7 +49,22 @@ shutdownTimeout: 5s
     )
     assert read.prometheus.credentials.bearer_token == Path("/etc/token")
     assert read.prometheus.timeout == timedelta(seconds=5)
+    named = read.prometheus.by_name()
+    assert {name: (each.url, each.timeout.seconds) for name, each in named.items()} == {
+        "default": ("https://prometheus.example", 5),
+        "west": ("http://west", 7),
+        "east": ("http://east", 30),
+    }
+    assert named["west"].credentials.key == Path("/w/tls.key")
+    assert [read.prometheus.path(name) for name in named] == [
+        "prometheus",
+        "prometheus.providers.west",
+        "prometheus.providers.east",
+    ]
     assert read.api.writes_per_second == 5.0
+    assert read.verification.template["spec"]["nodeSelector"] == {"zone": "a"}
+    assert read.verification.exempt == ("file",)
+    assert (read.retention.keep_versions, read.retention.models) == (10, {"parts": 0})
     assert read.namespaces == ("a", "b")
     assert read.resync_period == timedelta(minutes=90)
     defaults = settings.parse(IMAGES)
@@ -57,6 +83,20 @@ shutdownTimeout: 5s
         ("images: {trainer: a}", r"images\.agent must be given"),
         ("images: {trainer: a, agent: ''}", r"images\.agent must name an image"),
         (IMAGES + "wokers: 3", "wokers is not a setting; did you mean workers"),
+        (IMAGES + "verification: {timeout: 0s}", r"verification\.timeout must be at least 1s"),
+        (IMAGES + "verification: {parallel: 0}", r"verification\.parallel must be at least 1"),
+        (IMAGES + "verification: {exempt: [files]}", r"verification\.exempt must be of s3, .*, file, not 'files'"),
+        (IMAGES + "verification: {template: {containers: []}}", "template has metadata and spec, not containers"),
+        (IMAGES + "verification: {template: [a]}", r"verification\.template must be a mapping of names"),
+        (
+            IMAGES + "verification: {template: {spec: {containers: [{image: a}]}}}",
+            "each of its containers needs a name",
+        ),
+        (IMAGES + "verification: {template: {spec: {containers: {}}}}", "each of its containers needs a name"),
+        (IMAGES + "verification: {template: {spec: []}}", "must be a pod's spec"),
+        (IMAGES + "retention: {keepVersions: -1}", r"retention\.keepVersions must not be negative; 0 keeps all"),
+        (IMAGES + "retention: {models: {parts: -1}}", r"retention\.models\.parts must not be negative"),
+        (IMAGES + "retention: {models: {parts: many}}", r"retention\.models\.parts must be a whole number"),
         (IMAGES + "prometheus: {timout: 3s}", r"prometheus\.timout is not a setting; did you mean timeout"),
         (IMAGES + "resync_period: 3h", "did you mean resyncPeriod"),
         (IMAGES + "zzz: 1", r"zzz is not a setting \(known here: api, backoff"),
@@ -78,6 +118,34 @@ shutdownTimeout: 5s
         ),
         (IMAGES + "prometheus: {url: prometheus:9090}", r"prometheus\.url must be an http or https address"),
         (IMAGES + "prometheus: {url: 'https://'}", r"prometheus\.url must be an http or https address"),
+        (IMAGES + "prometheus: {providers: [a]}", r"prometheus\.providers must be a mapping of names"),
+        (
+            IMAGES + "prometheus: {providers: {1: {url: 'http://a'}}}",
+            r"prometheus\.providers must be a mapping of names",
+        ),
+        (IMAGES + "prometheus: {providers: {a: {}}}", r"prometheus\.providers\.a\.url must be given"),
+        (
+            IMAGES + "prometheus: {providers: {a: {ulr: x}}}",
+            r"prometheus\.providers\.a\.ulr is not .* did you mean url",
+        ),
+        (IMAGES + "prometheus: {providers: {a: {url: x}}}", r"prometheus\.providers\.a\.url must be an http or https"),
+        (IMAGES + "prometheus: {providers: {A_1: {url: 'http://a'}}}", r"prometheus\.providers\.A_1 must be named by"),
+        (
+            IMAGES + "prometheus: {providers: {a: {url: 'http://a', timeout: 10m}}}",
+            r"reconcileTimeout must exceed prometheus\.providers\.a\.timeout",
+        ),
+        (
+            IMAGES + "prometheus: {providers: {a: {url: 'http://a', credentials: {key: /k}}}}",
+            r"prometheus\.providers\.a\.credentials: mutual TLS needs both",
+        ),
+        (
+            IMAGES + "prometheus: {url: 'http://a', providers: {default: {url: 'http://b'}}}",
+            r"prometheus\.providers\.default is the one at prometheus\.url: give only one",
+        ),
+        (
+            IMAGES + "prometheus: {default: b, providers: {a: {url: 'http://a'}}}",
+            r"prometheus\.default must name one of prometheus\.providers \(a\), not 'b'",
+        ),
         ("[1, 2]", "the file must be a mapping"),
         ("a: [", "not valid YAML"),
     ],
@@ -108,7 +176,15 @@ def test_file_is_named_in_the_message(tmp_path):
 def test_every_setting_has_its_paragraph():
     """Field docstrings are for readers; this keeps them from being forgotten."""
     text = Path(settings.__file__).read_text().split("def __post_init__")[0]
-    for group in (settings.Images, settings.Prometheus, settings.Server, settings.Retry, settings.Api):
+    for group in (
+        settings.Images,
+        settings.Provider,
+        settings.Prometheus,
+        settings.Server,
+        settings.Retry,
+        settings.Api,
+    ):
+        body = text.split(f"class {group.__name__}:", 1)[1]
         for each in dataclasses.fields(group):
-            after = text.split(f"\n    {each.name}: ", 1)[1].split("\n", 1)[1]
+            after = body.split(f"\n    {each.name}: ", 1)[1].split("\n", 1)[1]
             assert after.startswith('    """'), f"{group.__name__}.{each.name}"

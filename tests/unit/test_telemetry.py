@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 
+import pytest
 from prometheus_client.exposition import generate_latest
 
 from modelfleet import telemetry
@@ -28,6 +29,22 @@ def test_line_is_one_line_also_with_a_traceback():
     line = telemetry.JsonFormatter().format(record("a\nb", error=ValueError("c\nd")))
     assert "\n" not in line
     assert "ValueError" in json.loads(line)["error"]
+
+
+def test_a_record_may_have_fields_of_its_own():
+    made = record("did %s", "it")
+    made.__dict__.update(telemetry.fields(judgement={"looks": 3, "at": [1.5, None]}, object="other"))
+    with telemetry.bind(kind="Rollout", object="ns/line"):
+        line = json.loads(telemetry.JsonFormatter().format(made))
+        assert telemetry.TextFormatter().format(made).endswith("Rollout ns/line: did it")
+    assert line["judgement"] == {"looks": 3, "at": [1.5, None]}
+    assert (line["kind"], line["object"], line["message"]) == ("Rollout", "other", "did it")
+
+
+@pytest.mark.parametrize("name", ["time", "level", "logger", "message", "error"])
+def test_a_record_can_not_lie_about_itself(name):
+    with pytest.raises(ValueError, match=f"has a field {name} of its own"):
+        telemetry.fields(**{name: "x"})
 
 
 def test_text_line_says_what_it_is_about():

@@ -31,14 +31,45 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{- end -}}
 {{- end -}}
 
+{{/* One metrics provider as the operator's settings have it; its credentials are files of a mounted Secret. */}}
+{{- define "modelfleet.provider" -}}
+url: {{ .provider.url | quote }}
+{{- with .provider.timeout }}
+timeout: {{ . }}
+{{- end }}
+{{- if .provider.credentials }}
+{{- $_ := required (printf "prometheus credentials of %s: secretName must say which Secret has them" .name) .provider.secretName }}
+credentials:
+  {{- range $file, $key := .provider.credentials }}
+  {{ $file }}: {{ include "modelfleet.credentialsFolder" $.name }}/{{ $key }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "modelfleet.credentialsFolder" -}}
+/var/run/secrets/modelfleet/{{ . }}
+{{- end -}}
+
+{{/* Which Secret each provider's credentials are in: {name: Secret}. */}}
+{{- define "modelfleet.providerSecrets" -}}
+{{- if and .Values.prometheus.url .Values.prometheus.secretName }}
+default: {{ .Values.prometheus.secretName }}
+{{- end }}
+{{- range $name, $provider := .Values.prometheus.providers }}
+{{- with $provider.secretName }}
+{{ $name }}: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* What the operator may do in the namespaces it watches. It never reads Secrets or ConfigMaps. */}}
 {{- define "modelfleet.rules" -}}
 - apiGroups: [modelfleet.dev]
   resources: [trainingjobs, rollouts]
   verbs: [get, list, watch]
 - apiGroups: [modelfleet.dev]
-  resources: [modelversions]            # patch: the in-use finalizer; spec is immutable
-  verbs: [get, list, watch, create, patch]
+  resources: [modelversions]            # patch: the in-use finalizer and what verification found; delete: retention
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [modelfleet.dev]
   resources: [trainingjobs/status, rollouts/status, modelversions/status]
   verbs: [get, patch]

@@ -106,6 +106,8 @@ RESOURCES: Final = (
             Column("Phase", ".status.phase"),
             Column("Epoch", ".status.progress.epoch", type="integer"),
             Column("Epochs", ".status.progress.epochs", type="integer"),
+            Column("Percent", ".status.progress.percent", type="integer"),
+            Column("Remaining", ".status.progress.remaining"),
             Column("mAP50", ".status.progress.metrics.map50"),
             Column("Remaining", ".status.progress.remaining"),
             _REASON,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelfleet.api.base import Rule, SpecModel
-from modelfleet.api.common import DNSLabel
+from modelfleet.api.common import DNSLabel, LabelKey
 from modelfleet.api.quantities import DecimalText, Duration, DurationText, Number, Text
 
 Interval = Annotated[timedelta, DurationText("1s", "24h")]
@@ -64,6 +64,9 @@ class Comparison(SpecModel):
     """Detections that a node must have to count."""
     min_nodes: NodeCount = 1
     """Nodes that must count on each side."""
+    stratify_by: LabelKey | None = None
+    """Key of a node label, for example example.com/site: canary nodes are compared with control nodes that have the
+    same value of it (Permutation). Nodes without the label are compared among themselves."""
 
 
 class ComparisonOverride(SpecModel):
@@ -79,6 +82,8 @@ class ComparisonOverride(SpecModel):
     """Overrides spec.gate.comparison.minDetections."""
     min_nodes: NodeCount | None = None
     """Overrides spec.gate.comparison.minNodes."""
+    stratify_by: LabelKey | None = None
+    """Overrides spec.gate.comparison.stratifyBy."""
 
 
 class Check(SpecModel):
@@ -126,6 +131,9 @@ class Gate(SpecModel):
     """What happens while Prometheus can't be reached: Hold. A fault of the monitoring says nothing about the model."""
     on_timeout: TimeoutPolicy = TimeoutPolicy.PAUSE
     """What happens without a verdict in time: Pause or Rollback."""
+    provider: DNSLabel | None = None
+    """Name of the metrics provider in the operator's settings (prometheus.providers); left out: the operator's default.
+    Never an address: whom the operator talks to, and with which credentials, is for its administrator to say."""
 
 
 class GateOverride(SpecModel):
@@ -147,3 +155,5 @@ class GateOverride(SpecModel):
     """Overrides spec.gate.onProviderDown."""
     on_timeout: TimeoutPolicy | None = None
     """Overrides spec.gate.onTimeout."""
+    provider: DNSLabel | None = None
+    """Overrides spec.gate.provider."""

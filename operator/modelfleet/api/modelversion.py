@@ -92,6 +92,53 @@ class Calibration(SpecModel):
     """The share of true detections in each bucket, measured on the labelled holdout."""
 
 
+ClassNames = Annotated[
+    tuple[Annotated[str, Text(128)], ...], Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+]
+
+
+class Report(SpecModel):
+    """The report of the evaluation, for people: figures, curves and pictures, beside the model's files."""
+
+    uri: Annotated[
+        str, Text(1100, r"^[a-z0-9]+://[^\s]+$", "must be an address such as s3://models/parts/v3/report.json")
+    ]
+    """The report.json. The files that it names lie beside it."""
+    sha256: Sha256
+    """The digest of the report.json, which in turn holds the digests of the others."""
+
+
+class Diagnosis(SpecModel):
+    """What the curves of the training say."""
+
+    finding: Annotated[str, Text(64, r"^[A-Z][A-Za-z0-9]*$", "must be a CamelCase word such as Overfitting")]
+    """Overfitting, Underfitting, Diverged, Converged or Unclear."""
+    message: Message = ""
+    """The figures that it follows from, and what may help."""
+
+
+class TrackedRun(SpecModel):
+    """Where experiment trackers show the training."""
+
+    mlflow: Annotated[str, Text(1024, r"^https?://[^\s]+$", "must be an http:// or https:// address")] | None = None
+    """The run's page in MLflow."""
+    wandb: Annotated[str, Text(1024, r"^https?://[^\s]+$", "must be an http:// or https:// address")] | None = None
+    """The run's page in Weights & Biases."""
+
+
+class LineageSource(SpecModel):
+    """What one source gave to the data that the version was trained on."""
+
+    uri: Annotated[str, Text(1024)]
+    """Where it was read from."""
+    sha256: Sha256
+    """Its digest, as the trainer measured it."""
+    images: Annotated[int, Field(ge=0)]
+    """How many of its images were trained or validated with; copies that were left out do not count."""
+    labels: Annotated[int, Field(ge=0)]
+    """How many labelled objects those show."""
+
+
 class LineageDataset(SpecModel):
     """The data that the version was trained on."""
 
@@ -103,6 +150,31 @@ class LineageDataset(SpecModel):
     """How many images."""
     labels: Annotated[int, Field(ge=0)] | None = None
     """How many labelled objects."""
+    sources: Annotated[
+        tuple[LineageSource, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """The parts that were merged, in order. Of one source the digest above is its own; of several it is that of the
+    lines "<sha256>  <uri>" of this list."""
+
+
+class ClassChanges(SpecModel):
+    """How the classes follow from the parent's. They are matched by name, whatever their order."""
+
+    kept: Annotated[int, Field(ge=0)]
+    """How many kept what the parent knew of them."""
+    added: ClassNames = ()
+    """Those that the parent did not know and that started untrained; the first 100."""
+    dropped: ClassNames = ()
+    """Those of the parent that the data no longer has; the first 100."""
+
+
+class FirstEpoch(SpecModel):
+    """What the model was worth after one epoch: far below the parent, little of the parent was kept."""
+
+    metrics: Annotated[Mapping[str, Number], Field(max_length=16)] = Field(default_factory=dict)
+    """Figures on the run's validation data: map50, map50-95, precision, recall."""
+    parent_metrics: Annotated[Mapping[str, Number], Field(max_length=16)] = Field(default_factory=dict)
+    """The parent's, as its ModelVersion has them; where its data were others, a comparison says little."""
 
 
 class Lineage(SpecModel):
@@ -122,6 +194,14 @@ class Lineage(SpecModel):
     """Versions of what trained it: ultralytics, torch, git commit, ..."""
     loaded_share: Fraction | None = None
     """The share of the parent's weights that was loaded."""
+    class_changes: ClassChanges | None = None
+    """How the classes follow from the parent's."""
+    first_epoch: FirstEpoch | None = None
+    """The first epoch's figures beside the parent's."""
+    diagnosis: Diagnosis | None = None
+    """What the curves of the training say. It gates nothing."""
+    tracking: TrackedRun | None = None
+    """Where experiment trackers show the training."""
 
 
 class Evaluation(SpecModel):
@@ -163,6 +243,8 @@ class ModelVersionSpec(SpecModel):
     """Where the version comes from."""
     evaluation: Evaluation | None = None
     """The result of the evaluation gates, where there were any."""
+    report: Report | None = None
+    """The report of the evaluation, for people."""
 
 
 class UsedBy(StatusModel):

@@ -19,6 +19,7 @@ MODEL: Final = f"{GROUP}/model"
 VERSION: Final = f"{GROUP}/version"
 REVISION: Final = f"{GROUP}/revision"
 TRAINING_JOB: Final = f"{GROUP}/training-job"
+COMPONENT: Final = "app.kubernetes.io/component"
 
 # The label of Kueue, passed from a TrainingJob to its Job.
 KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
@@ -27,6 +28,11 @@ KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 QUARANTINED_AT: Final = f"{GROUP}/quarantined-at"
 QUARANTINED_REASON: Final = f"{GROUP}/quarantined-reason"
 PROMOTED_AT: Final = f"{GROUP}/promoted-at"
+
+# Annotations: of a ModelVersion, what its verification found; of the verify Job and its pods, the ModelVersion's name
+# (a label could not hold the longest).
+VERIFICATION: Final = f"{GROUP}/verification"
+MODEL_VERSION: Final = f"{GROUP}/model-version"
 
 # Commands: annotations that people put on a Rollout. Each names the version that it speaks of.
 APPROVE: Final = f"{GROUP}/approve"
@@ -43,3 +49,6 @@ LATEST: Final = "latest"
 # The container of the trainer's Job, and the agent image's init container that fetches the model.
 TRAINER_CONTAINER: Final = "trainer"
 FETCH_CONTAINER: Final = "fetch-model"
+
+# The container of the Job that verifies a ModelVersion's files at their source.
+VERIFY_CONTAINER: Final = "verify"

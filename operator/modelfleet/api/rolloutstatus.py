@@ -37,6 +37,8 @@ class GroupStatus(StatusModel):
     """When its reachable nodes were all updated and ready: the soak counts from here."""
     reason: Message | None = None
     """What the group waits for."""
+    passed: Message | None = None
+    """What the gate said of this revision when it went on from here to the next group."""
 
 
 class GateStatus(StatusModel):

@@ -21,7 +21,16 @@ from modelfleet.api.common import (
     VersionRef,
 )
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.modelversion import Evaluation, FreeText, MetricName, TrainingMode
+from modelfleet.api.modelversion import (
+    ClassChanges,
+    Diagnosis,
+    Evaluation,
+    FirstEpoch,
+    FreeText,
+    MetricName,
+    TrackedRun,
+    TrainingMode,
+)
 from modelfleet.api.quantities import (
     DecimalText,
     Duration,
@@ -37,7 +46,7 @@ from modelfleet.api.quantities import (
 # Training arguments of ultralytics that have a field of their own, or that the trainer sets.
 _NOT_EXTRA = (
     *("epochs", "imgsz", "batch", "patience", "optimizer", "seed", "freeze"),
-    *("model", "data", "resume", "project", "name", "exist_ok", "save_dir", "task", "mode"),
+    *("model", "data", "resume", "project", "name", "exist_ok", "save_dir", "task", "mode", "device"),
 )
 
 
@@ -85,7 +94,8 @@ class Hyperparameters(SpecModel):
         Rule(
             f"!has(self.extra) || self.extra.all(name, !(name in {list(_NOT_EXTRA)}))",
             "extra must not repeat what has a field of its own (epochs, imageSize, batch, patience, optimizer, seed,"
-            " freeze) or what modelfleet sets (model, data, resume, project, name, exist_ok, save_dir, task, mode)",
+            " freeze) or what modelfleet sets (model, data, resume, project, name, exist_ok, save_dir, task, mode,"
+            " device)",
             field_path=".extra",
         ),
     )
@@ -109,7 +119,8 @@ class Hyperparameters(SpecModel):
     augmentation: Annotated[Mapping[str, Number], Field(max_length=64), _ARGUMENT_NAMES] = Field(default_factory=dict)
     """Augmentation arguments of ultralytics: degrees, translate, scale, fliplr, hsv_h, mosaic, ..."""
     extra: Annotated[Mapping[str, FreeText], Field(max_length=64), _ARGUMENT_NAMES] = Field(default_factory=dict)
-    """Any other training argument of ultralytics. Unknown names fail the job at once."""
+    """Any other training argument of ultralytics (docs/training-arguments.md). What it would refuse fails the job
+    before there is a pod."""
 
 
 class Resources(SpecModel):
@@ -191,7 +202,14 @@ class EvaluationSpec(SpecModel):
 class MLflow(SpecModel):
     """Follow the run in MLflow."""
 
-    uri: Annotated[str, Text(1024, r"^https?://[^\s]+$", "must be an http:// or https:// address")]
+    uri: Annotated[
+        str,
+        Text(
+            1024,
+            r"^https?://[^\s@]+$",
+            "must be an http:// or https:// address without credentials, which belong in secretRef",
+        ),
+    ]
     """The tracking server."""
     experiment: Annotated[str, Text(256)] | None = None
     """Name of the experiment; default: the model's name."""
@@ -316,6 +334,8 @@ class Progress(StatusModel):
     """Epochs done, in percent."""
     remaining: Duration | None = None
     """About how long it still takes."""
+    best_epoch: Annotated[int, Field(ge=0)] | None = None
+    """The best epoch so far, by the figures on the validation data; its weights become the version."""
     metrics: Annotated[Mapping[str, Number], Field(max_length=64)] = Field(default_factory=dict)
     """Figures on the validation data after this epoch."""
 
@@ -343,10 +363,20 @@ class TrainingJobStatus(StatusModel):
     """The version that spec.from meant when the run started."""
     baseline: ShortText | None = None
     """The version that spec.evaluation.baseline meant when the run started."""
+    loaded_share: Fraction | None = None
+    """The share of the model's weights that came from the parent."""
+    class_changes: ClassChanges | None = None
+    """How the classes follow from the parent's."""
+    first_epoch: FirstEpoch | None = None
+    """The first epoch's figures beside the parent's."""
     model_version: ShortText | None = None
     """Name of the ModelVersion that the run made."""
     evaluation: Evaluation | None = None
     """The result of the evaluation gates."""
+    diagnosis: Diagnosis | None = None
+    """What the curves of the training say. It gates nothing."""
+    tracking: TrackedRun | None = None
+    """Where experiment trackers show the run."""
     started_at: Time | None = None
     """When the first pod started."""
     finished_at: Time | None = None

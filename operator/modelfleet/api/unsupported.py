@@ -27,15 +27,6 @@ def _of_model_version(obj: ModelVersion) -> Iterator[str]:
 
 
 def _of_training_job(obj: TrainingJob) -> Iterator[str]:
-    if obj.spec.checkpoint is not None:
-        yield "spec.checkpoint"
-    if obj.spec.tracking is not None:
-        for tracker in ("mlflow", "wandb"):
-            if getattr(obj.spec.tracking, tracker) is not None:
-                yield f"spec.tracking.{tracker}"
-    for index, source in enumerate(obj.spec.dataset.sources):
-        if source.format == "COCO":
-            yield f"spec.dataset.sources[{index}].format (COCO)"
     for format in obj.spec.output.formats:
         if format != "onnx":
             yield f"spec.output.formats ({format})"

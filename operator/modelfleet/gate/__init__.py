@@ -14,7 +14,7 @@ The test behind it can be used without a cluster, on per-node counts from anywhe
 """
 
 from modelfleet.api.gatespec import ComparisonMethod, Verdict
-from modelfleet.gate import observe
+from modelfleet.gate import audit, observe
 from modelfleet.gate.csvfile import read_csv
 from modelfleet.gate.evidence import Evidence
 from modelfleet.gate.fleet import Counts, Fleet
@@ -22,7 +22,7 @@ from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, inf
 from modelfleet.gate.judge import judge
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check, Comparison, Policy, resolve
-from modelfleet.gate.verdict import Judgement
+from modelfleet.gate.verdict import EndpointName, Figure, Judgement, SetAside
 from modelfleet.gate.words import explain
 
 __all__ = [
@@ -31,15 +31,19 @@ __all__ = [
     "ComparisonMethod",
     "Counts",
     "Endpoint",
+    "EndpointName",
     "Evidence",
+    "Figure",
     "Fleet",
     "Inference",
     "Judgement",
     "Plan",
     "Policy",
     "Rules",
+    "SetAside",
     "Shortfall",
     "Verdict",
+    "audit",
     "explain",
     "infer",
     "judge",

@@ -1,17 +1,19 @@
 """The outcome of a comparison, by whichever method: what the judgement goes by, in one shape."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import expm1, isfinite
 
 from modelfleet.api.gatespec import ComparisonMethod
 from modelfleet.gate import endpoints, threshold, trial, words
-from modelfleet.gate.endpoints import Weights
+from modelfleet.gate.endpoints import RATE_LOSS, Weights
 from modelfleet.gate.evidence import Evidence
-from modelfleet.gate.inference import Shortfall
+from modelfleet.gate.inference import Endpoint, Shortfall
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.tables import Side, Table
+from modelfleet.gate.tables import Table
 from modelfleet.gate.threshold import Difference, Gap
+from modelfleet.gate.verdict import EndpointName, Figure, SetAside, Tested, tally
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Compared:
     worse      CamelCase reason why the new version is worse, or None; `no_worse`: it is shown not to be
     gap        why nothing can be said, or None; `lasting`: it has been so for long enough to be called no data
     missing    what is missing for a decision, where neither `worse` nor `no_worse` nor `gap`
-    figures    the newest figures in words
-    estimate   difference in expected precision; `interval` its confidence interval, where the method has one
+    figures    the newest figures in words; `endpoints` as numbers
+    aside      the nodes that are not used
     basis      how much was looked at, and what was set aside, in words
     """
 
@@ -33,14 +35,14 @@ class Compared:
     control_nodes: int
     detections: int
     basis: str
+    aside: tuple[SetAside, ...] = ()
     worse: str | None = None
     no_worse: bool = False
     gap: Gap | None = None
     lasting: bool = False
     missing: str = ""
     figures: str = ""
-    estimate: float | None = None
-    interval: tuple[float, float] | None = None
+    endpoints: tuple[Figure, ...] = ()
 
 
 def compare(plan: Plan, comparison: Comparison, evidence: Evidence) -> Compared | None:
@@ -72,13 +74,29 @@ def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence
         control_nodes=len(table.control.nodes),
         detections=table.canary.detections,
         basis=basis(table),
+        aside=asides(table),
         worse=worse,
         no_worse=enough and all(difference.within for difference in differences),
         gap=gap,
         lasting=_made(plan, evidence) >= CONSECUTIVE and all(isinstance(each, Gap) and each.missing for each in found),
         missing=f"{CONSECUTIVE} looks in a row must agree, and do not yet",
         figures="" if shown is None else words.sentence(words.difference(shown), weights.note),
-        estimate=shown.precision if shown is not None and isfinite(shown.precision) else None,
+        endpoints=() if shown is None else _differences(evidence, found, shown.margin),
+    )
+
+
+def _differences(evidence: Evidence, found: Sequence[Difference | Gap], margin: float) -> tuple[Figure, ...]:
+    """Both endpoints of the Threshold method; one that is no number (no detections to be precise) is left out."""
+    made = [
+        (look.number, each) for look, each in zip(evidence.looks, found, strict=True) if isinstance(each, Difference)
+    ]
+    precision = [(number, each.precision) for number, each in made]
+    rate = [(number, expm1(each.rate)) for number, each in made]
+    sides = ((EndpointName.PRECISION, precision, margin), (EndpointName.DETECTIONS, rate, RATE_LOSS))
+    return tuple(
+        Figure(name, figures[-1][1], its, by_look=tuple(pair for pair in figures if isfinite(pair[1])))
+        for name, figures, its in sides
+        if isfinite(figures[-1][1])
     )
 
 
@@ -97,19 +115,45 @@ def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, eviden
     worse = "FindsLess" if found.rate.worse else "LessPrecise" if found.precision.worse else None
     return Compared(
         method=ComparisonMethod.PERMUTATION,
-        by=f"Permutation, test {found.look} of {found.looks}",
+        by=f"Permutation{_within(plan, comparison)}, test {found.look} of {found.looks}",
         canary_nodes=found.canary_nodes,
         control_nodes=found.control_nodes,
         detections=found.detections,
         basis=words.sentence(
-            words.basis(found.canary_nodes, found.detections, found.control_nodes), _asides(table, found.aside)
+            words.basis(found.canary_nodes, found.detections, found.control_nodes), _remarks(table, found.aside)
         ),
+        aside=asides(table, found.aside),
         worse=worse,
         no_worse=found.precision.no_worse and found.rate.no_worse,
         missing="the difference is not yet certain",
         figures=words.sentence(words.explain(found), weights.note),
-        estimate=found.precision.estimate,
-        interval=found.precision.interval,
+        endpoints=(
+            _figure(EndpointName.PRECISION, found.precision, found.precision.margin),
+            _figure(EndpointName.DETECTIONS, found.rate, RATE_LOSS, expm1),
+        ),
+    )
+
+
+def _within(plan: Plan, comparison: Comparison) -> str:
+    """Within what the canary labels were permuted, where that was asked for."""
+    key = comparison.stratify_by
+    if key is None:
+        return ""
+    return f" within {key}" if plan.strata else f" (no node has the label {key})"
+
+
+def _figure(
+    name: EndpointName, of: Endpoint, margin: float, read: Callable[[float], float] = lambda value: value
+) -> Figure:
+    """One endpoint of a permutation test, in the unit that `read` makes of it."""
+    low, high = of.interval
+    return Figure(
+        endpoint=name,
+        estimate=read(of.estimate),
+        margin=margin,
+        interval=(read(low), read(high)),
+        by_look=tuple((number, read(estimate)) for number, estimate in enumerate(of.by_look, start=1)),
+        test=Tested(of.p_harm, of.p_worse, of.harmful_at, of.proven_at),
     )
 
 
@@ -127,7 +171,8 @@ def _nothing(table: Table, gap: Gap, *, lasting: bool, aside: tuple[tuple[str, s
         canary_nodes=len(table.canary.nodes),
         control_nodes=len(table.control.nodes),
         detections=table.canary.detections,
-        basis=words.sentence(text, _asides(table, aside)),
+        basis=words.sentence(text, _remarks(table, aside)),
+        aside=asides(table, aside),
         gap=gap,
         lasting=lasting,
     )
@@ -144,15 +189,19 @@ def basis(table: Table) -> str:
     """How much one look saw, and what was set aside, in words."""
     canary, control = table.canary, table.control
     text = words.basis(len(canary.nodes), canary.detections, len(control.nodes), control.detections)
-    return words.sentence(text, _asides(table, ()))
+    return words.sentence(text, _remarks(table, ()))
 
 
-def _asides(table: Table, more: tuple[tuple[str, str], ...]) -> str:
-    """Nodes set aside for their figures, and for what a test needs beyond them; and what is wrong with their labels."""
+def asides(table: Table, more: tuple[tuple[str, str], ...] = ()) -> tuple[SetAside, ...]:
+    """The nodes set aside for their figures, and those for what a test needs beyond them (`more`)."""
     canaries = set(table.canary.nodes)
-    sides: tuple[tuple[Side, str, bool], ...] = ((table.canary, "canary", True), (table.control, "control", False))
-    aside = [
-        (name, [*side.aside, *(entry for entry in more if (entry[0] in canaries) is its)]) for side, name, its in sides
-    ]
+    return (
+        *tally("canary", [*table.canary.aside, *(entry for entry in more if entry[0] in canaries)]),
+        *tally("control", [*table.control.aside, *(entry for entry in more if entry[0] not in canaries)]),
+    )
+
+
+def _remarks(table: Table, more: tuple[tuple[str, str], ...]) -> str:
+    """Which nodes are set aside, and what is wrong with their labels."""
     unnamed = table.canary.unnamed or table.control.unnamed
-    return words.sentence(words.asides(aside), words.labels(unnamed=unnamed, renamed=table.renamed))
+    return words.sentence(words.asides(asides(table, more)), words.labels(unnamed=unnamed, renamed=table.renamed))

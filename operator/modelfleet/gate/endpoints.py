@@ -18,8 +18,11 @@ EDGES = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 BUCKETS = len(EDGES) - 1
 MIDPOINTS = tuple((low + high) / 2 for low, high in pairwise(EDGES))
 
-RATE_MARGIN = -log(0.9)
-"""R may fall by this much: a tenth fewer expected true positives per frame."""
+RATE_LOSS = 0.1
+"""A tenth fewer expected true positives per frame are acceptable."""
+
+RATE_MARGIN = -log(1 - RATE_LOSS)
+"""By how much R, their logarithm, may fall."""
 
 Array = NDArray[np.float64]
 

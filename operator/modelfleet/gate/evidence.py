@@ -1,7 +1,7 @@
 """The facts of one moment, as gathered: what the newest looks see, and what the checks saw."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.tables import Table
@@ -19,6 +19,16 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One query as it was sent: at one moment (`step` None, start = end), or from start to end by step."""
+
+    query: str
+    start: datetime
+    end: datetime
+    step: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything `judge` goes by.
 
@@ -26,7 +36,7 @@ class Evidence:
     checks    every check of the policy with its outcome so far; empty before the first look
     down      the comparison's queries had no answer
     hint      where figures of this Rollout are to be found instead, when there are none
-    queries   the PromQL as sent, for audit
+    queries   the PromQL as sent and for when, for audit; as many for any number of nodes
     past      the nodes before the start, over as long as the newest look sees; None where it was not asked for
     large     the policy wants a permutation test, and (for Auto) the fleet is large enough for one
     trial     the newest permutation test's facts; None where there is none, or the first is not yet due
@@ -36,7 +46,7 @@ class Evidence:
     checks: tuple[Outcome, ...] = ()
     down: ProviderDown | None = None
     hint: str = ""
-    queries: tuple[str, ...] = ()
+    queries: tuple[Asked, ...] = ()
     past: Table | None = None
     large: bool = False
     trial: Trial | None = None

@@ -71,6 +71,7 @@ class Endpoint:
     harmful_at     the look (from 1) by which it is shown to be worse than equal, or None
     proven_at      the look by which it is shown to be no worse than by the margin, or None
     p_harm         one-sided, at this look alone; likewise p_worse, of being worse by the margin
+    by_look        the estimate at each look so far, the newest one included
     """
 
     estimate: float
@@ -80,6 +81,7 @@ class Endpoint:
     proven_at: int | None
     p_harm: float
     p_worse: float
+    by_look: tuple[float, ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -243,6 +245,7 @@ def _endpoint(changes: Array, fleet: Fleet, of: Assignments, rules: Rules, margi
         proven_at=good.look,
         p_harm=harm.p,
         p_worse=good.p,
+        by_look=tuple(_difference(changes[:, look], fleet)[0] for look in range(looks)),
     )
 
 

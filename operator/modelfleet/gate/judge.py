@@ -79,10 +79,10 @@ def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
         canary_nodes=found.canary_nodes if found is not None else 0 if seen is None else len(seen.nodes),
         control_nodes=found.control_nodes if found is not None else 0,
         detections=found.detections if found is not None else 0 if seen is None else seen.detections,
-        estimate=None if found is None else found.estimate,
-        interval=None if found is None else found.interval,
         method=_method(case),
         next_look=_next(case, verdict),
+        endpoints=() if found is None else found.endpoints,
+        aside=found.aside if found is not None else () if newest is None else compared.asides(newest),
         timed_out=timed_out,
     )
 

@@ -1,20 +1,18 @@
 """Gathers a gate's facts from Prometheus: at most sixteen queries and one for each check, however many nodes."""
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelfleet.gate import checks, queries, tables, trial
-from modelfleet.gate.evidence import Evidence, Look
+from modelfleet.gate.evidence import Asked, Evidence, Look
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Check, Comparison
 from modelfleet.gate.tables import Table
 from modelfleet.gate.trial import Trial
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
 
-_NOT_CONFIGURED = ProviderDown("no Prometheus is configured: set prometheus.url in the operator's settings")
 _LEAST_PAST = timedelta(hours=1)
 
 
@@ -28,8 +26,8 @@ class Provider(Protocol):
         """`query` at start, start + step, ... end."""
 
 
-async def gather(prometheus: Provider | None, plan: Plan, now: datetime) -> Evidence:
-    """Ask for what can be known at `now`. `prometheus` None (not configured) is the same as a provider that is down.
+async def gather(prometheus: Provider | ProviderDown, plan: Plan, now: datetime) -> Evidence:
+    """Ask for what can be known at `now`. ProviderDown in place of the provider: there is none to ask, and it says why.
 
     The answer depends on `now` only through the newest look that is due: asked again later, or by another operator, the
     same look is the same. Nothing is asked before the first look, and nothing that the policy has no use for.
@@ -37,10 +35,10 @@ async def gather(prometheus: Provider | None, plan: Plan, now: datetime) -> Evid
     newest = plan.newest_look(now)
     if newest < plan.first_look:
         return Evidence()
-    if prometheus is None:
+    if isinstance(prometheus, ProviderDown):
         return Evidence(
-            checks=tuple(checks.evaluate(check, _NOT_CONFIGURED) for check in plan.policy.checks),
-            down=_NOT_CONFIGURED if plan.policy.comparison is not None else None,
+            checks=tuple(checks.evaluate(check, prometheus) for check in plan.policy.checks),
+            down=prometheus if plan.policy.comparison is not None else None,
         )
     reader = _Reader(prometheus, plan)
     outcomes = await asyncio.gather(*(reader.check(check, newest) for check in plan.policy.checks))
@@ -80,7 +78,7 @@ class _Reader:
 
     def __init__(self, prometheus: Provider, plan: Plan) -> None:
         self._prometheus, self._plan = prometheus, plan
-        self.sent: list[str] = []
+        self.sent: list[Asked] = []
 
     async def look(self, number: int) -> Look:
         """Look `number` of the Threshold method."""
@@ -120,9 +118,8 @@ class _Reader:
         """One check, over all looks so far."""
         plan = self._plan
         query = queries.check(check.query, plan)
-        self.sent.append(query)
-        start, end = plan.look_time(1), plan.look_time(newest)
-        return checks.evaluate(check, await self._prometheus.range(query, start, end, plan.policy.interval))
+        asked = Asked(query, plan.look_time(1), plan.look_time(newest), plan.policy.interval)
+        return checks.evaluate(check, await self._send(asked))
 
     async def _table(self, at: datetime) -> Table:
         plan, window = self._plan, at - self._plan.measured_from
@@ -130,14 +127,19 @@ class _Reader:
         return tables.read(plan, *await self._instants(at, *asked))
 
     async def _instants(self, at: datetime, *asked: str) -> list[Samples | None]:
-        return await asyncio.gather(*(self._known(query, self._prometheus.instant(query, at)) for query in asked))
+        return await asyncio.gather(*(self._known(Asked(query, at, at)) for query in asked))
 
     async def _range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Samples | None:
-        return await self._known(query, self._prometheus.range(query, start, end, step))
+        return await self._known(Asked(query, start, end, step))
 
-    async def _known(self, query: str, asked: Awaitable[Result]) -> Samples | None:
-        self.sent.append(query)
-        result = await asked
+    async def _known(self, asked: Asked) -> Samples | None:
+        result = await self._send(asked)
         if isinstance(result, ProviderDown):
             raise _DownError(result)
         return result if isinstance(result, Samples) else None
+
+    async def _send(self, asked: Asked) -> Result:
+        self.sent.append(asked)
+        if asked.step is None:
+            return await self._prometheus.instant(asked.query, asked.end)
+        return await self._prometheus.range(asked.query, asked.start, asked.end, asked.step)

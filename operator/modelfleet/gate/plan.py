@@ -28,7 +28,9 @@ class Plan:
     control_groups    groups on the stable version; empty (first install, last group): nothing to compare with
     *_weights         expected precision of each of the 10 confidence buckets (`spec.calibration` of a version)
     started_at        when all pods of the group were updated and ready
-    strata            each node's stratum (for example its site), if canary nodes could only have been chosen within one
+    strata            each node's stratum (for example its site), if canary nodes could only have been chosen within
+                      one; nodes that are not named form one together. Two plans are equal whatever their strata: a
+                      node that gets another label counts so from the next look on, and makes no other gate
     """
 
     namespace: str
@@ -42,7 +44,7 @@ class Plan:
     stable_weights: tuple[float, ...] | None
     policy: Policy
     started_at: datetime
-    strata: Mapping[str, str] = field(default_factory=dict)
+    strata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def compared(self) -> bool:

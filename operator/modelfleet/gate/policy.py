@@ -27,6 +27,7 @@ class Comparison:
     alpha           error rate of the Permutation method, per gate
     min_detections  enough to judge by: per side for Threshold, per node for Permutation
     min_nodes       fewest nodes on either side
+    stratify_by     key of the node label within whose values canaries were chosen (Permutation); None: anywhere
     """
 
     margin: float = 0.03
@@ -34,6 +35,7 @@ class Comparison:
     min_detections: int = 300
     min_nodes: int = 1
     method: ComparisonMethod = ComparisonMethod.AUTO
+    stratify_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Policy:
-    """One gate's rules. `comparison` None: judged by checks alone. The `on_...` words are for the Rollout to act on."""
+    """One gate's rules. `comparison` None: judged by checks alone. The `on_...` words are for the Rollout to act on.
+
+    `provider` is the name of the metrics provider in the operator's settings; None: the operator's default.
+    """
 
     soak: timedelta = timedelta(hours=1)
     interval: timedelta = timedelta(minutes=1)
@@ -59,6 +64,7 @@ class Policy:
     on_no_data: NoDataPolicy = NoDataPolicy.HOLD
     on_provider_down: str = "Hold"
     on_timeout: TimeoutPolicy = TimeoutPolicy.PAUSE
+    provider: str | None = None
 
     def __post_init__(self) -> None:
         if self.interval <= timedelta(0):
@@ -86,6 +92,7 @@ def resolve(spec: Gate, group: GateOverride | None = None) -> Policy:
         on_no_data=_pick("on_no_data", group, spec),
         on_provider_down=_pick("on_provider_down", group, spec),
         on_timeout=_pick("on_timeout", group, spec),
+        provider=_pick("provider", group, spec),
     )
 
 
@@ -99,6 +106,7 @@ def _comparison(spec: ComparisonSpec | None, group: ComparisonOverride | None) -
         min_detections=_pick("min_detections", group, base),
         min_nodes=_pick("min_nodes", group, base),
         method=_pick("method", group, base),
+        stratify_by=_pick("stratify_by", group, base),
     )
 
 

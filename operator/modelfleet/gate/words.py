@@ -1,7 +1,6 @@
 """The wording of verdicts: for somebody who runs a production line, not for a statistician."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import expm1, isfinite
 
@@ -9,9 +8,9 @@ from modelfleet.gate.checks import Outcome
 from modelfleet.gate.endpoints import RATE_MARGIN
 from modelfleet.gate.inference import Inference, Shortfall
 from modelfleet.gate.threshold import Difference
+from modelfleet.gate.verdict import SetAside
 
 LIMIT = 1000
-_EXAMPLES = 3
 
 
 def sentence(*parts: str) -> str:
@@ -74,19 +73,14 @@ def basis(canaries: int, detections: int, controls: int, control_detections: int
     return f"Measured on {text}."
 
 
-def asides(sides: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> str:
-    """The (node, reason) set aside on each named side, counted by reason and with examples; empty where none are."""
-    parts = [part for name, aside in sides for part in _aside(aside, name)]
+def asides(aside: Iterable[SetAside]) -> str:
+    """The nodes set aside, by side and reason; empty where none are."""
+    parts = [
+        f"{count(each.nodes, f'{each.side} node')}: {each.reason} "
+        f"({', '.join(each.examples)}{', …' if each.nodes > len(each.examples) else ''})"
+        for each in aside
+    ]
     return f"Set aside: {'; '.join(parts)}." if parts else ""
-
-
-def _aside(aside: Sequence[tuple[str, str]], name: str) -> list[str]:
-    parts = []
-    for reason, number in Counter(reason for _, reason in aside).items():
-        nodes = [node for node, its in aside if its == reason]
-        examples = ", ".join(nodes[:_EXAMPLES]) + (", …" if number > _EXAMPLES else "")
-        parts.append(f"{count(number, f'{name} node')}: {reason} ({examples})")
-    return parts
 
 
 def labels(*, unnamed: bool, renamed: bool) -> str:

@@ -126,21 +126,28 @@ class Client:
         params = {"fieldManager": FIELD_MANAGER}
         return await self._write("patch", "PATCH", kind, namespace, f"{name}/status", body, _MERGE, params)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = ""
+    ) -> Object | None:
         """Delete the object of this uid, its children in the background.
 
         Returns the object while finalizers or a grace period keep it, and None once it is gone, also when it was gone
-        before. An object of the same name with another uid is not touched.
+        before. An object of the same name with another uid is not touched. Raises Conflict when `resource_version` is
+        given and is not the current one (or the uid is another: looking again tells).
         """
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {}),
             "propagationPolicy": "Background",
         }
         try:
             answer = await self._write("delete", "DELETE", kind, namespace, name, options, _JSON, {})
-        except (errors.NotFound, errors.Conflict):
+        except errors.NotFound:
+            return None
+        except errors.Conflict:
+            if resource_version:
+                raise
             return None
         return answer if answer.get("kind") == kind.kind else None
 

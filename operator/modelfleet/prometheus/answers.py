@@ -9,13 +9,13 @@ from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples,
 _EXCERPT = 160  # of a provider's own error text: enough to name the fault, too short to carry a page into a status
 
 
-def read(status: int, body: bytes) -> Result:
-    """The result in a complete answer with this HTTP status."""
+def read(status: int, body: bytes, setting: str = "prometheus") -> Result:
+    """The result in a complete answer with this HTTP status; `setting` as in Client."""
     document = _document(body)
     if status != 200:
-        return refused(status, document)
+        return refused(status, document, setting)
     if document is None or document.get("status") != "success":
-        return ProviderDown("the answer is not one of the Prometheus query API: is prometheus.url right?")
+        return ProviderDown(f"the answer is not one of the Prometheus query API: is {setting}.url right?")
     if document.get("isPartial") is True:
         return ProviderDown("the answer is partial: a part of the metrics storage is not available")
     data = document.get("data")
@@ -26,17 +26,17 @@ def read(status: int, body: bytes) -> Result:
     return Samples(series) if series else NoData()
 
 
-def refused(status: int, document: dict[str, Any] | None) -> ProviderDown:
+def refused(status: int, document: dict[str, Any] | None, setting: str) -> ProviderDown:
     """What an answer other than 200 means, and what to do about it."""
     said = _excerpt(document)
     if status in (400, 422):
         return ProviderDown(f"Prometheus refused the query (HTTP {status}){said}", bad_query=True)
     if 300 <= status < 400:
-        return ProviderDown(f"HTTP {status}: redirects are not followed; put the final address into prometheus.url")
+        return ProviderDown(f"HTTP {status}: redirects are not followed; put the final address into {setting}.url")
     if status in (401, 403):
-        return ProviderDown(f"HTTP {status}: the operator's credentials for Prometheus are missing or not accepted")
+        return ProviderDown(f"HTTP {status}: {setting}.credentials are missing or not accepted")
     if status == 404:
-        return ProviderDown("HTTP 404: no Prometheus query API at prometheus.url; is a path prefix missing?")
+        return ProviderDown(f"HTTP 404: no Prometheus query API at {setting}.url; is a path prefix missing?")
     if status == 429:
         return ProviderDown("HTTP 429: Prometheus limits the rate of queries")
     return ProviderDown(f"Prometheus answered HTTP {status}{said}")

@@ -27,8 +27,8 @@ class Client:
     """Queries one provider.
 
     `url` is the address up to and without `/api/v1`. `timeout` bounds one query with all its retries; the provider is
-    told of it as well. `transport` replaces the network in tests. Close it with `aclose`, or use it as a context
-    manager.
+    told of it as well. `setting` is where the operator's settings have it from, for messages. `transport` replaces the
+    network in tests. Close it with `aclose`, or use it as a context manager.
     """
 
     def __init__(
@@ -37,15 +37,17 @@ class Client:
         timeout: timedelta = timedelta(seconds=30),
         *,
         credentials: Credentials | None = None,
+        setting: str = "prometheus",
         retries: int = 2,
         concurrency: int = 8,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base = httpx.URL(url.rstrip("/"))
         if self._base.scheme not in ("http", "https") or not self._base.host:
-            raise ValueError(f"prometheus.url must be an http or https address, and is {url!r}")
+            raise ValueError(f"{setting}.url must be an http or https address, and is {url!r}")
         self._timeout = timeout.total_seconds()
         self._credentials = credentials or Credentials()
+        self._setting = setting
         self._retries = retries
         self._turns = asyncio.Semaphore(concurrency)
         self._transport = transport
@@ -106,13 +108,13 @@ class Client:
                 result: Result = ProviderDown(f"{self._where} did not answer in time")
             except httpx.RequestError as error:
                 result = ProviderDown(f"{self._where} can't be reached ({type(error).__name__})")
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 # Not the network (httpx wraps that): a file of the credentials can't be read. Waiting does not mend it.
-                return ProviderDown(f"the credentials for Prometheus can't be read ({type(error).__name__})")
+                return ProviderDown(f"{self._setting}.credentials can't be read ({type(error).__name__})")
             except _TooLargeError:
                 return ProviderDown(f"{self._where} answered with more than {_MAX_BODY // 2**20} MiB")
             else:
-                result = answers.read(status, body)
+                result = answers.read(status, body, self._setting)
                 if status not in _RETRIED:
                     return result
         return result

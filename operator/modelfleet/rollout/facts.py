@@ -103,7 +103,7 @@ def finished(case: Case) -> Revisions:
         return position.revisions
     if not case.judged_well or case.needs_approval:
         return position.revisions
-    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(case)
+    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(case, candidate)
     promoted = replace(
         candidate,
         promoted_at=case.now,
@@ -124,8 +124,13 @@ CHAIN: tuple[Callable[[Case], Revisions], ...] = (
 )
 
 
-def _why(case: Case) -> str:
-    return (case.gate.message or "") if case.gate is not None else ""
+def _why(case: Case, candidate: Revision) -> str:
+    """What the gates said in all groups, the first (which compares with the most nodes) first."""
+    before = [
+        group.passed for group in case.position.snapshot.rollout.status.groups if group.revision == candidate.name
+    ]
+    here = case.gate.message if case.gate is not None else None
+    return " ".join(said for said in (*before, here) if said)
 
 
 def _quarantine(position: Position, hash: str, cause: str, reason: str, now: datetime) -> Revisions:

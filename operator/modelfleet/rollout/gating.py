@@ -67,9 +67,12 @@ def plan(position: Position, started_at: datetime) -> Plan:
 
 
 def active(position: Position) -> Plan | None:
-    """The gate to judge now; None while there is none, or where somebody let the candidate pass its gates."""
+    """The gate to judge now; None while there is none, where somebody let the candidate pass its gates, and for a
+    Rollout that is being deleted."""
     latched = started(position)
     if latched is None or latched.started_at is None:
+        return None
+    if position.snapshot.rollout.metadata.deletion_timestamp is not None:
         return None
     if position.candidate is not None and commands.past_gates(position.candidate):
         return None
@@ -89,13 +92,19 @@ def passed_before(latched: GateStatus | None) -> bool:
     return latched is not None and latched.verdict == Verdict.PASS.value
 
 
-def judged(latched: GateStatus, version: str, judgement: Judgement | None, now: datetime) -> GateStatus:
-    """The gate's status after a look; unchanged without one.
+def standing(latched: GateStatus | None, judgement: Judgement) -> Verdict:
+    """The verdict after a look.
 
     A Pass is not taken back by later looks that can't decide (the version waits for a window or for approval
     meanwhile); but it gives way to Fail, and to NoData and ProviderDown: nothing moves on while nobody can see.
     """
-    if judgement is None or (passed_before(latched) and judgement.verdict is Verdict.INCONCLUSIVE):
+    stays = passed_before(latched) and judgement.verdict is Verdict.INCONCLUSIVE
+    return Verdict.PASS if stays else judgement.verdict
+
+
+def judged(latched: GateStatus, version: str, judgement: Judgement | None, now: datetime) -> GateStatus:
+    """The gate's status after a look; unchanged without one, and where an earlier Pass stands."""
+    if judgement is None or standing(latched, judgement) is not judgement.verdict:
         return latched
     verdict = judgement.verdict.value
     return GateStatus.model_validate(

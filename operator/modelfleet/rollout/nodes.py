@@ -19,6 +19,11 @@ def labels_of(node: Mapping[str, Any]) -> Mapping[str, str]:
     return labels
 
 
+def values_of(key: str, nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The value of a label on each raw node that has it, by the node's name."""
+    return {node["metadata"]["name"]: labels_of(node)[key] for node in nodes if key in labels_of(node)}
+
+
 def node_state(node: Mapping[str, Any]) -> NodeState:
     """Reachable means that the kubelet reports Ready: no other node says anything about a version."""
     created: datetime = timestamp(node["metadata"]["creationTimestamp"])

@@ -5,17 +5,18 @@ wake a Rollout in between, and find the last judgement again. That memory is a m
 and gets the same answer, since a look is a function of the gate's start.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from modelfleet import gate
+from modelfleet import gate, telemetry
 from modelfleet.api import names
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rollout import Group, Rollout
-from modelfleet.gate import Judgement, Plan
+from modelfleet.gate import Evidence, Judgement, Plan, Verdict
 from modelfleet.kube import (
     CONTROLLER_REVISION,
     DAEMON_SET,
@@ -33,23 +34,19 @@ from modelfleet.rollout import affinity, gating, manifests, nodes, overlaps
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.decide import decide
+from modelfleet.rollout.gauges import GateGauges, Look
 from modelfleet.rollout.pods import pod_state
 from modelfleet.rollout.position import locate
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.state import GroupState, NodeState, Overlap, Snapshot
 
-
-@dataclass(frozen=True)
-class _Look:
-    """The last judgement of a gate: good until its next look is due, and only for the same plan."""
-
-    plan: Plan
-    judgement: Judgement
+log = logging.getLogger(__name__)
 
 
 def controller(deps: Deps) -> Controller[Snapshot]:
-    """The controller of Rollouts."""
-    looks: dict[Key, _Look] = {}
+    """The controller of Rollouts. Its gates are shown in the operator's metrics."""
+    looks: dict[Key, Look] = {}
+    deps.metrics.registry.register(GateGauges(looks))
 
     async def observe(key: Key) -> Snapshot | None:
         seen = snapshot(deps.store, key, deps.settings.images.agent)
@@ -57,18 +54,44 @@ def controller(deps: Deps) -> Controller[Snapshot]:
         if seen is None or plan is None:
             looks.pop(key, None)
             return seen
-        looks[key] = await _look(looks.get(key), plan, deps)
+        looks[key] = await _look(looks.get(key), plan, seen, deps)
         return replace(seen, judgement=looks[key].judgement)
 
     return Controller(ROLLOUT, observe, decide)
 
 
-async def _look(last: _Look | None, plan: Plan, deps: Deps) -> _Look:
+async def _look(last: Look | None, plan: Plan, seen: Snapshot, deps: Deps) -> Look:
+    """The judgement at this moment: the last one where its next look is not due, and the plan is the same."""
     now = deps.clock()
     if last is not None and last.plan == plan and now < last.judgement.next_look:
         return last
-    evidence = await gate.observe.gather(deps.prometheus, plan, now)
-    return _Look(plan, gate.judge(plan, evidence, now))
+    comparison = plan.policy.comparison
+    if comparison is not None and comparison.stratify_by is not None:
+        plan = replace(plan, strata=nodes.values_of(comparison.stratify_by, deps.store.list(NODE)))
+    evidence = await gate.observe.gather(deps.prometheus.get(plan.policy.provider), plan, now)
+    judgement = gate.judge(plan, evidence, now)
+    latched = seen.rollout.status.gate
+    verdict = gating.standing(latched, judgement)
+    if latched is None or latched.verdict != verdict.value:
+        deps.metrics.gate_verdicts.labels(verdict.value).inc()
+    told = None if last is None else last.told
+    if gate.audit.due(told, plan, judgement, now):
+        told = gate.audit.Told(plan, judgement, now)
+        _tell(plan, evidence, judgement, verdict)
+    return Look(plan, judgement, verdict, told)
+
+
+def _tell(plan: Plan, evidence: Evidence, judgement: Judgement, standing: Verdict) -> None:
+    """Write the whole decision down: in a JSON log as the field `judgement`, else as one sentence."""
+    log.info(
+        "judged %s on group %s: %s (%s). %s",
+        plan.candidate_version,
+        plan.group,
+        judgement.verdict.value,
+        judgement.reason,
+        judgement.message,
+        extra=telemetry.fields(judgement=gate.audit.record(plan, evidence, judgement, standing)),
+    )
 
 
 def snapshot(store: Store, key: Key, agent_image: str) -> Snapshot | None:

@@ -12,7 +12,7 @@ from modelfleet.api import conditions, names
 from modelfleet.api.conditions import Condition
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.unsupported import unsupported_fields
-from modelfleet.rollout import commands, groups
+from modelfleet.rollout import commands, gating, groups
 from modelfleet.rollout.case import PODS_MISSING, Case
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
@@ -98,7 +98,16 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
         started_at=started or (case.now if revision else None),
         ready_at=ready,
         reason=_group_reason(group, progress) or None,
+        passed=_passed(outcome, index) or (old.passed if old is not None and same else None),
     )
+
+
+def _passed(outcome: Outcome, index: int) -> str | None:
+    """What the gate says of the candidate at the moment when it leaves the group."""
+    case = outcome.case
+    if not outcome.step.advance or index != case.position.reached - 1 or not gating.passed_before(case.gate):
+        return None
+    return case.gate.message if case.gate is not None else None
 
 
 def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None]:

@@ -158,6 +158,25 @@ def test_a_difference_between_sites_is_not_one_between_versions():
     assert without.precision.estimate < -0.05
 
 
+def rejected(*, stratified: bool, gates: int = 100) -> float:
+    """How often an equal version is found harmed at alpha 0.1, where in each gate another weather befalls each site."""
+    site, canary = np.repeat([0, 1], [9, 10]), np.arange(19) < 4
+    rules, harmed = Rules(alpha=0.1, min_detections=1), 0
+    for gate in range(gates):
+        random = np.random.default_rng([11, gate])
+        before, after = counts(19, 1, random), counts(19, 1, random)
+        after.detections[:] = np.rint(after.detections * np.exp(random.normal(0, 0.2, 2))[site][None, :, None])
+        names, strata = tuple(map(str, range(19))), tuple(map(str, site)) if stratified else None
+        harmed += infer(Fleet(names, canary, after, before, strata), RAMP, RAMP, rules).rate.harmful_at is not None
+    return harmed / gates
+
+
+def test_within_strata_chance_is_what_it_claims_to_be():
+    """All canary nodes are on one site: what else could have been are other nodes of that site, and not any others."""
+    assert rejected(stratified=False) > 0.2  # and 0.05 is its share of alpha
+    assert rejected(stratified=True) < 0.1
+
+
 @pytest.mark.parametrize(
     ("canaries", "controls", "rules", "reason"),
     [

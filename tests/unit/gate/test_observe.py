@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Evidence, Verdict, judge
+from modelfleet.gate.evidence import Asked
 from modelfleet.gate.observe import gather
 from modelfleet.prometheus import NoData, ProviderDown, Samples
 from unit.gate.builders import FLEET, START, Recorded, canary, control, plan
@@ -71,24 +72,26 @@ async def test_checks_are_asked_over_all_looks_with_their_names_filled_in():
         (filled, START + timedelta(minutes=1), START + timedelta(minutes=19), timedelta(minutes=1))
     ]
     assert found.checks[0].failed
-    assert filled in found.queries
+    start, end = START + timedelta(minutes=1), START + timedelta(minutes=19)
+    assert Asked(filled, start, end, timedelta(minutes=1)) in found.queries
 
 
-@pytest.mark.parametrize("configured", [True, False])
-async def test_provider_down(configured):
-    provider = Recorded()
-    provider.down = ProviderDown("gone")
+@pytest.mark.parametrize("there", [True, False])
+async def test_provider_down(there):
+    down, provider = ProviderDown("gone"), Recorded()
+    provider.down = down
     of = plan(checks=(Check("c", "q", maximum=1),))
-    found = await gather(provider if configured else None, of, NOW)
-    said = "gone" if configured else "no Prometheus is configured"
-    assert said in found.down.message
-    assert said in found.checks[0].down.message
-    assert judge(of, found, NOW).verdict is Verdict.PROVIDER_DOWN
+    found = await gather(provider if there else down, of, NOW)
+    assert found.down == found.checks[0].down == down
+    assert bool(found.queries) is there
+    judgement = judge(of, found, NOW)
+    assert (judgement.verdict, judgement.reason) == (Verdict.PROVIDER_DOWN, "ProviderDown")
+    assert "can't be compared: gone. Nothing is promoted or rolled back." in judgement.message
 
 
-async def test_without_a_prometheus_a_gate_that_needs_none_goes_on():
+async def test_without_a_provider_a_gate_that_needs_none_goes_on():
     of = plan(comparison=None)
-    assert judge(of, await gather(None, of, NOW), NOW).verdict is Verdict.PASS
+    assert judge(of, await gather(ProviderDown("gone"), of, NOW), NOW).verdict is Verdict.PASS
 
 
 async def test_when_nothing_is_there_it_looks_where_it_is_instead():

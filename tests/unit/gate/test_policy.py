@@ -42,6 +42,11 @@ def test_an_empty_gate_has_no_comparison_and_the_documented_defaults():
         ({"interval": "10s"}, {"interval": timedelta(seconds=10)}),
         ({"onTimeout": "Pause"}, {"on_timeout": TimeoutPolicy.PAUSE}),
         ({"checks": []}, {"checks": ()}),
+        ({"provider": "west"}, {"provider": "west"}),
+        (
+            {"comparison": {"stratifyBy": "example.com/site"}},
+            {"comparison": Comparison(0.02, 0.05, 500, stratify_by="example.com/site")},
+        ),
         ({"checks": [{"name": "x", "query": "q", "min": "-1"}]}, {"checks": (Check("x", "q", minimum=-1.0),)}),
         (
             {"comparison": {"method": "Threshold", "minNodes": 3}},

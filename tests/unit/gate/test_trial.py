@@ -95,6 +95,33 @@ def test_strata_leave_fewer_ways():
     assert not enough(hours(strata={**strata, "n9": "0", "n10": "0", "n11": "0"}), AUTO, table(*nodes()))  # 7 * 3 ** 3
 
 
+SITES = {f"c{i}": "a" for i in range(4)} | {f"n{i}": "ab"[i > 3] for i in range(22)}
+
+
+@pytest.mark.parametrize(
+    ("strata", "verdict", "by"),
+    [
+        (SITES, Verdict.PASS, "(Permutation within site, test 4 of 5)"),
+        ({}, Verdict.FAIL, "(Permutation (no node has the label site), test 4 of 5)"),
+    ],
+)
+async def test_what_happens_to_a_site_is_not_the_versions_doing(strata, verdict, by):
+    """All canary nodes are on site a, where all nodes became unsure, those on the old version as well."""
+    foggy = [replace(node, counts=TIMID) if SITES[node.name] == "a" else node for node in nodes(4, 22)]
+    past = [replace(node, version="v1", counts=EQUAL) for node in foggy]
+    of = hours(comparison=replace(PERMUTATION, stratify_by="site"), strata=strata)
+    found = await judged(Fleet(foggy, past), of, 150)
+    assert found.verdict is verdict
+    assert by in found.message
+
+
+async def test_nodes_without_the_label_are_compared_among_themselves():
+    of = hours(comparison=replace(PERMUTATION, stratify_by="site"), strata={f"c{i}": "a" for i in range(2)})
+    found = await judged(Fleet(nodes()), of, 150)
+    assert (found.canary_nodes, found.control_nodes) == (2, 12)
+    assert "2 canary nodes: no counterpart in its stratum (c0, c1)" in found.message
+
+
 def test_a_node_that_goes_away_does_not_change_the_method():
     few = [replace(node, coverage=0.2) if node.name in {"c0", "n1", "n2"} else node for node in nodes()]
     assert enough(hours(), AUTO, table(*few))

@@ -120,6 +120,13 @@ async def test_delete_returns_what_a_finalizer_keeps(tmp_path):
         assert (await client.delete(POD, "ns", "a", "u1"))["metadata"]["resourceVersion"] == "9"
 
 
+async def test_delete_of_what_has_changed_since_it_was_read_is_a_conflict(tmp_path):
+    async with client_of(tmp_path, refuses(409, "Conflict", "it changed")) as (client, server):
+        with pytest.raises(Conflict):
+            await client.delete(POD, "ns", "a", "u1", "7")
+    assert server.seen[0].body["preconditions"] == {"uid": "u1", "resourceVersion": "7"}
+
+
 @pytest.mark.parametrize("answer", [refuses(404, "NotFound", "gone"), refuses(409, "Conflict", "another uid")])
 async def test_delete_of_what_is_gone_or_another_is_no_error(tmp_path, answer):
     async with client_of(tmp_path, answer) as (client, _):

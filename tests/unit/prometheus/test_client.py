@@ -51,10 +51,12 @@ async def ask(server, at=AT, **options):
 
 def test_exports():
     assert modelfleet.prometheus.__all__ == [
+        "DEFAULT",
         "Client",
         "Credentials",
         "NoData",
         "ProviderDown",
+        "Providers",
         "Result",
         "Samples",
         "Series",
@@ -83,7 +85,7 @@ async def test_asks_by_post_with_time_and_timeout():
         ([(400, {"status": "error", "error": "parse error:\n unexpected"})], 1, "(HTTP 400): parse error: unexpected"),
         ([(422, {"status": "error", "error": "many-to-many"})], 1, "(HTTP 422): many-to-many"),
         ([(302, b"")], 1, "HTTP 302: redirects are not followed"),
-        ([(401, b"")], 1, "credentials for Prometheus are missing or not accepted"),
+        ([(401, b"")], 1, "HTTP 401: prometheus.credentials are missing or not accepted"),
         ([(403, b"")], 1, "HTTP 403"),
         ([(404, b"nginx")], 1, "is a path prefix missing?"),
         ([(200, b"<html>login</html>")], 1, "not one of the Prometheus query API"),
@@ -229,8 +231,27 @@ async def test_a_missing_credentials_file_is_named_as_such(tmp_path):
     server = Server((200, ONE))
     for credentials in (Credentials(bearer_token=tmp_path / "none"), Credentials(ca=tmp_path / "none")):
         found = await ask(server, credentials=credentials)
-        assert found == ProviderDown("the credentials for Prometheus can't be read (FileNotFoundError)")
+        assert found == ProviderDown("prometheus.credentials can't be read (FileNotFoundError)")
     assert server.requests == []
+
+
+async def test_a_credentials_file_that_is_no_text_does_not_raise(tmp_path):
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe")
+    found = await ask(Server((200, ONE)), credentials=Credentials(bearer_token=token))
+    assert found == ProviderDown("prometheus.credentials can't be read (UnicodeDecodeError)")
+
+
+async def test_retries_wait_longer_each_time(monkeypatch):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr("modelfleet.prometheus.client.asyncio.sleep", sleep)
+    monkeypatch.setattr("modelfleet.prometheus.client._BACKOFF", 0.25)
+    await ask(Server((503, b"")), retries=3)
+    assert waited == [0.25, 0.5, 1.0]
 
 
 def test_half_given_credentials_are_a_mistake(tmp_path):
@@ -245,6 +266,6 @@ async def test_a_broken_ca_file_does_not_raise(tmp_path):
     bundle.write_text("not a certificate")
     async with Client("https://prom", credentials=Credentials(ca=bundle)) as client:
         found = await client.instant("up", AT)
-    assert "credentials for Prometheus can't be read" in found.message
+    assert "prometheus.credentials can't be read" in found.message
     with pytest.raises(ssl.SSLError):
         Credentials(ca=bundle).tls()

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 import modelfleet.rollout
+from modelfleet import telemetry
 from modelfleet.gate import Evidence
 from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key
+from modelfleet.prometheus import Providers
 from modelfleet.rollout import controller, observe, owners_of
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed
@@ -58,7 +60,8 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
     monkeypatch.setattr(observe.gate.observe, "gather", gather)
     deps = types.SimpleNamespace(
         store=world.store,
-        prometheus=None,
+        prometheus=Providers({}),
+        metrics=telemetry.Metrics("test"),
         clock=lambda: world.now,
         settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
     )

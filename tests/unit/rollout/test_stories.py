@@ -207,6 +207,15 @@ def test_what_a_gate_says_is_shown():
     assert world.status["gate"]["startedAt"] == started
 
 
+def test_the_history_tells_what_the_gate_of_each_group_said():
+    world = installed()
+    world.judge = lambda plan, now: said(plan, now, Verdict.PASS, f"{plan.candidate_version} is fine on {plan.group}.")
+    world.choose("v2")
+    world.run(lambda: world.is_at("v2"))
+    assert world.status["history"][0]["message"] == "v2 is fine on canary. v2 is fine on fleet."
+    assert world.status["groups"][0]["passed"] == "v2 is fine on canary."
+
+
 def test_a_rollout_that_is_being_deleted_is_left_alone():
     world = installed()
     world.edit(ROLLOUT, "line", lambda obj: obj["metadata"].update(deletionTimestamp=builders.wire(START)))
