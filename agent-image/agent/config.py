@@ -64,6 +64,26 @@ class FetchConfig:
 
 
 @dataclass(frozen=True)
+class PinnedFile:
+    """One file of a model version at its source. `sha256` is 64 lower-case hex digits, `size` is in bytes."""
+
+    name: str
+    uri: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """What `agent verify` needs.
+
+    ARTIFACT  JSON, `spec.artifact` of the ModelVersion: {"uri": ..., "files": [{"name", "sha256", "sizeBytes"}, ...]}
+    """
+
+    files: tuple[PinnedFile, ...]
+
+
+@dataclass(frozen=True)
 class ServeConfig:
     """What `agent serve` needs.
 
@@ -105,6 +125,24 @@ def fetch_config(env: Mapping[str, str]) -> FetchConfig:
         rollout=_rollout(env),
         keep=_integer(env, "MODEL_CACHE_KEEP", 3, low=1, high=1000),
     )
+
+
+def verify_config(env: Mapping[str, str]) -> VerifyConfig:
+    """Read what `agent verify` needs. Raises ConfigError."""
+    try:
+        artifact = json.loads(_required(env, "ARTIFACT"))
+        folder = str(artifact["uri"]).rstrip("/")
+        files = tuple(
+            PinnedFile(str(each["name"]), f"{folder}/{each['name']}", str(each["sha256"]), int(each["sizeBytes"]))
+            for each in artifact["files"]
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigError("ARTIFACT", f"is not JSON ({error})") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError("ARTIFACT", f"is not an artifact with uri and files ({error!r})") from None
+    if not files:
+        raise ConfigError("ARTIFACT", "lists no files")
+    return VerifyConfig(files)
 
 
 def serve_config(env: Mapping[str, str]) -> ServeConfig:

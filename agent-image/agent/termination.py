@@ -1,4 +1,4 @@
-"""The termination message: why a container ended, as one line of JSON that the kubelet hands to the operator."""
+"""The termination message: how a container ended, as one line of JSON that the kubelet hands to the operator."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def render(reason: str, message: str) -> bytes:
         message = message[: max(0, len(message) - over // 4 - 4)] + "…"
 
 
-def write(path: Path, reason: str, message: str) -> None:
+def write(path: Path, reason: str, message: str, level: int = logging.ERROR) -> None:
     """Write the message for the kubelet and to the log. Without such a folder: only to the log."""
-    _log.error("%s: %s", reason, message)
+    _log.log(level, "%s: %s", reason, message)
     if not path.parent.is_dir():
         _log.warning("no termination message written: there is no folder %s", path.parent)
         return

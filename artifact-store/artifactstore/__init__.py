@@ -10,20 +10,37 @@ Credentials, endpoints and regions come from the environment under the names eac
 
 from ._address import join
 from ._errors import ArtifactError, Reason
-from ._files import Digest, file_digest
-from ._transfer import digest, exists, fetch_file, fetch_tree, put_bytes, put_file, read_bytes
+from ._files import Digest, ensure_room, file_digest
+from ._transfer import (
+    digest,
+    exists,
+    fetch_file,
+    fetch_tree,
+    names,
+    put_bytes,
+    put_file,
+    read_bytes,
+    remove,
+    remove_tree,
+    verify,
+)
 
 __all__ = [
     "ArtifactError",
     "Digest",
     "Reason",
     "digest",
+    "ensure_room",
     "exists",
     "fetch_file",
     "fetch_tree",
     "file_digest",
     "join",
+    "names",
     "put_bytes",
     "put_file",
     "read_bytes",
+    "remove",
+    "remove_tree",
+    "verify",
 ]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from ._errors import error
 
 CHUNK = 1 << 20
 
@@ -33,6 +36,31 @@ def file_digest(path: Path) -> Digest:
     """Digest of a local file, read in pieces. Raises OSError."""
     with path.open("rb") as file:
         return of_chunks(iter(lambda: file.read(CHUNK), b""))
+
+
+def ensure_room(folder: Path, needed: int, uri: str, *, how: str = "") -> None:
+    """Raises ArtifactError DiskFull, with figures, where the disk of `folder` has less than `needed` bytes free.
+
+    `folder` need not exist yet. `how` says in what form `uri` takes so many bytes ("unpacked"). A quota that the file
+    system knows nothing of (an emptyDir's sizeLimit) is not seen.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        form = f" {how}" if how else ""
+        hint = f"needs {size_text(needed)}{form} and the disk has {size_text(free)} free; give the volume more space"
+        raise error("DiskFull", uri, hint=hint)
+
+
+def size_text(size: int) -> str:
+    """A size for people: "12.3 GB"."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.{0 if unit == 'bytes' else 1}f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
 
 
 class AtomicFile:

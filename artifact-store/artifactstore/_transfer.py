@@ -1,7 +1,9 @@
-"""Fetching, putting and reading back. Each function bounds its retries and raises ArtifactError only."""
+"""Fetching, putting, reading back and removing. Each function bounds its retries and raises ArtifactError only."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -11,7 +13,7 @@ import obstore
 
 from ._address import Address, parse
 from ._errors import ArtifactError, error, translated
-from ._files import CHUNK, AtomicFile, Digest, of_chunks
+from ._files import CHUNK, AtomicFile, Digest, ensure_room, of_chunks
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -25,11 +27,13 @@ def fetch_file(uri: str, destination: Path, *, sha256: str | None = None, size: 
     """Downloads one object to `destination`, verified before it appears there, and returns its digest.
 
     Raises ArtifactError: DigestMismatch when `sha256` or `size` is given and differs (nothing is left behind),
-    NotFound, AccessDenied, Unreachable, DiskFull, Unsupported.
+    NotFound, AccessDenied, Unreachable, Unsupported, DiskFull (told before the download, by the size the store names).
     """
     address = parse(uri)
     with translated(uri), AtomicFile(destination) as file:
-        for chunk in _chunks(address):
+        result = obstore.get(address.store, address.key)
+        ensure_room(destination.parent, result.meta["size"], uri)
+        for chunk in _streamed(result):
             file.write(chunk)
             if size is not None and file.size > size:
                 break  # a wrong, endless file need not fill the disk
@@ -52,6 +56,7 @@ def fetch_tree(uri: str, destination: Path) -> list[Path]:
         raise error("NotFound", uri, hint="is not a folder")
     prefix = address.key.strip("/")
     jobs: list[tuple[Address, Path]] = []
+    total = 0
     with translated(uri):
         for batch in obstore.list(address.store, prefix or None):
             for found in batch:
@@ -61,11 +66,13 @@ def fetch_tree(uri: str, destination: Path) -> list[Path]:
                     raise error(
                         "Unsupported", uri, hint=f"holds the name {str(relative)!r}, which leads out of the folder"
                     )
+                total += found["size"]
                 jobs.append(
                     (Address(f"{uri.rstrip('/')}/{relative}", address.scheme, address.store, found["path"]), target)
                 )
     if not jobs:
         raise error("NotFound", uri, hint="holds nothing; check the address")
+    ensure_room(destination, total, uri)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         for future in [pool.submit(_fetch_one, *job) for job in jobs]:
             try:
@@ -125,6 +132,17 @@ def digest(uri: str) -> Digest:
         return of_chunks(_chunks(parse(uri)))
 
 
+def verify(uri: str, *, sha256: str, size: int) -> Digest:
+    """Reads the object back from its store, in pieces that are not kept, and compares its digest and size.
+
+    Raises ArtifactError: DigestMismatch, and as `fetch_file`. No more is read of a file than shows that it is too long.
+    """
+    with translated(uri):
+        got = of_chunks(_up_to(size, _chunks(parse(uri))))
+        _verify(uri, got, sha256, size)
+    return got
+
+
 def exists(uri: str) -> bool:
     """Whether the object is there. A missing bucket or refused credentials are errors and not a No."""
     address = parse(uri)
@@ -136,8 +154,45 @@ def exists(uri: str) -> bool:
         return True
 
 
+def names(uri: str) -> list[str]:
+    """Names of all objects below the folder `uri`, relative to it, sorted; empty when there is no such folder.
+
+    Raises ArtifactError AccessDenied, NotFound (no such bucket), Unreachable, Unsupported (https has no listing).
+    """
+    address = parse(uri)
+    if address.scheme == "https":
+        raise error("Unsupported", uri, hint="can't be listed: https has no folders")
+    if address.is_local and not address.local_path.is_dir():
+        return []
+    prefix = address.key.strip("/")
+    with translated(uri):
+        found = [entry["path"] for batch in obstore.list(address.store, prefix or None) for entry in batch]
+    return sorted(str(PurePosixPath(path).relative_to(prefix or ".")) for path in found)
+
+
+def remove(uri: str) -> None:
+    """Removes one object; one that is not there is no error. Raises ArtifactError AccessDenied, Unreachable, ..."""
+    address = parse(uri)
+    with translated(uri):
+        try:
+            obstore.delete(address.store, address.key)
+        except FileNotFoundError:
+            _confirm_absent(address)
+
+
+def remove_tree(uri: str) -> None:
+    """Removes everything below the folder `uri`, and on a mounted volume the folder too. Raises as `names`."""
+    address = parse(uri)
+    if address.is_local:  # also what a writer that was killed left, which a listing does not show
+        with translated(uri), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(address.local_path)
+        return
+    for name in names(uri):
+        remove(f"{uri.rstrip('/')}/{name}")
+
+
 def _confirm_absent(address: Address) -> bool:
-    """A HEAD answer has no body, so 404 may mean no such bucket or user. The GET answer tells; False if just absent."""
+    """A 404 may mean no such bucket or user, and HEAD's answer has no body. GET's tells; False if just absent."""
     try:
         with translated(address.uri):
             obstore.get(address.store, address.key)
@@ -149,10 +204,23 @@ def _confirm_absent(address: Address) -> bool:
 
 
 def _chunks(address: Address) -> Iterator[bytes]:
+    yield from _streamed(obstore.get(address.store, address.key))
+
+
+def _streamed(result: GetResult) -> Iterator[bytes]:
     # the library resumes a broken stream by range, from the same entity tag, within its retry limits
-    result: GetResult = obstore.get(address.store, address.key)
     for chunk in result.stream(min_chunk_size=CHUNK):
         yield bytes(chunk)
+
+
+def _up_to(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, until they are more than `size` bytes: a wrong, endless file need not be read to its end."""
+    read = 0
+    for chunk in chunks:
+        yield chunk
+        read += len(chunk)
+        if read > size:
+            return
 
 
 def _fetch_one(address: Address, target: Path) -> None:

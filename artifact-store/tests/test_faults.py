@@ -5,6 +5,7 @@ The server here speaks just enough S3 to fail in chosen ways; the real S3 server
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import threading
 from collections.abc import Callable, Iterator
@@ -113,6 +114,16 @@ def test_a_broken_download_goes_on_where_it_broke(
     artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx")
     assert (tmp_path / "best.onnx").read_bytes() == DATA
     assert [line.split("bytes=")[-1].split("-")[0] for line in store.seen[1:]] == ["1000000", "1000000", "2000000"]
+
+
+def test_verifying_goes_on_where_the_line_broke_too(store: type[Handler], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_address._RETRY, "max_retries", 6)
+    store.answers = [broken, failing, broken, whole]
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    got = artifactstore.verify("s3://bucket/best.onnx", sha256=sha256, size=len(DATA))
+    assert (got.sha256, got.size) == (sha256, len(DATA))
+    with pytest.raises(ArtifactError, match=f"expected {len(DATA) - 1} bytes, found at least"):
+        artifactstore.verify("s3://bucket/best.onnx", sha256=sha256, size=len(DATA) - 1)
 
 
 def test_a_store_that_only_fails_is_given_up_soon(store: type[Handler], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,14 +32,19 @@ def test_the_public_facade_is_exactly_this() -> None:
         "Digest",
         "Reason",
         "digest",
+        "ensure_room",
         "exists",
         "fetch_file",
         "fetch_tree",
         "file_digest",
         "join",
+        "names",
         "put_bytes",
         "put_file",
         "read_bytes",
+        "remove",
+        "remove_tree",
+        "verify",
     ]
 
 
@@ -105,6 +111,36 @@ def test_put_creates_only(source: Path, tmp_path: Path) -> None:
     assert artifactstore.read_bytes(target) == b"other"
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_full_disk_is_told_before_a_byte_is_written(
+    folder: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5_000))
+    address = uri(source.parent if folder else source)
+    fetch = artifactstore.fetch_tree if folder else artifactstore.fetch_file
+    with pytest.raises(ArtifactError) as caught:
+        fetch(address, tmp_path / "far" / "there")
+    assert (caught.value.reason, caught.value.retryable) == ("DiskFull", True)
+    assert caught.value.message == (f"{address} needs 7.0 kB and the disk has 5.0 kB free; give the volume more space")
+    assert not list((tmp_path).glob("far/*"))
+
+
+def test_names_and_removal_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "check points"
+    assert artifactstore.names(uri(folder)) == []
+    for name in ("2/b.pt", "1.json", "2/a.pt"):
+        artifactstore.put_bytes(name.encode(), artifactstore.join(uri(folder), name))
+    artifactstore.put_bytes(b"", uri(tmp_path / "check points 2/other"))
+    assert artifactstore.names(uri(folder)) == ["1.json", "2/a.pt", "2/b.pt"]
+    for _ in range(2):  # the second time nothing is left, which is what was asked for
+        artifactstore.remove(uri(folder / "1.json"))
+        assert artifactstore.names(uri(folder) + "/") == ["2/a.pt", "2/b.pt"]
+    (folder / "2" / "c.pt#1").write_bytes(b"left by a writer that was killed")
+    for _ in range(2):
+        artifactstore.remove_tree(uri(folder))
+        assert [path.name for path in tmp_path.iterdir()] == ["check points 2"]
+
+
 def test_read_bytes_refuses_what_is_too_large(source: Path) -> None:
     with pytest.raises(ArtifactError, match="larger than the 10 bytes") as caught:
         artifactstore.read_bytes(uri(source), limit=10)
@@ -144,6 +180,8 @@ def test_an_empty_or_missing_folder_is_not_found(tmp_path: Path) -> None:
 def test_https_has_no_folders(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="give an archive"):
         artifactstore.fetch_tree("https://host/folder", tmp_path)
+    with pytest.raises(ArtifactError, match="can't be listed"):
+        artifactstore.names("https://host/folder")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", ""])

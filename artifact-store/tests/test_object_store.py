@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,42 +12,23 @@ import pytest
 
 import artifactstore
 from artifactstore import ArtifactError
-from harness import binaries
+from harness.object_store import gateway
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a versitygw over an empty folder that holds the bucket `models`."""
-    program = binaries.ensure(["versitygw"]) / "versitygw"
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A versitygw over an empty folder that holds the bucket `models`."""
     root = tmp_path_factory.mktemp("gateway")
     (root / "models").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    environment = os.environ | {"ROOT_ACCESS_KEY": "test-access-key", "ROOT_SECRET_KEY": "test-secret-key"}
-    command = [str(program), "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(root)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "versitygw ended"
-                assert time.monotonic() < deadline, "versitygw did not listen within 20 s"
-                time.sleep(0.05)
-        try:
-            yield port
-        finally:
-            process.terminate()
-            process.wait(10)
+    with gateway(root, "test-access-key", "test-secret-key") as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
-def credentials(gateway: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gateway}")
+def credentials(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
@@ -80,6 +58,21 @@ def test_a_tree_is_fetched(tmp_path: Path) -> None:
     ]
 
 
+def test_names_and_removal_of_a_folder() -> None:
+    folder = "s3://models/parts/v1/.checkpoint-1/"
+    assert artifactstore.names(folder) == []
+    for name in ("2/b.pt", "1.json", "2/a.pt"):
+        artifactstore.put_bytes(name.encode(), folder + name)
+    artifactstore.put_bytes(b"", "s3://models/parts/v1/.checkpoint-10/other")
+    assert artifactstore.names(folder) == ["1.json", "2/a.pt", "2/b.pt"]
+    for _ in range(2):  # the second time nothing is left, which is what was asked for
+        artifactstore.remove(folder + "1.json")
+        assert artifactstore.names(folder) == ["2/a.pt", "2/b.pt"]
+    for _ in range(2):
+        artifactstore.remove_tree(folder)
+        assert artifactstore.names("s3://models/parts/v1") == [".checkpoint-10/other"]
+
+
 def test_of_many_creators_one_wins() -> None:
     barrier = threading.Barrier(8)
 
@@ -97,7 +90,7 @@ def test_of_many_creators_one_wins() -> None:
     assert artifactstore.read_bytes("s3://models/race/manifest.json") == str(won.index(True)).encode()
 
 
-@pytest.mark.parametrize("action", ["exists", "read_bytes", "digest", "put", "tree"])
+@pytest.mark.parametrize("action", ["exists", "read_bytes", "digest", "put", "tree", "names", "remove"])
 @pytest.mark.parametrize(
     ("variable", "value", "reason", "message"),
     [
@@ -117,6 +110,8 @@ def test_what_is_wrong_is_said(
         "digest": lambda: artifactstore.digest(uri),
         "put": lambda: artifactstore.put_bytes(b"x", uri),
         "tree": lambda: artifactstore.fetch_tree(uri, tmp_path),
+        "names": lambda: artifactstore.names(uri),
+        "remove": lambda: artifactstore.remove(uri),
     }
     with pytest.raises(ArtifactError) as caught:
         actions[action]()

@@ -1,20 +1,28 @@
-"""What a ModelVersion's status says, and whether the in-use finalizer holds it. Pure.
+"""What a ModelVersion's status says, whether the in-use finalizer holds it, and what of its model may go. Pure.
 
 As pvc-protection does it, a version that is deleted while a Rollout uses it stays until no Rollout does. It is then no
-longer chosen for anything new, and its condition says who holds it.
+longer chosen for anything new, and its condition says who holds it. Before it is Ready, its files are verified at their
+source (verification.py).
+
+Every look at a version removes what its model has beyond what retention keeps (retention.py): whichever version of the
+model is woken sees to all of them, so that none has to be woken for the others' sake.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from modelfleet.api import Condition, ModelVersion, ModelVersionStatus, Rollout, UsedBy, conditions, unsupported_fields
+from modelfleet.api import Condition, ModelVersion, ModelVersionStatus, UsedBy, conditions, unsupported_fields
 from modelfleet.api.conditions import READY, RECONCILING, STALLED
 from modelfleet.api.names import IN_USE
 from modelfleet.decision import Action, Announce, Decision
-from modelfleet.versions import manifests, resolve
+from modelfleet.versions import manifests, resolve, retention, verification
+from modelfleet.versions.attempt import Attempt
+from modelfleet.versions.retention import Family, Policy
 from modelfleet.versions.usage import used_by
+from modelfleet.versions.verification import UNVERIFIED, Finding, Verifier
 
-AVAILABLE = "Available"
+VERIFIED = "Verified"
+REMOVED = "VersionRemoved"
 REJECTED = "Rejected"
 DELETION_HELD = "DeletionHeld"
 BEING_DELETED = "BeingDeleted"
@@ -24,31 +32,69 @@ BEING_DELETED = "BeingDeleted"
 class Snapshot:
     """What one look at a ModelVersion sees.
 
-    siblings  all versions of the same model in the namespace, this one included or not
-    rollouts  all Rollouts of that model in the namespace
+    family    its model in the namespace, this version included or not
+    verifier  how its files are verified; None: they are not
+    attempt   its verify Job
+    others    how many other versions of the namespace are being verified
+    policy    what retention keeps of its model; None: everything
     """
 
     version: ModelVersion
-    siblings: tuple[ModelVersion, ...] = ()
-    rollouts: tuple[Rollout, ...] = ()
+    family: Family = field(default_factory=Family)
+    verifier: Verifier | None = None
+    attempt: Attempt | None = None
+    others: int = 0
+    policy: Policy | None = None
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
-    """Hold or release the version, and say how it stands."""
+    """Hold or release the version, have it verified, say how it stands, and remove what nobody needs any more."""
     version = snapshot.version
-    uses = used_by(version, snapshot.rollouts)
-    actions = _finalizer(version, uses)
+    uses = used_by(version, snapshot.family.rollouts)
+    holding = _finalizer(version, uses)
     deleting = version.metadata.deletion_timestamp is not None
     if deleting and not uses and set(version.metadata.finalizers) <= {IN_USE}:
-        return Decision(actions=actions)  # with that write it is gone: there is no status left to write
-    desired = _conditions(version, uses)
+        return Decision(actions=holding)  # with that write it is gone: there is no status left to write
+    finding = _finding(snapshot, now)
+    desired = _conditions(version, uses, finding)
     status = ModelVersionStatus(
         observed_generation=version.metadata.generation,
         conditions=conditions.merge(version.status.conditions, desired, version.metadata.generation, now),
-        tags=_tags(version, desired, snapshot.siblings),
+        tags=_tags(version, desired, snapshot.family.versions),
         used_by=uses,
     )
-    return Decision(actions=actions, status=status, announcements=_announcements(version, desired))
+    surplus = _surplus(snapshot, now)
+    return Decision(
+        actions=(*holding, *(finding.actions if finding else ()), *(manifests.remove(each) for each in surplus)),
+        status=status,
+        announcements=(*_announcements(version, desired, finding), *(_removed(each, snapshot) for each in surplus)),
+        requeue_after=_soonest(finding.requeue_after if finding else None, _too_young(snapshot, now)),
+    )
+
+
+def _finding(snapshot: Snapshot, now: datetime) -> Finding | None:
+    """What is known of the artifact; None where it does not matter any more."""
+    if snapshot.version.metadata.deletion_timestamp is not None or _rejected(snapshot.version):
+        return None
+    return verification.look(snapshot.version, snapshot.verifier, snapshot.attempt, now, others=snapshot.others)
+
+
+def _rejected(version: ModelVersion) -> bool:
+    return version.spec.evaluation is not None and version.spec.evaluation.result == "Failed"
+
+
+def _surplus(snapshot: Snapshot, now: datetime) -> tuple[ModelVersion, ...]:
+    return () if snapshot.policy is None else retention.surplus(snapshot.policy, snapshot.family, now)
+
+
+def _too_young(snapshot: Snapshot, now: datetime) -> timedelta | None:
+    if snapshot.policy is None:
+        return None
+    return retention.next_due(snapshot.policy, snapshot.family, snapshot.version, now)
+
+
+def _soonest(*delays: timedelta | None) -> timedelta | None:
+    return min((delay for delay in delays if delay is not None), default=None)
 
 
 def _finalizer(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Action, ...]:
@@ -60,23 +106,26 @@ def _finalizer(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Action,
     return ()
 
 
-def _conditions(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Condition, ...]:
-    return (*_state(version, uses), *conditions.unsupported(unsupported_fields(version)))
+def _conditions(version: ModelVersion, uses: tuple[UsedBy, ...], finding: Finding | None) -> tuple[Condition, ...]:
+    return (*_state(version, uses, finding), *conditions.unsupported(unsupported_fields(version)))
 
 
-def _state(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Condition, ...]:
+def _state(version: ModelVersion, uses: tuple[UsedBy, ...], finding: Finding | None) -> tuple[Condition, ...]:
     """Ready and, where they hold, Reconciling or Stalled."""
     if version.metadata.deletion_timestamp is not None:
         reason, message = (DELETION_HELD, _held(uses)) if uses else (BEING_DELETED, _by_others(version))
         return (conditions.false(READY, reason, message), conditions.true(RECONCILING, reason, message))
-    evaluation = version.spec.evaluation
-    if evaluation is not None and evaluation.result == "Failed":
-        message = f"Its evaluation failed, so it is kept for study and never rolled out: {evaluation.message}"
+    if finding is None:
+        why = version.spec.evaluation.message if version.spec.evaluation is not None else ""
+        message = f"Its evaluation failed, so it is kept for study and never rolled out: {why}"
         return (conditions.false(READY, REJECTED, message), conditions.true(STALLED, REJECTED, message))
-    count = len(version.spec.artifact.files)
-    files = "1 file is" if count == 1 else f"{count} files are"
-    message = f"{files} declared with digests; every node verifies a file's digest before it loads it."
-    return (conditions.true(READY, AVAILABLE, message),)
+    if finding.ready:
+        return (conditions.true(READY, finding.reason, finding.message),)
+    state = STALLED if finding.stalled else RECONCILING
+    return (
+        conditions.false(READY, finding.reason, finding.message),
+        conditions.true(state, finding.reason, finding.message),
+    )
 
 
 def _held(uses: tuple[UsedBy, ...]) -> str:
@@ -99,12 +148,27 @@ def _tags(version: ModelVersion, desired: tuple[Condition, ...], siblings: tuple
     return resolve.tags_of(version.replace(status=status), siblings)
 
 
-def _announcements(version: ModelVersion, desired: tuple[Condition, ...]) -> tuple[Announce, ...]:
+def _announcements(
+    version: ModelVersion, desired: tuple[Condition, ...], finding: Finding | None
+) -> tuple[Announce, ...]:
     before, after = conditions.find(version.status.conditions, READY), conditions.find(desired, READY)
     if after is None or (before is not None and before.reason == after.reason):
         return ()
-    if after.reason == REJECTED:
-        return (Announce("Warning", REJECTED, after.message),)
     if after.reason == DELETION_HELD:
         return (Announce("Normal", DELETION_HELD, after.message),)
+    if after.reason == REJECTED or (finding is not None and not finding.ready and after.reason != UNVERIFIED):
+        return (Announce("Warning", after.reason, after.message),)
+    if finding is not None and finding.verified:
+        return (Announce("Normal", VERIFIED, after.message),)
     return ()
+
+
+def _removed(version: ModelVersion, snapshot: Snapshot) -> Announce:
+    keep = 0 if snapshot.policy is None else snapshot.policy.keep
+    return Announce(
+        "Normal",
+        REMOVED,
+        f"Removed ModelVersion {version.metadata.name}: nothing uses it, and the operator's settings keep the {keep} "
+        f"newest such versions of a model (retention.keepVersions). Its files stay at {version.spec.artifact.uri}.",
+        about=manifests.reference(version),
+    )

@@ -1,9 +1,31 @@
-"""The one write that goes to a ModelVersion beside its status: the finalizer that keeps it while it is used. Pure."""
+"""What is written for a ModelVersion beside its status: the finalizer that keeps it while it is used, the Job that
+verifies its files, and the note of what that Job found. Pure."""
 
-from modelfleet.api import ModelVersion
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from modelfleet import podtemplate
+from modelfleet.api import ModelVersion, names
 from modelfleet.api.names import IN_USE
-from modelfleet.decision import Patch
-from modelfleet.kinds import MODEL_VERSION
+from modelfleet.decision import Delete, Patch
+from modelfleet.kinds import JOB, MODEL_VERSION
+from modelfleet.versions.attempt import Attempt
+
+SECRET = "object-store"
+"""A Secret of this name, in the namespace of the version, is the verify Job's environment where there is one."""
+
+COMPONENT = "verification"
+
+_ENV = "ARTIFACT"
+_USER = 65532  # of the image
+_KEEP = 600  # seconds: how long a Job that ended is there to be looked at
+_LOG = "/dev/termination-log"
+
+Json = dict[str, Any]
 
 
 def hold(version: ModelVersion) -> Patch:
@@ -20,3 +42,138 @@ def _finalizers(version: ModelVersion, finalizers: tuple[str, ...]) -> Patch:
     """Computed from what was read, hence under its resourceVersion: somebody else's finalizer is never lost."""
     metadata = {"resourceVersion": version.metadata.resource_version, "finalizers": list(finalizers)}
     return Patch(MODEL_VERSION, version.metadata.namespace, version.metadata.name, {"metadata": metadata})
+
+
+def note(version: ModelVersion, text: str) -> Patch:
+    """Write down what the verification found. Bound to the uid: another version of that name is left alone."""
+    metadata = {"uid": version.metadata.uid, "annotations": {names.VERIFICATION: text}}
+    return Patch(MODEL_VERSION, version.metadata.namespace, version.metadata.name, {"metadata": metadata})
+
+
+def remove(version: ModelVersion) -> Delete:
+    """Remove a version that nothing uses, unless it has changed since it was read: the finalizer says so of a use."""
+    metadata = version.metadata
+    return Delete(MODEL_VERSION, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)
+
+
+def remove_job(version: ModelVersion, attempt: Attempt) -> Delete:
+    """Remove a verify Job and its pods."""
+    return Delete(JOB, version.metadata.namespace, attempt.name, attempt.uid)
+
+
+def reference(version: ModelVersion) -> Json:
+    """What an Event about this version must know of it."""
+    metadata = version.metadata
+    return {
+        "apiVersion": MODEL_VERSION.api_version,
+        "kind": MODEL_VERSION.kind,
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+        },
+    }
+
+
+def verify_job_name(version: ModelVersion) -> str:
+    """The name of the version's verify Job: of this object, and not of a later one of the same name."""
+    uid = hashlib.sha256(version.metadata.uid.encode()).hexdigest()[:10]
+    return f"verify-{version.metadata.name[:44].rstrip('-')}-{uid}"
+
+
+def verify_job(version: ModelVersion, image: str, template: Mapping[str, Any], timeout: timedelta) -> Json:
+    """The Job that reads every file at its source: `agent verify`."""
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": verify_job_name(version),
+            "namespace": version.metadata.namespace,
+            **_marks(version),
+            "ownerReferences": [
+                {
+                    "apiVersion": MODEL_VERSION.api_version,
+                    "kind": MODEL_VERSION.kind,
+                    "name": version.metadata.name,
+                    "uid": version.metadata.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": 0,  # the operator tries again itself, and says when and why
+            "activeDeadlineSeconds": max(1, math.ceil(timeout.total_seconds())),
+            "ttlSecondsAfterFinished": _KEEP,
+            "podFailurePolicy": {
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            "template": _pod_template(version, image, template),
+        },
+    }
+
+
+def _marks(version: ModelVersion) -> Json:
+    labels = {
+        names.MANAGED_BY: names.MANAGED_BY_VALUE,
+        names.COMPONENT: COMPONENT,
+        names.MODEL: version.spec.model,
+        names.VERSION: version.spec.version,
+    }
+    return {"labels": labels, "annotations": {names.MODEL_VERSION: version.metadata.name}}
+
+
+def _pod_template(version: ModelVersion, image: str, template: Mapping[str, Any]) -> Json:
+    """Ours, with that of the settings laid over it, and what the operator relies on laid over both."""
+    base = {"spec": {**_pod(), "containers": [_container(image)]}}
+    merged = podtemplate.merge(base, template)
+    required = {
+        "metadata": _marks(version),
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [
+                {
+                    "name": names.VERIFY_CONTAINER,
+                    "args": ["verify"],
+                    "env": [_artifact(version)],
+                    "terminationMessagePath": _LOG,
+                    "terminationMessagePolicy": "File",
+                }
+            ],
+        },
+    }
+    return podtemplate.merge(merged, required)
+
+
+def _artifact(version: ModelVersion) -> Json:
+    """What is to be verified. The kubelet expands `$(NAME)`, and reads `$$` as a plain `$`."""
+    text = json.dumps(version.spec.artifact.to_dict(), ensure_ascii=False, separators=(",", ":"))
+    return {"name": _ENV, "value": text.replace("$", "$$")}
+
+
+def _pod() -> Json:
+    """Fit for the restricted Pod Security Standard."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _container(image: str) -> Json:
+    return {
+        "name": names.VERIFY_CONTAINER,
+        "image": image,
+        "envFrom": [{"secretRef": {"name": SECRET, "optional": True}}],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }

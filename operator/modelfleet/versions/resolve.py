@@ -53,7 +53,7 @@ def by_tag(tag: str, model: str, versions: Iterable[ModelVersion]) -> ModelVersi
     if found is not None:
         return found
     if tagged:
-        last = max(tagged, key=_age)
+        last = max(tagged, key=age)
         what = obstacle(last)
         why = f": {what.message}" if what else ""
         return Missing("NotReady", f"no version of model {model} with tag {tag} is Ready{why}")
@@ -77,7 +77,7 @@ def by_rollout(
 
 def newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:
     """The newest of those that may be used for something new."""
-    return max((entry for entry in versions if obstacle(entry) is None), key=_age, default=None)
+    return max((entry for entry in versions if obstacle(entry) is None), key=age, default=None)
 
 
 def obstacle(version: ModelVersion) -> Missing | None:
@@ -102,7 +102,7 @@ def tags_of(version: ModelVersion, siblings: Iterable[ModelVersion]) -> tuple[st
     own = [
         tag
         for tag in (*sorted(version.spec.tags), LATEST)
-        if not any(_age(entry) > _age(version) for entry in others if tag == LATEST or tag in entry.spec.tags)
+        if not any(age(entry) > age(version) for entry in others if tag == LATEST or tag in entry.spec.tags)
     ]
     return tuple(own)
 
@@ -111,7 +111,7 @@ def _of(model: str, versions: Iterable[ModelVersion]) -> Iterable[ModelVersion]:
     return (entry for entry in versions if entry.spec.model == model)
 
 
-def _age(version: ModelVersion) -> tuple[datetime, list[tuple[int, int | str]]]:
+def age(version: ModelVersion) -> tuple[datetime, list[tuple[int, int | str]]]:
     """By creation; two of the same second by name, numbers in it as numbers (v10 is newer than v9)."""
     return version.metadata.creation_timestamp or _EPOCH, _natural(version.spec.version)
 

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
+import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import binaries
-from harness.processes import Supervisor
+from harness.processes import Supervisor, wait_until
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
 REGION = "us-east-1"
+
+
+@contextmanager
+def gateway(buckets: Path, access_key: str, secret_key: str) -> Iterator[str]:
+    """A versitygw without a cluster, for the block alone; its endpoint. The folders in ``buckets`` are its buckets."""
+    program = binaries.ensure(["versitygw"]) / "versitygw"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    keys = {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
+    command = [str(program), "--port", address, f"--region={REGION}", "--quiet", "posix", str(buckets)]
+    with subprocess.Popen(
+        command, env=os.environ | keys, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            assert wait_until(lambda: process.poll() is not None or _listens(address), 20), "versitygw does not listen"
+            assert process.poll() is None, "versitygw ended"
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _listens(address: str) -> bool:
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 class ObjectStore:

@@ -63,6 +63,8 @@ class OperatorProcess:
                 "images": {"trainer": "localhost/modelfleet/trainer:test", "agent": "localhost/modelfleet/agent:test"},
                 "server": {"address": cluster.address, "port": self._port},
                 "namespaces": list(namespaces),
+                # nobody runs the verify Job on a simulated node; the tests of verification play it, and switch it on
+                "verification": {"enabled": False},
             },
             settings or {},
         )

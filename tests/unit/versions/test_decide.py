@@ -6,6 +6,7 @@ from modelfleet.api import ModelVersion, Rollout
 from modelfleet.api.conditions import find
 from modelfleet.kinds import MODEL_VERSION
 from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.retention import Family
 from modelfleet.versions.usage import roles, used_by
 from unit.training.builders import START, after, condition, model_version, parsed_rollout, rollout, versions
 
@@ -14,20 +15,20 @@ IN_USE = "modelfleet.dev/in-use"
 
 def look(raw, rollouts=(), siblings=()):
     version = ModelVersion.model_validate(raw)
-    seen = Snapshot(
-        version, (version, *versions(*siblings)), tuple(Rollout.model_validate(entry) for entry in rollouts)
-    )
-    return decide(seen, START)
+    family = Family((version, *versions(*siblings)), tuple(Rollout.model_validate(entry) for entry in rollouts))
+    return decide(Snapshot(version, family), START)
 
 
 def shown(decision):
     return [(entry.type, entry.status, entry.reason) for entry in decision.status.conditions]
 
 
-def test_declared_files_make_it_ready_and_nodes_verify():
+def test_where_nothing_is_verified_declared_files_make_it_ready_and_nodes_verify():
     decision = look(model_version(ready=None))
     assert shown(decision) == [("Ready", "True", "Available")]
-    assert decision.status.conditions[0].message.startswith("2 files are declared with digests; every node verifies")
+    message = decision.status.conditions[0].message
+    assert message.startswith("2 files are declared with digests; every node verifies")
+    assert message.endswith("Not verified at the source: verification is switched off.")
     assert decision.status.tags == ("latest",)
     assert decision.status.observed_generation == 1
     assert decision.actions == ()

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from modelfleet.training.podtemplate import merge
+from modelfleet.podtemplate import merge
 
 TRAINER = {"name": "trainer", "image": "ours", "env": [{"name": "HOME", "value": "/work"}]}
 

@@ -1,0 +1,114 @@
+"""A verify Job and its pods, read as frozen facts: what it said, how it ended, or what it waits for. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelfleet.api.names import VERIFY_CONTAINER
+from modelfleet.versions.record import VERIFIED
+
+FAILED = "VerificationFailed"
+
+# What a container waits for while all is well.
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+
+_EXCERPT = 200  # characters of a message that nobody understands
+
+
+@dataclass(frozen=True)
+class Said:
+    """The agent's word: Verified, or why not (a reason of the agent's, or FAILED where it left none)."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One verify Job.
+
+    has_pod   whether it has made one
+    said      what its pod said when it ended; None before, and when the pod is gone
+    ended_at  since when the Job is over, whatever its pod said
+    why       how the Job ended, in the Job controller's words
+    obstacle  what keeps its pod from starting, "" when nothing does
+    """
+
+    name: str
+    uid: str
+    deleting: bool = False
+    has_pod: bool = False
+    said: Said | None = None
+    ended_at: datetime | None = None
+    why: str = ""
+    obstacle: str = ""
+
+
+def attempt(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> Attempt:
+    """A raw Job and its raw pods as facts."""
+    metadata = job["metadata"]
+    newest_first = sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+    ended_at, why = _end(job.get("status") or {})
+    return Attempt(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        deleting=bool(metadata.get("deletionTimestamp")),
+        has_pod=bool(newest_first),
+        said=next((said for pod in newest_first if (said := _said(pod)) is not None), None),
+        ended_at=ended_at,
+        why=why,
+        obstacle=next((text for pod in newest_first[:1] if (text := _obstacle(pod))), ""),
+    )
+
+
+def _end(status: Mapping[str, Any]) -> tuple[datetime | None, str]:
+    for condition in status.get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+            why = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
+            return datetime.fromisoformat(condition["lastTransitionTime"]), why
+    return None, ""
+
+
+def _said(pod: Mapping[str, Any]) -> Said | None:
+    """What an ended pod said; None while it has not ended, and for one that the cluster ended: another one follows."""
+    status = pod.get("status") or {}
+    disrupted = any(
+        entry["type"] == "DisruptionTarget" and entry["status"] == "True" for entry in status.get("conditions") or ()
+    )
+    ended = _verifier(status).get("state", {}).get("terminated")
+    if ended is None or (disrupted and ended.get("exitCode") != 0):
+        return None
+    text, code, why = ended.get("message") or "", ended.get("exitCode"), ended.get("reason") or ""
+    try:
+        value = json.loads(text)
+        said = Said(str(value["reason"]), str(value["message"]))
+    except (ValueError, KeyError, TypeError):
+        said = None
+    if said is not None and (said.reason != VERIFIED or code == 0):
+        return said
+    if why == "OOMKilled":
+        return Said(FAILED, "the verify container was killed for using too much memory")
+    left = f"left this: {text[:_EXCERPT]}" if text.strip() else "left no word"
+    return Said(FAILED, f"the verify container ended with exit code {code} and {left} (pod {pod['metadata']['name']})")
+
+
+def _verifier(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    statuses: Iterable[Mapping[str, Any]] = status.get("containerStatuses") or ()
+    return next((entry for entry in statuses if entry["name"] == VERIFY_CONTAINER), {})
+
+
+def _obstacle(pod: Mapping[str, Any]) -> str:
+    status = pod.get("status") or {}
+    if status.get("phase") not in (None, "Pending"):
+        return ""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"no node takes its pod: {condition.get('message') or condition.get('reason')}"
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") and waiting["reason"] not in _STARTING:
+            said = waiting.get("message") or "no message"
+            return f"container {container['name']} can't start ({waiting['reason']}): {said}"
+    return ""

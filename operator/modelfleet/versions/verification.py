@@ -1,0 +1,274 @@
+"""Whether a ModelVersion's files are at their source as declared: the next step to find out, and what is known. Pure.
+
+A short Job of the agent image reads every file and compares digest and size (`agent verify`); its word is kept in an
+annotation of the version (see record.py). Everything here follows from that annotation, the Job and its pods:
+
+    annotation says Verified              ->  Ready, for good
+    Job that has ended and is not noted   ->  the outcome is noted; a Job that failed is deleted
+    Job that has not ended                ->  wait for its pod
+    no Job, failed attempts               ->  wait: longer after each, up to a bound; then the next Job
+    no Job, no attempt                    ->  the Job is made
+
+So it goes on by itself: nothing a user mends at the source needs another word to modelfleet. Who is in a hurry removes
+the annotation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelfleet.api import ModelVersion, format_duration
+from modelfleet.api.names import VERIFY_CONTAINER
+from modelfleet.decision import Action, Apply
+from modelfleet.versions import manifests, record
+from modelfleet.versions.attempt import FAILED, Attempt, Said
+from modelfleet.versions.record import VERIFIED, Record
+
+AVAILABLE = "Available"
+UNVERIFIED = "ArtifactUnverified"
+DIGEST_MISMATCH = "DigestMismatch"
+NOT_FOUND = "ArtifactNotFound"
+ACCESS_DENIED = "SourceAccessDenied"
+UNREACHABLE = "SourceUnreachable"
+NOT_MOUNTED = "SourceNotMounted"
+UNSUPPORTED = "SourceUnsupported"
+
+_REASONS = {
+    "DigestMismatch": DIGEST_MISMATCH,
+    "NotFound": NOT_FOUND,
+    "AccessDenied": ACCESS_DENIED,
+    "Unreachable": UNREACHABLE,
+}
+"""The agent's reasons as ours; any other is FAILED."""
+
+_READABLE = ("s3", "gs", "az", "https", "file")
+
+_TO_DO = {
+    DIGEST_MISMATCH: "A version never changes: put the declared files back, or make another version of what is there.",
+    NOT_FOUND: "Put the files there.",
+    ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or verification.template in "
+    "the operator's settings.",
+    UNREACHABLE: "",
+    FAILED: "Mend the cause, or change verification.template in the operator's settings.",
+}
+
+_PATIENCE = timedelta(seconds=30)  # for the pod of a Job that is over to be seen
+_LOOK_AGAIN = timedelta(seconds=5)
+_TURN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """How versions are verified here.
+
+    image     of the agent
+    template  a partial pod template, laid over ours
+    timeout   of one Job
+    parallel  about how many Jobs there may be at once in a namespace
+    exempt    schemes of addresses whose versions count without a look at the source
+    """
+
+    image: str
+    template: Mapping[str, Any] = field(default_factory=dict)
+    timeout: timedelta = timedelta(minutes=30)
+    parallel: int = 10
+    exempt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of a version's artifact, and what to do next.
+
+    reason   of Ready; AVAILABLE means True
+    stalled  somebody has to mend something; else, while not Ready, it is under way
+    verified Ready because the files were found as declared
+    """
+
+    reason: str
+    message: str
+    stalled: bool = False
+    verified: bool = False
+    actions: tuple[Action, ...] = ()
+    requeue_after: timedelta | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the version may be used."""
+        return self.reason == AVAILABLE
+
+
+def look(
+    version: ModelVersion, verifier: Verifier | None, attempt: Attempt | None, now: datetime, *, others: int = 0
+) -> Finding:
+    """The next step for a version that is neither rejected nor being deleted.
+
+    `verifier` None: switched off; `others` is how many versions of the namespace are being verified now.
+    """
+    known = record.read(version)
+    if known is not None and known.verified:
+        return Finding(AVAILABLE, f"{_files(version)} verified at the source at {_time(known.at)}.", verified=True)
+    if verifier is None:
+        return Finding(AVAILABLE, f"{_declared(version)} Not verified at the source: verification is switched off.")
+    scheme = urlsplit(version.spec.artifact.uri).scheme
+    if scheme in verifier.exempt:
+        told = f"the operator's settings exempt {scheme}:// (verification.exempt)"
+        return Finding(AVAILABLE, f"{_declared(version)} Not verified at the source: {told}.")
+    found = _obstacle(version, verifier) or _step(version, attempt, known, verifier, now)
+    return found or _begin(version, known, verifier, others)
+
+
+def _step(
+    version: ModelVersion, attempt: Attempt | None, known: Record | None, verifier: Verifier, now: datetime
+) -> Finding | None:
+    """What follows from the attempt there is, and from those there were; None when it is time for the next."""
+    noted = attempt is not None and known is not None and attempt.uid == known.job
+    if attempt is not None and not noted and not attempt.deleting:
+        said = _outcome(attempt, verifier, now)
+        return _running(version, attempt, known) if said is None else _note(version, attempt, said, known, now)
+    if attempt is not None:  # its name is taken until it is gone
+        remove = () if attempt.deleting else (manifests.remove_job(version, attempt),)
+        return _failed(version, known, now, actions=remove, requeue_after=_LOOK_AGAIN)
+    due = now if known is None else known.at + wait_after(known)
+    if now < due:
+        return _failed(version, known, now, requeue_after=due - now)
+    return None
+
+
+def _begin(version: ModelVersion, known: Record | None, verifier: Verifier, others: int) -> Finding:
+    if others >= verifier.parallel:
+        turn = f"it waits for its turn, {verifier.parallel} at once in a namespace (verification.parallel)"
+        return _under_way(version, known, turn, requeue_after=_TURN)
+    create = Apply(manifests.verify_job(version, verifier.image, verifier.template, verifier.timeout))
+    return _under_way(version, known, "its Job is being made", actions=(create,))
+
+
+def _outcome(attempt: Attempt, verifier: Verifier, now: datetime) -> Said | None:
+    """How the attempt ended; None while it goes on."""
+    if attempt.said is not None:
+        return attempt.said
+    if attempt.ended_at is None:
+        return None
+    if attempt.why.startswith("DeadlineExceeded"):
+        held = f": {attempt.obstacle}" if attempt.obstacle else ""
+        return Said(FAILED, f"it did not end within {format_duration(verifier.timeout)} (verification.timeout){held}")
+    if now < attempt.ended_at + _PATIENCE:
+        return None
+    return Said(FAILED, f"the Job ended ({attempt.why or 'no reason given'}), and its pod is gone with what it found")
+
+
+def _note(version: ModelVersion, attempt: Attempt, said: Said, known: Record | None, now: datetime) -> Finding:
+    """Write the outcome down. Only then may the Job go: a crash in between finds it again."""
+    result = VERIFIED if said.reason == VERIFIED else _REASONS.get(said.reason, FAILED)
+    message = said.message if result != FAILED or said.reason == FAILED else f"{said.reason}: {said.message}"
+    attempts = 1 + (known.attempts if known is not None else 0)
+    new = Record(result, message, now, attempts, attempt.uid)
+    note = manifests.note(version, record.to_text(new, version))
+    if new.verified:
+        text = f"{_files(version)} verified at the source at {_time(now)}."
+        return Finding(AVAILABLE, text, verified=True, actions=(note,))
+    remove = manifests.remove_job(version, attempt)
+    return _failed(version, new, now, actions=(note, remove), requeue_after=wait_after(new))
+
+
+def _running(version: ModelVersion, attempt: Attempt, known: Record | None) -> Finding:
+    what = f"Job {attempt.name} reads them"
+    if not attempt.has_pod:
+        what = f"Job {attempt.name} has no pod yet (if that lasts, kubectl describe job says why)"
+    elif attempt.obstacle:
+        what = f"Job {attempt.name} waits, {attempt.obstacle}"
+    over = attempt.ended_at is not None
+    return _under_way(version, known, what, requeue_after=_LOOK_AGAIN if over else None)
+
+
+def _under_way(
+    version: ModelVersion,
+    known: Record | None,
+    what: str,
+    *,
+    actions: tuple[Action, ...] = (),
+    requeue_after: timedelta | None = None,
+) -> Finding:
+    """An attempt goes on. After a failed one its reason stays until there is another: it still is what is known."""
+    if known is None:
+        message = f"{_files(version)} are being verified at the source: {what}."
+        return Finding(UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
+    return _unsuccessful(known, f"Attempt {known.attempts + 1}: {what}.", actions, requeue_after)
+
+
+def _failed(
+    version: ModelVersion,
+    known: Record | None,
+    now: datetime,
+    *,
+    actions: tuple[Action, ...] = (),
+    requeue_after: timedelta | None = None,
+) -> Finding:
+    """Between two attempts."""
+    if known is None:  # somebody deletes the first Job, or has removed the annotation
+        message = f"{_files(version)} are not verified at the source yet: an earlier Job is being deleted."
+        return Finding(UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
+    due = known.at + wait_after(known)
+    text = f"Attempt {known.attempts + 1} follows by itself at {_time(due)}."
+    return _unsuccessful(known, text, actions, requeue_after)
+
+
+def _unsuccessful(known: Record, now: str, actions: tuple[Action, ...], requeue_after: timedelta | None) -> Finding:
+    """What the last attempt found, what is to be done about it, and what goes on `now`."""
+    to_do = _TO_DO.get(known.result, "").format(secret=manifests.SECRET)
+    found = f"Attempt {known.attempts} to verify the files failed: {known.message.rstrip('.')}."
+    message = " ".join(filter(None, (found, to_do, now)))
+    return Finding(known.result, message, known.result != UNREACHABLE, actions=actions, requeue_after=requeue_after)
+
+
+def wait_after(known: Record) -> timedelta:
+    """From a failed attempt to the next: doubled each time. A source that fails may be back any moment; a wrong file
+    is seldom put right, and may be gigabytes."""
+    if known.result == DIGEST_MISMATCH:
+        base, limit = timedelta(hours=1), timedelta(hours=24)
+    else:
+        base, limit = timedelta(seconds=10), timedelta(minutes=30)
+    factor: int = 2 ** min(known.attempts - 1, 20)
+    return min(base * factor, limit)
+
+
+def _obstacle(version: ModelVersion, verifier: Verifier) -> Finding | None:
+    """Why no Job could ever read the source; none is made then."""
+    uri = version.spec.artifact.uri
+    address = urlsplit(uri)
+    if address.scheme not in _READABLE:
+        message = f"{uri}: this release can't read {address.scheme}:// addresses. Put the files where it can: "
+        return Finding(UNSUPPORTED, message + ", ".join(f"{scheme}://" for scheme in _READABLE) + ".", stalled=True)
+    if address.scheme == "file" and not _is_mounted(address.path, verifier.template):
+        message = (
+            f"{uri} is on a volume, which the verify Job does not have. Mount it in container {VERIFY_CONTAINER} of "
+            "verification.template in the operator's settings; or, where only the nodes have it, put file into "
+            "verification.exempt there: nodes verify each file before they load it."
+        )
+        return Finding(NOT_MOUNTED, message, stalled=True)
+    return None
+
+
+def _is_mounted(path: str, template: Mapping[str, Any]) -> bool:
+    containers = (template.get("spec") or {}).get("containers") or ()
+    mounts = [
+        mount for each in containers if each.get("name") == VERIFY_CONTAINER for mount in each.get("volumeMounts") or ()
+    ]
+    return any(PurePosixPath(path).is_relative_to(str(mount.get("mountPath", ""))) for mount in mounts)
+
+
+def _files(version: ModelVersion) -> str:
+    count = len(version.spec.artifact.files)
+    return "The digest of 1 file" if count == 1 else f"The digests of {count} files"
+
+
+def _declared(version: ModelVersion) -> str:
+    count = len(version.spec.artifact.files)
+    files = "1 file is" if count == 1 else f"{count} files are"
+    return f"{files} declared with digests; every node verifies a file's digest before it loads it."
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
