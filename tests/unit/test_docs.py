@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 QUOTED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```\w*\n(?P<text>.*?)```\n", re.DOTALL)
@@ -32,3 +33,16 @@ def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {t for page in PAGES for t in re.findall(r"(?:^ {4}|`)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)}
     assert named <= targets
+
+
+def test_the_table_of_bad_input_is_the_tested_one() -> None:
+    """On a failure, the table that pytest shows is the one to put between the two marks."""
+    rows = yaml.safe_load((ROOT / "trainer-image/tests/bad_input.yaml").read_text())
+    table = "| input | reason | exit | then | message | what to do |\n|---|---|---|---|---|---|\n" + "".join(
+        f"| {' | '.join(str(row[key]) for key in ('name', 'reason', 'exit', 'then', 'message', 'do'))} |\n"
+        for row in rows
+    )
+    page = (ROOT / "docs/trainer.md").read_text()
+    assert (
+        page.partition("<!-- table: trainer-image/tests/bad_input.yaml -->\n")[2].partition("<!-- end -->")[0] == table
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -146,27 +147,91 @@ def test_one_image_is_too_few(tmp_path: Path) -> None:
 
 def test_a_holdout_is_all_its_images_under_the_models_classes(tmp_path: Path) -> None:
     checked = source(tmp_path / "h", "[nut, bolt]", train=3, val=2)
-    holdout = assemble_holdout(checked, ["bolt", "nut"], frozenset(), tmp_path / "set")
+    holdout = assemble_holdout(checked, ("bolt", "nut"), {}, tmp_path / "set")
     assert len(images(holdout, "val")) == holdout.images == 5
     assert {path.read_text() for path in (tmp_path / "set/val/labels").iterdir()} == {"1 0.5 0.5 0.2 0.2\n"}
 
 
+def test_a_holdout_may_be_a_test_part_alone(tmp_path: Path) -> None:
+    checked = source(tmp_path / "h", train=3)
+    (tmp_path / "h/train").rename(tmp_path / "h/test")
+    checked = check_source(checked.fetched, "Auto", None)
+    assert assemble_holdout(checked, ("bolt", "nut"), {}, tmp_path / "set").images == 3
+    with pytest.raises(Failure, match=r"s3://d/h has no train part; found test \(3\)"):
+        assemble([checked], SPLIT, 0, tmp_path / "none")
+
+
 def test_a_holdout_class_nobody_uses_is_no_fault(tmp_path: Path) -> None:
     checked = source(tmp_path / "h", "[bolt, nut]")
-    assert assemble_holdout(checked, ["bolt"], frozenset(), tmp_path / "set").classes == ("bolt",)
+    assert assemble_holdout(checked, ("bolt",), {}, tmp_path / "set").classes == ("bolt",)
 
 
 def test_a_holdout_class_the_model_does_not_know(tmp_path: Path) -> None:
-    checked = source(tmp_path / "h", "[washer, bolt]")
     with pytest.raises(Failure) as caught:
-        assemble_holdout(checked, ["bolt", "nut"], frozenset(), tmp_path / "set")
+        assemble_holdout(source(tmp_path / "h", "[washer, bolt]"), ("bolt", "nut"), {}, tmp_path / "set")
     assert caught.value.reason == "DatasetInvalid"
     assert "holds the class 'washer', which the model is not trained on (bolt, nut)" in caught.value.message
 
 
-def test_a_holdout_that_was_trained_on(tmp_path: Path) -> None:
-    dataset = assemble([source(tmp_path / "a", train=10)], SPLIT, 0, tmp_path / "set")
+def test_a_holdout_without_any_object(tmp_path: Path) -> None:
+    checked = source(tmp_path / "h", train=3)
+    (tmp_path / "h/train").rename(tmp_path / "h/test")
+    for label in (tmp_path / "h/test/labels").iterdir():
+        label.write_text("")
+    checked = check_source(checked.fetched, "Auto", None)
+    with pytest.raises(Failure, match="none of the 3 images of the evaluation has a labelled object"):
+        assemble_holdout(checked, ("bolt", "nut"), {}, tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("shared", "message"),
+    [
+        ({"train": 2}, "2 images of the evaluation are also trained on (0.jpg, 1.jpg); a holdout shares no image"),
+        ({"val": 1}, "1 images of the evaluation are also validated with (500.jpg); a holdout shares no image"),
+    ],
+)
+def test_a_holdout_that_the_run_has_seen(shared: dict[str, int], message: str, tmp_path: Path) -> None:
+    dataset = assemble([source(tmp_path / "a", train=4, val=2)], SPLIT, 0, tmp_path / "dataset")
+    source(tmp_path / "h", train=3, start=100)
+    for part, count in shared.items():
+        for number in range(count):
+            name = f"{number if part == 'train' else 500 + number}.jpg"
+            content = (tmp_path / f"a/{part}/images/{number}.jpg").read_bytes()
+            (tmp_path / "h/train/images" / name).write_bytes(content)
+    held = check_source(Fetched("s3://d/h", tmp_path / "h", "0" * 64), "Auto", None)
     with pytest.raises(Failure) as caught:
-        assemble_holdout(source(tmp_path / "h", train=10), dataset.classes, dataset.trained_on, tmp_path / "holdout")
+        assemble_holdout(held, dataset.classes, dataset.seen, tmp_path / "holdout")
     assert caught.value.reason == "DatasetInvalid"
-    assert "8 images of the evaluation are also trained on (" in caught.value.message
+    assert caught.value.message.startswith(f"s3://d/h: {message}")
+
+
+def test_copies_are_found_across_sources_and_counted_where_they_stay(tmp_path: Path) -> None:
+    first = source(tmp_path / "a", train=5, label="0 0.5 0.5 0.2 0.2\n0 0.2 0.2 0.1 0.1\n")
+    second = source(tmp_path / "b", train=3, val=2, start=100)
+    (tmp_path / "b/val/images/0.jpg").write_bytes(trees.picture(2))  # the first source trains on it
+    second = check_source(second.fetched, "Auto", None)
+    dataset = assemble([first, second], SPLIT, 0, tmp_path / "set")
+    assert "1 images are in both train and val; left out of train" in dataset.notes
+    assert not dataset.trained_on & dataset.validated_with
+    assert [(one.uri, one.images, one.labels) for one in dataset.sources] == [("s3://d/a", 4, 8), ("s3://d/b", 5, 5)]
+    assert (dataset.images, dataset.labels) == (9, 13)
+
+
+def test_sources_may_bring_one_part_each(tmp_path: Path) -> None:
+    first, second = source(tmp_path / "a", train=3), source(tmp_path / "b", train=2, start=100)
+    (tmp_path / "b/train").rename(tmp_path / "b/val")
+    second = check_source(second.fetched, "Auto", None)
+    dataset = assemble([first, second], SPLIT, 0, tmp_path / "set")
+    assert (len(dataset.trained_on), len(dataset.validated_with)) == (3, 2)
+    with pytest.raises(Failure, match="s3://d/b, s3://d/b: none of the sources has a train part"):
+        assemble([second, second], SPLIT, 0, tmp_path / "none")
+
+
+def test_the_address_of_many_sources_fits_a_lineage(tmp_path: Path) -> None:
+    checked = source(tmp_path / "a", train=3, val=1)
+    far = Fetched(f"s3://data/{'x' * 200}", checked.fetched.root, checked.fetched.sha256)
+    many = [replace(checked, fetched=far)] * 8
+    dataset = assemble(many, SPLIT, 0, tmp_path / "set")
+    assert dataset.uri.startswith("8 sources: s3://data/xxx")
+    assert len(dataset.uri) == 1024
+    assert len(dataset.sources) == 8

@@ -9,7 +9,7 @@ import trees
 
 from trainer.dataset.fetch import Fetched
 from trainer.dataset.labels import Bad, Row, parse
-from trainer.dataset.source import CheckedSource, check_source, picture_length
+from trainer.dataset.source import CheckedSource, check_source, read_picture
 from trainer.failure import Failure
 
 GOOD = "0 0.5 0.5 0.2 0.2\n"
@@ -122,17 +122,20 @@ def test_a_dataset_without_class_names(tmp_path: Path) -> None:
     assert source.names == ("bolt",)
 
 
-def test_coco_annotations_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="format COCO is not read by this release"):
+def test_coco_annotations_that_are_asked_for_and_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        Failure, match=r"uri holds no COCO annotations, a \.json file with images, annotations and categ"
+    ):
         check_source(Fetched("uri", make(tmp_path), ""), "COCO", None)
 
 
 def test_bytes_after_the_picture_are_no_fault() -> None:
-    whole = trees.picture(1)
-    assert picture_length(whole) == len(whole)
-    assert picture_length(whole + b"\0\0camera trailer") == len(whole)
-    png = trees.picture(1, ".png")
-    assert picture_length(png + b"trailer") == len(png)
+    for suffix in (".jpg", ".png"):
+        whole = trees.picture(1, suffix)
+        for content in (whole, whole + b"\0\0camera trailer"):
+            picture = read_picture(content)
+            assert picture is not None
+            assert (picture.length, picture.thumb) == (len(whole), (3, 3))
 
 
 def test_what_label_files_may_hold() -> None:

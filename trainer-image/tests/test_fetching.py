@@ -164,4 +164,25 @@ def test_an_archive_that_does_not_fit_says_so(tmp_path: Path) -> None:
         with pytest.raises(Failure) as caught:
             fetch(Source(f"file://{tmp_path / 'parts.zip'}"), tmp_path / "work")
     assert (caught.value.reason, caught.value.exit_code) == ("DiskFull", 1)
-    assert "give the volume /work more space" in caught.value.message
+    assert caught.value.message == (
+        f"dataset: file://{tmp_path}/parts.zip needs 4.3 GB unpacked and the disk has 2.1 GB free; "
+        "give the volume more space"
+    )
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("parts.tar", "needs 20.5 kB or more unpacked"), ("parts.tar.gz", "needs 8.0 kB for big.txt alone")],
+)
+def test_a_tar_says_less_of_its_size_and_is_stopped_all_the_same(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "big.txt").write_bytes(b"x" * 8000)
+    pack(tmp_path / "made", tmp_path / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=7000))
+        with pytest.raises(Failure) as caught:
+            fetch(Source(f"file://{tmp_path / name}"), tmp_path / "work")
+    assert caught.value.reason == "DiskFull"
+    assert f"{name} {told} and the disk has 7.0 kB free" in caught.value.message
+    assert not (tmp_path / "work" / "big.txt").exists()

@@ -194,7 +194,6 @@ def test_a_data_yaml_that_makes_no_sense(yaml: str, message: str, tmp_path: Path
             "and train/images/0.txt",
         ),
         (["0.jpg", "_annotations.coco.json"], "_annotations.coco.json looks like another annotation format"),
-        (trees.pairs("test/images/{}.jpg", "test/labels/{}.txt"), "has no train part; found test (2)"),
         (["images/0.jpg", "labels/0.txt", "a/data.yaml", "b/data.yaml"], "2 descriptions (a/data.yaml, b/data.yaml)"),
         (["images/0.jpg", "labels/0.txt", "a/classes.txt", "b/classes.txt"], "class lists that differ"),
     ],

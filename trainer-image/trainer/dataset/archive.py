@@ -1,14 +1,14 @@
 """Unpacks tar and zip archives that come from anywhere, so that nothing can land outside the folder meant for it.
 
-Only plain files are written, each below the destination, and never more bytes than the disk has. Links and devices
-have no place in a dataset and are refused rather than followed.
+Only plain files are written, each below the destination, and the disk is asked first: a zip's directory says how much
+it holds, a tar holds at least what it weighs. Links and devices have no place in a dataset and are refused rather than
+followed.
 """
 
 from __future__ import annotations
 
 import errno
 import lzma
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -17,22 +17,26 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import artifactstore
 from trainer.failure import Failure
 
-_RESERVE = 64 << 20  # bytes kept free on the disk
 _CHUNK = 1 << 20
+_BLOCK = 4096  # bytes; a file takes whole ones
 
 
 def unpack(archive: Path, destination: Path, uri: str) -> None:
     """Unpacks `archive` (told by its content, not its name) into `destination`; `uri` is what messages call it.
 
-    Raises Failure DatasetInvalid (no archive, damaged, encrypted, names that lead out, links) or DiskFull.
+    Raises Failure DatasetInvalid (no archive, damaged, encrypted, names that lead out, links), ArtifactError DiskFull.
     """
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
+                needed = sum(-(-member.file_size // _BLOCK) * _BLOCK for member in opened.infolist())
+                artifactstore.ensure_room(destination, needed, uri, how="unpacked")
                 _unpack_zip(opened, destination, uri)
         elif tarfile.is_tarfile(archive):
+            artifactstore.ensure_room(destination, archive.stat().st_size, uri, how="or more unpacked")
             with tarfile.open(archive) as opened_tar:
                 _unpack_tar(opened_tar, destination, uri)
         else:
@@ -46,7 +50,7 @@ def unpack(archive: Path, destination: Path, uri: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise Failure(
-                "DiskFull", f"{uri} does not fit on the disk unpacked; give the volume /work more space"
+                "DiskFull", f"dataset: {uri} does not fit on the disk unpacked; give the volume more space"
             ) from None
         raise
 
@@ -86,8 +90,7 @@ def _target(name: str, destination: Path, uri: str) -> Path:
 
 def _write(content: IO[bytes], target: Path, size: int, uri: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if size + _RESERVE > shutil.disk_usage(target.parent).free:
-        raise OSError(errno.ENOSPC, "no space for the next file")
+    artifactstore.ensure_room(target.parent, size, uri, how=f"for {target.name} alone")
     written = 0
     with target.open("wb") as file:
         for chunk in _chunks(content):

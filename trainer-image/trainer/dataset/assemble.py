@@ -1,14 +1,15 @@
 """Merges checked sources into one folder that ultralytics reads: train and val, images linked, labels rewritten.
 
-Classes are reconciled by name: the list is the first source's, then what later sources add. An image that is both
-trained on and validated with stays in validation only; one that is in the holdout is an error.
+Classes are reconciled by name: the list is the first source's, then what later sources add. Images are told apart by
+content, across all sources: one that is both trained on and validated with stays in validation only; one that is in the
+holdout too is an error.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +19,30 @@ import yaml
 
 from trainer.dataset.source import CheckedSample, CheckedSource
 from trainer.dataset.split import held_back
-from trainer.failure import Failure
+from trainer.failure import Failure, shorten
+
+_URI_LIMIT = 1024  # characters; what a ModelVersion's lineage holds
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one source gave to the merged whole: its images and objects that are trained or validated with."""
+
+    uri: str
+    sha256: str
+    images: int
+    labels: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"uri": self.uri, "sha256": self.sha256, "images": self.images, "labels": self.labels}
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """`yaml` is what ultralytics is given; `sha256` of one source is its own, of several that of their list."""
+    """`yaml` is what ultralytics is given; `sha256` of one source is its own, of several that of their list.
+
+    `trained_on` and `validated_with` are the digests of the images.
+    """
 
     yaml: Path
     classes: tuple[str, ...]
@@ -34,17 +53,26 @@ class Assembled:
     counts: dict[str, Any]
     notes: tuple[str, ...]
     trained_on: frozenset[str]
+    validated_with: frozenset[str]
     validation_images: tuple[Path, ...]
+    sources: tuple[Contribution, ...]
+
+    @property
+    def seen(self) -> Mapping[str, frozenset[str]]:
+        """The digests of all images, by what they are used for."""
+        return {"trained on": self.trained_on, "validated with": self.validated_with}
 
 
 @dataclass(frozen=True)
 class _Item:
     sample: CheckedSample
     indices: tuple[int, ...]  # from the source's class index to the merged one
+    source: int  # which of the sources
 
 
 def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder: Path) -> Assembled:
-    """Writes `folder`. Raises Failure DatasetInvalid when a side of the split would be empty."""
+    """Writes `folder`. Raises Failure DatasetInvalid when a source, or a side of the split, would be empty."""
+    _refuse_unusable(sources)
     classes = tuple(dict.fromkeys(name for source in sources for name in source.names))
     notes = [note for source in sources for note in source.notes]
     train, val = _items(sources, classes, "train"), _items(sources, classes, "val")
@@ -59,7 +87,7 @@ def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder
         if len(kept) < len(train):
             notes.append(f"{len(train) - len(kept)} images are in both train and val; left out of train")
         train = kept
-    uri = ", ".join(source.fetched.uri for source in sources)
+    uri = _addresses(sources)
     for name, items in (("train", train), ("val", val)):
         if not any(item.sample.rows for item in items):
             raise Failure(
@@ -78,17 +106,21 @@ def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder
         counts={"train": _counts(train, classes), "val": _counts(val, classes)},
         notes=tuple(notes),
         trained_on=frozenset(item.sample.sha256 for item in train),
+        validated_with=frozenset(item.sample.sha256 for item in val),
         validation_images=validation_images,
+        sources=_contributions(sources, [*train, *val]),
     )
 
 
 def assemble_holdout(
-    source: CheckedSource, classes: Sequence[str], trained_on: frozenset[str], folder: Path
+    source: CheckedSource, classes: tuple[str, ...], seen: Mapping[str, frozenset[str]], folder: Path
 ) -> Assembled:
-    """The holdout is all images of `source`, whatever its parts are called. Its classes are the model's.
+    """The holdout is all images of `source`, whatever its parts are called. Its `classes` are the model's.
 
-    Raises Failure DatasetInvalid for a class the model does not know, and for an image it was trained on.
+    Raises Failure DatasetInvalid for a class the model does not know, for an image that is `seen` (`Assembled.seen` of
+    the dataset), and where nothing is labelled.
     """
+    uri = source.fetched.uri
     unknown = [name for name in source.names if name not in classes]
     items = [item for part in source.parts for item in _items([source], (*classes, *unknown), part)]
     used = {index for item in items for index in (item.indices[row.index] for row in item.sample.rows)}
@@ -96,38 +128,77 @@ def assemble_holdout(
     if strangers:
         raise Failure(
             "DatasetInvalid",
-            f"{source.fetched.uri}: the evaluation holds the class {strangers[0]!r}, which the model is not trained on "
+            f"{uri}: the evaluation holds the class {strangers[0]!r}, which the model is not trained on "
             f"({', '.join(classes)})",
         )
-    leaked = [item.sample.image.name for item in items if item.sample.sha256 in trained_on]
-    if leaked:
+    if not used:
         raise Failure(
-            "DatasetInvalid",
-            f"{source.fetched.uri}: {len(leaked)} images of the evaluation are also trained on "
-            f"({', '.join(leaked[:3])}); a holdout is never trained on",
+            "DatasetInvalid", f"{uri}: none of the {len(items)} images of the evaluation has a labelled object"
         )
+    _refuse_leaks(uri, items, seen)
     images = _write_part(folder / "val", items)
     return Assembled(
-        yaml=_write_yaml(folder, tuple(classes), {"train": "val/images", "val": "val/images"}),
-        classes=tuple(classes),
-        uri=source.fetched.uri,
+        yaml=_write_yaml(folder, classes, {"train": "val/images", "val": "val/images"}),
+        classes=classes,
+        uri=uri,
         sha256=source.fetched.sha256,
         images=len(items),
         labels=_objects(items),
         counts={"val": _counts(items, classes)},
         notes=source.notes,
         trained_on=frozenset(),
+        validated_with=frozenset(item.sample.sha256 for item in items),
         validation_images=images,
+        sources=_contributions([source], items),
     )
+
+
+def _refuse_unusable(sources: Sequence[CheckedSource]) -> None:
+    """A source may bring only a train or only a val part, but not neither; and something must be trained on."""
+    for source in sources:
+        if "train" not in source.parts and ("val" not in source.parts or len(sources) == 1):
+            found = ", ".join(f"{part} ({len(samples)})" for part, samples in source.parts.items())
+            raise Failure("DatasetInvalid", f"{source.fetched.uri} has no train part; found {found}")
+    if not any("train" in source.parts for source in sources):
+        raise Failure("DatasetInvalid", f"{_addresses(sources)}: none of the sources has a train part")
+
+
+def _refuse_leaks(uri: str, items: Sequence[_Item], seen: Mapping[str, frozenset[str]]) -> None:
+    """The validation part chooses the epoch that is kept, and so can't judge it either."""
+    for how, digests in seen.items():
+        leaked = [item.sample.image.name for item in items if item.sample.sha256 in digests]
+        if leaked:
+            raise Failure(
+                "DatasetInvalid",
+                f"{uri}: {len(leaked)} images of the evaluation are also {how} ({', '.join(leaked[:3])}); a holdout "
+                "shares no image with the dataset",
+            )
+
+
+def _contributions(sources: Sequence[CheckedSource], items: Sequence[_Item]) -> tuple[Contribution, ...]:
+    images = Counter(item.source for item in items)
+    labels: Counter[int] = Counter()
+    for item in items:
+        labels[item.source] += len(item.sample.rows)
+    return tuple(
+        Contribution(source.fetched.uri, source.fetched.sha256, images[number], labels[number])
+        for number, source in enumerate(sources)
+    )
+
+
+def _addresses(sources: Sequence[CheckedSource]) -> str:
+    uris = [source.fetched.uri for source in sources]
+    joined = ", ".join(uris)
+    return joined if len(joined) <= _URI_LIMIT else shorten(f"{len(uris)} sources: {joined}", _URI_LIMIT)
 
 
 def _items(
     sources: Iterable[CheckedSource], classes: tuple[str, ...], part: Literal["train", "val", "test"]
 ) -> list[_Item]:
     items: list[_Item] = []
-    for source in sources:
+    for number, source in enumerate(sources):
         indices = tuple(classes.index(name) for name in source.names)
-        items.extend(_Item(sample, indices) for sample in source.parts.get(part, ()))
+        items.extend(_Item(sample, indices, number) for sample in source.parts.get(part, ()))
     return items
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 # ultralytics tolerates one per cent beyond the border and clips it; the same here
-_TOLERANCE = 0.01
+TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _row(columns: list[str], line: int, classes: int | None) -> Row:
         raise Bad("with a class that is no index", line, columns[0])
     if classes is not None and index >= classes:
         raise Bad("with a class index too high", line, f"class {index}, and there are {classes}: 0 to {classes - 1}")
-    outside = [value for value in values[1:] if not -_TOLERANCE <= value <= 1 + _TOLERANCE]
+    outside = [value for value in values[1:] if not -TOLERANCE <= value <= 1 + TOLERANCE]
     if outside:
         raise Bad(
             "with coordinates outside 0 to 1", line, f"{outside[0]:g}; they are fractions of the image, not pixels"

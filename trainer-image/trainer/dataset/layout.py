@@ -19,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from trainer.dataset.description import Description, read_descriptions
+from trainer.dataset.labels import Row
+from trainer.dataset.problems import Problem
 from trainer.failure import Failure
 
 Part = Literal["train", "val", "test"]
@@ -38,11 +40,21 @@ _PART = re.compile(r"^(train|training|val|valid|validation|test|testing)[-_]?\d*
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """What an annotation file says of an image: its objects, and the size in pixels that they were measured on."""
+
+    rows: tuple[Row, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One image and its label file, relative to the root; no label file means an image without objects."""
+    """Paths relative to the dataset's root. `label` is None for an image without a label file of its own."""
 
     image: str
     label: str | None
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +64,19 @@ class Layout:
     parts: Mapping[Part, tuple[Sample, ...]]
     names: tuple[str, ...] | None
     notes: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+class NoLabels(Failure):
+    """There are images, and no YOLO label file for any of them."""
 
 
 def detect(root: Path, uri: str) -> Layout:
-    """Reads file names, data.yaml and classes.txt, no image. Raises Failure DatasetInvalid that says what was found."""
-    files = sorted(_walk(root))
-    images = [name for name in files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise Failure("DatasetInvalid", f"{uri} holds no image ({_kinds()}); found {_some(files, 'file')}")
+    """Reads file names, data.yaml and classes.txt, no image.
+
+    Raises Failure DatasetInvalid that says what was found; NoLabels where another kind of annotation may be.
+    """
+    files, images = listing(root, uri)
     present = frozenset(files)
     description = read_descriptions(root, files, uri)
     parts, notes = _parts(images, description, present, uri)
@@ -69,8 +86,17 @@ def detect(root: Path, uri: str) -> Layout:
         if part in parts
     }
     if not any(sample.label for part in samples.values() for sample in part):
-        raise Failure("DatasetInvalid", _no_labels(images, files, uri))
+        raise NoLabels("DatasetInvalid", _no_labels(images, files, uri))
     return Layout(samples, description.names, tuple(notes))
+
+
+def listing(root: Path, uri: str) -> tuple[list[str], list[str]]:
+    """All files of the dataset, and those that are images; sorted. Raises Failure DatasetInvalid for no image."""
+    files = sorted(_walk(root))
+    images = [name for name in files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise Failure("DatasetInvalid", f"{uri} holds no image ({_kinds()}); found {some(files, 'file')}")
+    return files, images
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -104,7 +130,7 @@ def _parts_by_folder(images: list[str], notes: list[str], uri: str) -> dict[Part
     parts: dict[Part, list[str]] = {}
     loose: list[str] = []
     for image in images:
-        part = _part_of(image)
+        part = part_above(image)
         if part is None:
             loose.append(image)
         else:
@@ -112,21 +138,19 @@ def _parts_by_folder(images: list[str], notes: list[str], uri: str) -> dict[Part
     if not parts:
         return {"train": loose}
     if loose:
-        notes.append(f"{uri}: {_some(loose, 'image')} outside the folders of train, val and test left out")
-    if "train" not in parts:
-        raise Failure(
-            "DatasetInvalid",
-            f"{uri} has no train part; found {', '.join(f'{part} ({len(parts[part])})' for part in parts)}",
-        )
+        notes.append(f"{uri}: {some(loose, 'image')} outside the folders of train, val and test left out")
     return parts
 
 
-def _part_of(image: str) -> Part | None:
-    for name in reversed(PurePosixPath(image).parts[:-1]):
-        found = _PART.match(name.lower())
-        if found:
-            return _PART_NAMES[found.group(1)]
-    return None
+def part_above(file: str) -> Part | None:
+    """The part that the nearest folder above `file` is called after."""
+    return next(filter(None, map(part_called, reversed(PurePosixPath(file).parts[:-1]))), None)
+
+
+def part_called(name: str) -> Part | None:
+    """The part that `name` is a name of: "train", "val2017", "Testing", ..."""
+    found = _PART.match(name.lower())
+    return _PART_NAMES[found.group(1)] if found else None
 
 
 def _named_parts(
@@ -185,7 +209,7 @@ def _no_labels(images: list[str], files: list[str], uri: str) -> str:
     message += f"those of {images[0]} were looked for at {' and '.join(places)}"
     others = [name for name in files if name.lower().endswith((".json", ".xml"))]
     if others:
-        message += f"; {others[0]} looks like another annotation format: convert it to YOLO label files"
+        message += f"; {others[0]} looks like another annotation format: convert it to YOLO label files or to COCO"
     return message
 
 
@@ -193,7 +217,8 @@ def _kinds() -> str:
     return " ".join(sorted(IMAGE_SUFFIXES))
 
 
-def _some(names: Iterable[str], what: str, limit: int = 3) -> str:
+def some(names: Iterable[str], what: str, limit: int = 3) -> str:
+    """A count and the first names: "2 files (a, b)"."""
     listed = list(names)
     if not listed:
         return f"no {what} at all"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from trainer.dataset import annotated
 from trainer.dataset.fetch import Fetched
 from trainer.dataset.labels import Bad, Row, parse
-from trainer.dataset.layout import Layout, Part, Sample, detect
+from trainer.dataset.layout import Boxes, Layout, NoLabels, Part, Sample, detect
+from trainer.dataset.problems import Problem, summary
 from trainer.failure import Failure
 from trainer.run import Format
 
-_NAMED = 3  # offending files named per kind of problem
+_THUMB = 8  # pictures are decoded to an eighth of their size
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ class CheckedSource:
 
 
 @dataclass(frozen=True)
-class _Problem:
-    kind: str
-    file: str
-    detail: str
+class Picture:
+    """`length` is where it ends in its file's bytes; `thumb` is its (width, height) scaled down to an eighth."""
+
+    length: int
+    thumb: tuple[int, int]
 
 
 def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ...] | None) -> CheckedSource:
@@ -52,11 +55,7 @@ def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ..
 
     `fallback_names` are the parent's classes, for a dataset that names none.
     """
-    if format == "COCO":
-        raise Failure(
-            "DatasetInvalid", f"{fetched.uri}: format COCO is not read by this release; convert it to YOLO labels"
-        )
-    layout = detect(fetched.root, fetched.uri)
+    layout = _layout(fetched.root, fetched.uri, format)
     names = layout.names or fallback_names
     if names is None:
         raise Failure(
@@ -64,8 +63,10 @@ def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ..
             f"{fetched.uri} names no classes; add a data.yaml with `names:`, or a classes.txt with one a line",
         )
     parts, problems = _read(fetched.root, layout, len(names))
+    problems = [*layout.problems, *problems]
     if problems:
-        raise Failure("DatasetInvalid", _summary(fetched.uri, layout, problems))
+        total = sum(len(samples) for samples in layout.parts.values())
+        raise Failure("DatasetInvalid", f"{fetched.uri} ({total} images) has {summary(problems)}")
     checked: tuple[Part, Part] = ("train", "val")
     for part in checked:
         samples = parts.get(part)
@@ -76,14 +77,34 @@ def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ..
     return CheckedSource(fetched, names, parts, layout.notes)
 
 
-def _read(root: Path, layout: Layout, classes: int) -> tuple[dict[Part, tuple[CheckedSample, ...]], list[_Problem]]:
-    problems: list[_Problem] = []
+def _layout(root: Path, uri: str, format: Format) -> Layout:
+    """Auto means YOLO wherever one image has a label file, else COCO."""
+    if format == "COCO":
+        found = annotated.detect(root, uri)
+        if found is None:
+            raise Failure(
+                "DatasetInvalid",
+                f"{uri} holds no COCO annotations, a .json file with images, annotations and categories; add it, or "
+                "leave out format to have it found out",
+            )
+        return found
+    try:
+        return detect(root, uri)
+    except NoLabels:
+        found = annotated.detect(root, uri) if format == "Auto" else None
+        if found is None:
+            raise
+        return found
+
+
+def _read(root: Path, layout: Layout, classes: int) -> tuple[dict[Part, tuple[CheckedSample, ...]], list[Problem]]:
+    problems: list[Problem] = []
     parts: dict[Part, tuple[CheckedSample, ...]] = {}
     with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)), 2)) as pool:
         for part, samples in layout.parts.items():
             checked: list[CheckedSample] = []
             for result in pool.map(lambda sample: _read_one(root, sample, classes), samples, chunksize=1):
-                if isinstance(result, _Problem):
+                if isinstance(result, Problem):
                     problems.append(result)
                 else:
                     checked.append(result)
@@ -91,25 +112,40 @@ def _read(root: Path, layout: Layout, classes: int) -> tuple[dict[Part, tuple[Ch
     return parts, problems
 
 
-def _read_one(root: Path, sample: Sample, classes: int) -> CheckedSample | _Problem:
+def _read_one(root: Path, sample: Sample, classes: int) -> CheckedSample | Problem:
     content = (root / sample.image).read_bytes()
-    length = picture_length(content)
-    if length is None:
-        return _Problem("images that can't be read", sample.image, "empty, cut short or no picture")
+    picture = read_picture(content)
+    if picture is None:
+        return Problem("images that can't be read", sample.image, "empty, cut short or no picture")
     rows: list[Row] = []
     if sample.label is not None:
         try:
             rows = parse((root / sample.label).read_text(encoding="utf-8-sig"), classes)
         except Bad as bad:
-            return _Problem(f"label files {bad.kind}", sample.label, bad.detail)
+            return Problem(f"label files {bad.kind}", sample.label, bad.detail)
         except UnicodeDecodeError:
-            return _Problem("label files that are no text", sample.label, "")
+            return Problem("label files that are no text", sample.label, "")
+    if sample.boxes is not None:
+        wrong = _other_size(sample.boxes, picture)
+        if wrong:
+            return Problem("images of another size than annotated", sample.image, wrong)
+        rows = list(sample.boxes.rows)
+    labelled = sample.label is not None or sample.boxes is not None
     digest = hashlib.sha256(content).hexdigest()
-    return CheckedSample(root / sample.image, tuple(rows), sample.label is not None, digest, length)
+    return CheckedSample(root / sample.image, tuple(rows), labelled, digest, picture.length)
 
 
-def picture_length(content: bytes) -> int | None:
-    """Where the picture ends, or None if it can't be decoded whole.
+def _other_size(boxes: Boxes, picture: Picture) -> str | None:
+    """As far as the thumbnail tells, which is enough for a turned or a scaled picture."""
+    annotated = (boxes.width, boxes.height)
+    if all(abs(thumb * _THUMB - length) < _THUMB for thumb, length in zip(picture.thumb, annotated, strict=True)):
+        return None
+    width, height = (thumb * _THUMB for thumb in picture.thumb)
+    return f"annotated as {boxes.width}x{boxes.height} pixels and about {width}x{height}"
+
+
+def read_picture(content: bytes) -> Picture | None:
+    """None for what can't be decoded whole.
 
     OpenCV paints what is missing of a picture grey and says nothing, so the end marks are looked for.
     """
@@ -129,16 +165,4 @@ def picture_length(content: bytes) -> int | None:
         picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
     except cv2.error:
         return None
-    return None if picture is None or picture.size == 0 else length
-
-
-def _summary(uri: str, layout: Layout, problems: Iterable[_Problem]) -> str:
-    kinds: dict[str, list[_Problem]] = {}
-    for problem in problems:
-        kinds.setdefault(problem.kind, []).append(problem)
-    total = sum(len(samples) for samples in layout.parts.values())
-    texts = []
-    for kind, group in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        shown = "; ".join(f"{problem.file} {problem.detail}".strip() for problem in group[:_NAMED])
-        texts.append(f"{kind}: {len(group)} ({shown}{'; ...' if len(group) > _NAMED else ''})")
-    return f"{uri} ({total} images) has " + ", ".join(texts)
+    return None if picture is None or picture.size == 0 else Picture(length, (picture.shape[1], picture.shape[0]))
