@@ -200,8 +200,29 @@ def test_suspend_stops_the_pod_and_lets_it_go_on(space: Space):
     assert (space.get("job", "parts-v1") or {})["spec"]["suspend"] is True
     space.kubectl("patch", "trainingjob", "parts-v1", "--type=merge", '--patch={"spec": {"suspend": false}}')
     pod = space.until_running(besides=(first,))
+    space.log(pod, '{"event": "resumed", "resumedFromEpoch": 2, "epochs": 3}')
+    space.until(lambda: space.status().get("resumedFromEpoch") == 2)
+    assert space.status()["progress"]["epoch"] == 2
+    space.until(lambda: "Resumed" in space.events())
     space.succeed(pod)
     space.until_reason("Complete")
+
+
+def test_a_run_that_takes_too_long_ends(space: Space):
+    space.apply(training_job(activeDeadline="3s"))
+    assert "The run took longer than spec.activeDeadline, 3s" in space.until_reason("DeadlineExceeded")
+    assert space.status()["phase"] == "Failed"
+    space.until(lambda: not space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1"))
+
+
+def test_deleting_it_while_it_runs_takes_job_and_pod_along(space: Space, operator: OperatorProcess):
+    space.apply(training_job())
+    space.until_running()
+    space.until_reason("Training")
+    space.delete("trainingjob", "parts-v1")
+    space.until(lambda: space.list("jobs") == [] and space.list("pods") == [])
+    assert space.list("modelversions") == []
+    assert operator.alive
 
 
 def test_kueue_decides_when_a_job_of_its_queue_runs(space: Space):

@@ -7,7 +7,7 @@ from typing import Any
 import documents
 import pytest
 
-from trainer.arguments import Value, parse, resolve, to_texts
+from trainer.arguments import REFUSED, Value, parse, resolve, to_texts
 from trainer.failure import Failure
 
 PARENT: dict[str, Any] = {
@@ -89,14 +89,15 @@ def test_what_is_taken_from_the_parent(mode: str, expected: dict[str, Value]) ->
     ("hyperparameters", "message"),
     [
         *[
-            ({"extra": {name: "x"}}, f"hyperparameters.extra.{name} is set by the trainer and can't be given")
+            ({group: {name: "1"}}, f"hyperparameters.{group}.{name} can't be given: {REFUSED[name]}")
+            for group in ("augmentation", "extra")
             for name in ("project", "name", "resume", "device", "exist_ok", "data", "model", "save_dir", "pretrained")
         ],
         ({"extra": {"epochs": "3"}}, "hyperparameters.extra.epochs: give it as hyperparameters.epochs"),
         ({"extra": {"imgsz": "3"}}, "hyperparameters.extra.imgsz: give it as hyperparameters.imageSize"),
-        ({"extra": {"lr": "0.1"}}, "hyperparameters.extra.lr is not a training argument; did you mean lrf?"),
+        ({"extra": {"lr": "0.1"}}, "hyperparameters.extra.lr is not a training argument (did you mean lrf?)"),
         ({"extra": {"qqq": "0.1"}}, "hyperparameters.extra.qqq is not a training argument"),
-        ({"augmentation": {"mosiac": "1"}}, "hyperparameters.augmentation.mosiac is not known; did you mean mosaic?"),
+        ({"augmentation": {"mosiac": "1"}}, "augmentation.mosiac is not a training argument (did you mean mosaic?)"),
         ({"augmentation": {"lr0": "1"}}, "lr0 is no augmentation; give it under hyperparameters.extra"),
     ],
 )

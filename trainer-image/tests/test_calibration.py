@@ -5,47 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.calibration import EDGES, calibrate, iou, isotonic, matches
-
-
-def boxes(*corners: tuple[float, float, float, float]) -> np.ndarray:
-    return np.array(corners, dtype=float).reshape(-1, 4)
-
-
-def test_iou_of_known_boxes() -> None:
-    square = (0.0, 0.0, 2.0, 2.0)
-    overlap = iou(boxes(square), boxes(square, (1, 0, 3, 2), (2, 2, 4, 4), (0, 0, 0, 0)))
-    assert overlap[0] == pytest.approx([1, 1 / 3, 0, 0])
-
-
-def test_the_most_confident_takes_the_object() -> None:
-    found = boxes((0, 0, 10, 10), (0, 0, 10, 10), (50, 50, 60, 60))
-    hit = matches(found, np.array([0, 0, 0]), np.array([0.6, 0.9, 0.5]), boxes((0, 0, 10, 9)), np.array([0]))
-    assert hit.tolist() == [False, True, False]
-
-
-def test_another_class_is_no_match() -> None:
-    hit = matches(boxes((0, 0, 10, 10)), np.array([1]), np.array([0.9]), boxes((0, 0, 10, 10)), np.array([0]))
-    assert hit.tolist() == [False]
-
-
-def test_a_detection_takes_the_best_of_two_objects_and_leaves_the_other() -> None:
-    found = boxes((0, 0, 10, 10), (1, 0, 11, 10))
-    truth = boxes((1, 0, 11, 10), (0, 0, 10, 10))
-    assert matches(found, np.zeros(2), np.array([0.9, 0.8]), truth, np.zeros(2)).tolist() == [True, True]
-
-
-@pytest.mark.parametrize(("detections", "truths"), [(0, 0), (0, 2), (2, 0)])
-def test_nothing_matches_nothing(detections: int, truths: int) -> None:
-    box = boxes((0, 0, 1, 1))
-    hit = matches(
-        box.repeat(detections, axis=0),
-        np.zeros(detections),
-        np.ones(detections),
-        box.repeat(truths, axis=0),
-        np.zeros(truths),
-    )
-    assert hit.tolist() == [False] * detections
+from trainer.calibration import EDGES, calibrate, isotonic
 
 
 def test_a_well_filled_holdout_gives_its_own_shares() -> None:

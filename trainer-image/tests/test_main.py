@@ -70,7 +70,7 @@ def finished(tmp_path: Path, document: Any) -> tuple[int, dict[str, Any], list[d
         (
             documents.document(output={"uri": "file:///nowhere"}, hyperparameters={"extra": {"project": "x"}}),
             "UnknownArgument",
-            "hyperparameters.extra.project is set by the trainer",
+            "hyperparameters.extra.project can't be given: where a run writes its files",
         ),
     ],
 )

@@ -1,12 +1,15 @@
 """From the hyperparameters of a TrainingJob to the arguments of ultralytics, each known, typed and harmless.
 
-`resolve` is pure. `check` asks ultralytics itself, so that the table of arguments is never older than the library.
+Which arguments are whose is said here and nowhere else; types and ranges are ultralytics' own. `resolve` is pure;
+`check` asks ultralytics itself, so that it is never older than the library. For the operator, which has no ultralytics,
+`trainer.argument_table` writes both down in a table.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 
 from trainer.failure import Failure
@@ -33,7 +36,6 @@ FIELDS: Mapping[str, str] = {
     "seed": "seed",
     "freeze": "freeze",
 }
-OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop")
 # fmt: off
 AUGMENTATION = frozenset(
     {
@@ -51,15 +53,54 @@ TRAINING = frozenset(
         "cls", "cls_pw", "dfl", "nbs",
     }
 )
-# Set by the trainer: they say where files go, what is trained on what, and how it is reported.
-OURS = frozenset(
-    {
-        "project", "name", "resume", "device", "exist_ok", "data", "model", "pretrained", "save_dir", "task",
-        "mode", "cfg", "save", "save_period", "val", "split", "plots", "verbose", "profile", "tracker",
-        "single_cls",
-    }
-)
 # fmt: on
+# What the trainer sets itself, and why nobody else may. Whatever else ultralytics knows is refused as NOT_READ.
+REFUSED: Mapping[str, str] = {
+    "project": "where a run writes its files is modelfleet's to say",
+    "name": "where a run writes its files is modelfleet's to say",
+    "exist_ok": "where a run writes its files is modelfleet's to say",
+    "save_dir": "where a run writes its files is modelfleet's to say",
+    "resume": "a run resumes by itself, from its own last checkpoint and never from a guess",
+    "device": "the devices follow from spec.resources.gpus",
+    "data": "the data is spec.dataset",
+    "model": "the model follows from spec.architecture and spec.from",
+    "pretrained": "the weights to start from follow from spec.mode and spec.from",
+    "distill_model": "its teacher would be a model that no lineage names",
+    "quantize": "quantization belongs to the export, and is not offered yet",
+    "task": "modelfleet trains object detection",
+    "mode": "a TrainingJob trains",
+    "single_cls": "it would replace the dataset's classes by one",
+    "cfg": "a file of arguments would go round this check",
+    "save": "without checkpoints there is nothing to publish or to resume from",
+    "save_period": "how often a checkpoint is kept is spec.checkpoint.everyEpochs",
+    "val": "without validation there is no best epoch",
+    "split": "the validation part is what every epoch is judged on",
+    "plots": "pictures are not kept",
+    "profile": "it slows the training down and changes no model",
+    "verbose": "the log's form is the trainer's",
+}
+NOT_READ = "training a detection model does not read it"
+# Limits that ultralytics does not check itself and would fall over later, or train nonsense with.
+LEAST: Mapping[str, int] = {
+    "imgsz": 32,
+    "freeze": 0,
+    "workers": 0,
+    "close_mosaic": 0,
+    "warmup_epochs": 0,
+    "box": 0,
+    "cls": 0,
+    "dfl": 0,
+    "time": 0,
+}
+WHOLE = frozenset({"epochs", "imgsz", "batch", "patience", "seed", "freeze"})
+# Words that ultralytics takes; of the others it ignores some in silence.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "optimizer": ("auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop"),
+    "cache": ("ram", "disk"),
+    "amp": ("fp16", "bf16", "fp32"),
+    "copy_paste_mode": ("flip", "mixup"),
+    "auto_augment": ("randaugment", "autoaugment", "augmix"),
+}
 
 
 def resolve(run: Run) -> dict[str, Value]:
@@ -117,13 +158,13 @@ def check(arguments: Mapping[str, Value]) -> None:
     for name in arguments:
         if name not in DEFAULT_CFG_DICT:
             near = difflib.get_close_matches(name, DEFAULT_CFG_DICT, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f" (did you mean {near[0]}?)" if near else ""
             raise Failure("UnknownArgument", f"{name} is not a training argument of ultralytics {__version__}{hint}")
     try:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError) as error:
         raise Failure("UnknownArgument", " ".join(str(error).split())) from None
-    _check_ranges(arguments)
+    _check_limits(arguments)
 
 
 def to_texts(arguments: Mapping[str, Value]) -> dict[str, str]:
@@ -136,34 +177,47 @@ def to_texts(arguments: Mapping[str, Value]) -> dict[str, str]:
 
 def _check_place(group: str, name: str) -> None:
     where = f"hyperparameters.{group}.{name}"
-    if name in OURS:
-        raise Failure("UnknownArgument", f"{where} is set by the trainer and can't be given")
+    if name in REFUSED:
+        raise Failure("UnknownArgument", f"{where} can't be given: {REFUSED[name]}")
     if name in FIELDS:
         raise Failure("UnknownArgument", f"{where}: give it as hyperparameters.{FIELDS[name]}")
-    if group == "augmentation" and name not in AUGMENTATION:
-        known = AUGMENTATION | TRAINING
-        near = difflib.get_close_matches(name, known, n=1)
-        if name in TRAINING:
-            raise Failure("UnknownArgument", f"{where} is no augmentation; give it under hyperparameters.extra")
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(AUGMENTATION))}"
-        raise Failure("UnknownArgument", f"{where} is not known{hint}")
-    if group == "extra" and name not in AUGMENTATION | TRAINING:
-        near = difflib.get_close_matches(name, AUGMENTATION | TRAINING, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+    if group == "augmentation" and name in TRAINING:
+        raise Failure("UnknownArgument", f"{where} is no augmentation; give it under hyperparameters.extra")
+    if name not in AUGMENTATION | TRAINING:
+        near = difflib.get_close_matches(name, AUGMENTATION | TRAINING | set(FIELDS), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         raise Failure("UnknownArgument", f"{where} is not a training argument{hint}")
 
 
-def _check_ranges(arguments: Mapping[str, Value]) -> None:
-    if str(arguments.get("optimizer")).lower() not in {name.lower() for name in OPTIMIZERS}:
-        raise Failure("UnknownArgument", f"hyperparameters.optimizer must be one of {', '.join(OPTIMIZERS)}")
-    for name, least in (("imgsz", 32), ("freeze", 0), ("patience", 0), ("epochs", 1), ("seed", 0)):
-        value = arguments.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise Failure(
-                "UnknownArgument", f"hyperparameters.{FIELDS[name]} must be a whole number of at least {least}"
-            )
-    batch = arguments.get("batch")
-    if not isinstance(batch, int) or batch == 0 or batch < -1:
-        raise Failure(
-            "UnknownArgument", "hyperparameters.batch must be a whole number of at least 1, or -1 to fit to memory"
-        )
+def _check_limits(arguments: Mapping[str, Value]) -> None:
+    for name, value in arguments.items():
+        problem = _beyond_limits(name, value)
+        if problem:
+            raise Failure("UnknownArgument", f"{name}={json.dumps(value)} {problem}")
+
+
+def _beyond_limits(name: str, value: Value) -> str | None:
+    """What ultralytics leaves unchecked. It also takes true for 1, and lets NaN and infinity through."""
+    if isinstance(value, str):
+        words = CHOICES.get(name, (value,))
+        known = {word.lower() for word in words}
+        return None if value.lower() in known else f"must be one of {', '.join(words)}"
+    if isinstance(value, bool):
+        return None if _may_be_bool(name) else "must be a number"
+    if name in WHOLE and not isinstance(value, int):
+        return "must be a whole number"
+    if name == "cache":
+        return "must be true, false, ram or disk"
+    if not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value):
+        return "must be a finite number"
+    if name == "batch" and (value == 0 or value < -1):
+        return "must be at least 1, or -1 to fit to memory"
+    return f"must be at least {LEAST[name]}" if value < LEAST.get(name, value) else None
+
+
+def _may_be_bool(name: str) -> bool:
+    from ultralytics.cfg import CFG_BOOL_KEYS
+
+    return name in CFG_BOOL_KEYS or name in ("amp", "cache", "compile")

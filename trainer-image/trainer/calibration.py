@@ -14,7 +14,6 @@ from trainer.report import decimal
 
 # The same edges as the agent's histogram of confidences; never changed (gate.md).
 EDGES = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
-MATCH_IOU = 0.5
 
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
@@ -28,34 +27,6 @@ class Calibration:
 
     def to_json(self) -> dict[str, list[str]]:
         return {"edges": [decimal(edge) for edge in EDGES], "precision": [decimal(value) for value in self.precision]}
-
-
-def matches(boxes: Floats, classes: Floats, confidences: Floats, truth_boxes: Floats, truth_classes: Floats) -> Flags:
-    """Which detections of one image are right: most confident first, each takes the best free object of its class.
-
-    Boxes are (n, 4) corners x1, y1, x2, y2 in the same units; an object counts as found at IoU >= 0.5.
-    """
-    hit = np.zeros(len(boxes), dtype=bool)
-    if len(boxes) == 0 or len(truth_boxes) == 0:
-        return hit
-    overlap = iou(boxes, truth_boxes)
-    overlap[classes[:, None] != truth_classes[None, :]] = 0
-    for row in np.argsort(-confidences, kind="stable"):
-        best = int(overlap[row].argmax())
-        if overlap[row, best] >= MATCH_IOU:
-            hit[row] = True
-            overlap[:, best] = 0
-    return hit
-
-
-def iou(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
-    """Intersection over union of every pair, (n, m), of corner boxes."""
-    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - common
-    return np.asarray(np.divide(common, union, out=np.zeros_like(common, dtype=float), where=union > 0))
 
 
 def calibrate(confidences: Floats, hits: Flags) -> Calibration | None:

@@ -13,19 +13,31 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trainer import arguments, environment, export, measure, publish, training, weights
+from artifactstore import ArtifactError
+from trainer import arguments, environment, export, measure, publish, resume, training, weights
+from trainer.checkpoint import Checkpoints, Restored, Setup, remove_all
 from trainer.dataset import Assembled, CheckedSource, assemble, assemble_holdout, check_source, fetch
+from trainer.evaluation import Subject, diagnose, read_curves, write_report
+from trainer.exporter import Exporter
 from trainer.failure import EXIT_DONE, Failure, Interrupted
 from trainer.measure import Measured
 from trainer.publish import Published
 from trainer.report import Reporter, decimal, failed, success, write_termination
 from trainer.run import Evaluation, Run, Source, parse
+from trainer.saving import Saver
 from trainer.stop import StopRequests
+from trainer.tracking import Tracking
+from trainer.training import Trained
+
+if TYPE_CHECKING:
+    from ultralytics.nn.tasks import DetectionModel
 
 TERMINATION_LOG = Path("/dev/termination-log")
-_INTERRUPTED = Failure("Interrupted", "the pod was asked to stop before the run was done; it starts over when retried")
+_INTERRUPTED = Failure(
+    "Interrupted", "the pod was asked to stop before the run was done; the next one goes on from the last checkpoint"
+)
 
 
 def main() -> int:
@@ -34,7 +46,7 @@ def main() -> int:
     reporter = Reporter(environment.claim_stdout())
     with StopRequests(lambda: _say(log, failed(_INTERRUPTED))) as stop:
         try:
-            message, code = _outcome(os.environ, Path.cwd(), reporter)
+            message, code = _outcome(os.environ, Path.cwd(), reporter, stop)
             stop.over()
         except Interrupted:  # between two statements that were already saying how it ended
             message, code = failed(_INTERRUPTED), _INTERRUPTED.exit_code
@@ -52,9 +64,11 @@ def _say(log: Path, message: dict[str, Any]) -> None:
         print(f"{message['reason']}: {message['message']}", file=sys.stderr, flush=True)
 
 
-def _outcome(variables: Mapping[str, str], workspace: Path, reporter: Reporter) -> tuple[dict[str, Any], int]:
+def _outcome(
+    variables: Mapping[str, str], workspace: Path, reporter: Reporter, stop: StopRequests
+) -> tuple[dict[str, Any], int]:
     try:
-        published = _run(variables, workspace, reporter)
+        published = _run(variables, workspace, reporter, stop)
         reporter.detail(published.detail)
         return success(published.files, published.metrics, published.detail), EXIT_DONE
     except Failure as caught:
@@ -80,15 +94,17 @@ def _of_system(error: OSError | MemoryError) -> Failure:
     return Failure("TrainingFailed", f"{type(error).__name__}: {error}")
 
 
-def _run(variables: Mapping[str, str], workspace: Path, reporter: Reporter) -> Published:
+def _run(variables: Mapping[str, str], workspace: Path, reporter: Reporter, stop: StopRequests) -> Published:
     text = variables.get("TRAINER_RUN")
     if not text:
         raise Failure("InvalidRun", "TRAINER_RUN is not set; this image is started by a TrainingJob")
     run = parse(text)
     reporter.event("started", trainingJob=run.training_job, model=run.model, version=run.version, mode=run.mode)
+    exporter = _exporter(run, variables, reporter)
     before = publish.already(run)
     if before is not None:
         reporter.warning("this run was published before; it is reported again and not repeated")
+        _remove_checkpoints(run, reporter)
         return before
     export.check_formats(run.output.formats)
     resolved = arguments.resolve(run)
@@ -99,30 +115,38 @@ def _run(variables: Mapping[str, str], workspace: Path, reporter: Reporter) -> P
     if folder.exists():  # left by an earlier run in the same working directory
         shutil.rmtree(folder)
     folder.mkdir()
-    return _train(run, resolved, folder, reporter)
+    with Tracking(run, reporter, workspace, variables) as tracking:
+        published = _train(run, resolved, folder, reporter, exporter, tracking, stop)
+    _remove_checkpoints(run, reporter)
+    return published
 
 
-def _train(run: Run, resolved: dict[str, arguments.Value], folder: Path, reporter: Reporter) -> Published:
+def _exporter(run: Run, variables: Mapping[str, str], reporter: Reporter) -> Exporter:
+    exporter = Exporter(run)
+    try:
+        exporter.serve(variables)
+    except (OSError, ValueError, OverflowError) as error:
+        reporter.warning(f"no metrics for Prometheus: {error}")
+    return exporter
+
+
+def _train(
+    run: Run,
+    resolved: dict[str, arguments.Value],
+    folder: Path,
+    reporter: Reporter,
+    exporter: Exporter,
+    tracking: Tracking,
+    stop: StopRequests,
+) -> Published:
     # everything that can be wrong is found before the first epoch
     seed = int(str(resolved["seed"]))
     dataset = _dataset(run, seed, folder, reporter)
     holdout = _holdout(run.evaluation, dataset, folder, reporter) if run.evaluation else None
     baseline = run.evaluation.baseline if run.evaluation else None
     baseline_checkpoint = weights.fetch_checkpoint(baseline, "baseline", folder / "baseline") if baseline else None
-    checkpoint = (
-        weights.fetch_checkpoint(run.parent, "parent", folder / "parent")
-        if run.parent and run.mode != "Scratch"
-        else None
-    )
-    start = weights.start(
-        run.mode, run.architecture, run.parent if checkpoint else None, checkpoint, dataset.classes, seed
-    )
-    for note in start.notes:
-        reporter.warning(note)
-    share = None if start.loaded_share is None else decimal(start.loaded_share)
-    reporter.event("weights", loadedShare=share)
-
-    trained = training.train(start.model, dataset.yaml, resolved, folder / "training", reporter)
+    tracking.begin(_parameters(run, resolved, dataset))
+    trained, share = _fit(run, resolved, dataset, folder, reporter, exporter, stop)
 
     judged_on = holdout or dataset
     reporter.event("evaluating", images=judged_on.counts["val"]["images"], uri=judged_on.uri)
@@ -142,9 +166,135 @@ def _train(run: Run, resolved: dict[str, arguments.Value], folder: Path, reporte
             folder / "compared",
             f"baseline {baseline.version}",
         )
-    detail = _detail(run, resolved, dataset, trained.image_size, share, candidate, compared)
+    curves = read_curves(trained.curves)
+    diagnosis = diagnose(curves)
+    report = write_report(
+        Subject(
+            run={"trainingJob": run.training_job, "model": run.model, "version": run.version},
+            data=_judged_on(judged_on, "holdout" if holdout else "validation"),
+            classes=dataset.classes,
+            image_size=trained.image_size,
+            measured=candidate,
+            baseline=(baseline.version, compared) if baseline and compared else None,
+            curves=curves,
+            diagnosis=diagnosis,
+        ),
+        folder / "report",
+        reporter.warning,
+    )
+    tracking.evaluated(candidate.metrics, report)
+    in_effect = resolved | {"batch": weights.batch_of(trained.best)}
+    detail = _detail(run, in_effect, dataset, trained.image_size, share, candidate, compared) | {
+        "firstEpoch": training.first_epoch(trained.curves),
+        "classChanges": _class_changes(run, dataset),
+        "diagnosis": diagnosis.to_json(),
+        "report": publish.report_reference(run, report[-1]),
+        "tracking": tracking.urls() or None,
+    }
     reporter.event("uploading", uri=run.output.uri)
-    return publish.publish(run, [(file.path, file.format) for file in files], candidate.metrics, detail)
+    return publish.publish(run, [(file.path, file.format) for file in files], candidate.metrics, detail, report)
+
+
+def _fit(
+    run: Run,
+    resolved: dict[str, arguments.Value],
+    dataset: Assembled,
+    folder: Path,
+    reporter: Reporter,
+    exporter: Exporter,
+    stop: StopRequests,
+) -> tuple[Trained, str | None]:
+    """The trained model, from where an earlier attempt left off; and the share of its weights that was the parent's."""
+    place = folder / "training"
+    checkpoints = Checkpoints(run, _setup(run, resolved, dataset))
+    search = checkpoints.restore(folder / "restored", resume.problem)
+    for note in search.notes:
+        reporter.warning(note)
+    found = search.restored
+    start: DetectionModel | Restored
+    if found is not None:
+        start, share = found, found.state.loaded_share
+        state = found.state
+        reporter.event("resumed", resumedFromEpoch=state.epoch, epochs=state.epochs, uri=found.uri)
+        if state.finished:
+            return training.finished(found, place), share
+    else:
+        start, share = _start(run, dataset, int(str(resolved["seed"])), folder, reporter)
+        if not checkpoints.begin():
+            reporter.warning(
+                f"this training began before, and no checkpoint can be used ({checkpoints.uri}); starts over"
+            )
+    at = 0 if found is None else found.state.epoch
+    with Saver(checkpoints, run.checkpoint_every_epochs, folder / "staged", reporter, stop.allow_more, at) as saver:
+        progress = training.Progress(place, reporter, saver, exporter, share)
+        trained = training.train(start, dataset.yaml, resolved, place, reporter, progress)
+    return trained, share
+
+
+def _start(
+    run: Run, dataset: Assembled, seed: int, folder: Path, reporter: Reporter
+) -> tuple[DetectionModel, str | None]:
+    checkpoint = (
+        weights.fetch_checkpoint(run.parent, "parent", folder / "parent")
+        if run.parent and run.mode != "Scratch"
+        else None
+    )
+    start = weights.start(
+        run.mode, run.architecture, run.parent if checkpoint else None, checkpoint, dataset.classes, seed
+    )
+    for note in start.notes:
+        reporter.warning(note)
+    share = None if start.loaded_share is None else decimal(start.loaded_share)
+    reporter.event("weights", loadedShare=share, classChanges=_class_changes(run, dataset))
+    return start.model, share
+
+
+def _class_changes(run: Run, dataset: Assembled) -> dict[str, Any] | None:
+    if run.parent is None or run.mode == "Scratch":
+        return None
+    return weights.class_changes(run.parent.classes, dataset.classes).to_json()
+
+
+def _setup(run: Run, resolved: dict[str, arguments.Value], dataset: Assembled) -> Setup:
+    parent = run.parent.file("pytorch") if run.parent and run.mode != "Scratch" else None
+    return Setup(
+        dataset=dataset.sha256,
+        start=f"{run.mode} {run.architecture or ''} {parent.sha256 if parent else ''}".strip(),
+        ultralytics=environment.software(os.environ)["ultralytics"],
+        arguments=arguments.to_texts(resolved),
+    )
+
+
+def _remove_checkpoints(run: Run, reporter: Reporter) -> None:
+    """They have served. What can't be removed costs space and is no reason to fail a run that is published."""
+    try:
+        remove_all(run)
+    except ArtifactError as error:
+        reporter.warning(f"checkpoints are left behind: {error.message}")
+
+
+def _parameters(run: Run, resolved: dict[str, arguments.Value], dataset: Assembled) -> dict[str, str | None]:
+    """What experiment trackers show beside the curves."""
+    return {
+        **arguments.to_texts(resolved),
+        "mode": run.mode,
+        "architecture": run.architecture,
+        "parent": run.parent.version if run.parent else None,
+        "dataset": dataset.uri,
+        "dataset_sha256": dataset.sha256,
+        "output": run.output.uri,
+    }
+
+
+def _judged_on(judged_on: Assembled, part: str) -> dict[str, Any]:
+    counts = judged_on.counts["val"]
+    return {
+        "part": part,
+        "uri": judged_on.uri,
+        "sha256": judged_on.sha256,
+        "images": counts["images"],
+        "labels": counts["labels"],
+    }
 
 
 def _dataset(run: Run, seed: int, folder: Path, reporter: Reporter) -> Assembled:
@@ -157,14 +307,19 @@ def _dataset(run: Run, seed: int, folder: Path, reporter: Reporter) -> Assembled
     for note in dataset.notes:
         reporter.warning(note)
     reporter.event(
-        "dataset", uri=dataset.uri, sha256=dataset.sha256, classes=list(dataset.classes), counts=dataset.counts
+        "dataset",
+        uri=dataset.uri,
+        sha256=dataset.sha256,
+        classes=list(dataset.classes),
+        counts=dataset.counts,
+        sources=[source.to_json() for source in dataset.sources],
     )
     return dataset
 
 
 def _holdout(evaluation: Evaluation, dataset: Assembled, folder: Path, reporter: Reporter) -> Assembled:
     source = _checked(evaluation.dataset, folder / "sources" / "evaluation", dataset.classes)
-    holdout = assemble_holdout(source, dataset.classes, dataset.trained_on, folder / "holdout")
+    holdout = assemble_holdout(source, dataset.classes, dataset.seen, folder / "holdout")
     for note in holdout.notes:
         reporter.warning(note)
     return holdout
@@ -197,6 +352,7 @@ def _detail(
             "sha256": dataset.sha256,
             "images": dataset.images,
             "labels": dataset.labels,
+            "sources": [source.to_json() for source in dataset.sources],
         },
         "hyperparameters": arguments.to_texts(resolved),
         "software": environment.software(os.environ),

@@ -13,22 +13,32 @@ from typing import Any
 
 import numpy as np
 
-from trainer.calibration import EDGES, Calibration, calibrate, matches
+from trainer.calibration import EDGES, Calibration, calibrate
 from trainer.report import decimal
+from trainer.tally import Judged
 from trainer.weights import load_checkpoint
 
 # What the agent does with the network's output by default: the threshold of its histogram, and its NMS.
-_CONFIDENCE = EDGES[0]
-_NMS_IOU = 0.7
+CONFIDENCE = EDGES[0]
+NMS_IOU = 0.7
+
+RECALLS = tuple(number / 100 for number in range(101))
+"""Where precision_by_recall is given."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures as decimal strings: `metrics` overall, `per_class` for the classes the images show."""
+    """Figures as decimal strings: `metrics` overall, `per_class` for the classes the images show.
+
+    precision_by_recall  for the same classes: precision at IoU 0.5 for each of RECALLS
+    judged               each image, with what is on it and what the agent would have seen
+    """
 
     metrics: dict[str, str]
     per_class: dict[str, dict[str, str]]
     calibration: Calibration | None
+    precision_by_recall: dict[str, tuple[float, ...]]
+    judged: tuple[Judged, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {**self.metrics, "perClass": self.per_class}
@@ -71,8 +81,11 @@ def measure(checkpoint: Path, data: Path, classes: Sequence[str], image_size: in
         metrics=_overall(validator.metrics.box),
         per_class=_per_class(validator.metrics.box, classes),
         calibration=calibrate(
-            np.concatenate([*validator.confidences, []]), np.concatenate([*validator.hits, []]).astype(bool)
+            np.concatenate([*(one.confidences for one in validator.judged), []]),
+            np.concatenate([*(one.right for one in validator.judged), []]).astype(bool),
         ),
+        precision_by_recall=_precision_by_recall(validator.metrics.box, classes),
+        judged=tuple(validator.judged),
     )
 
 
@@ -100,8 +113,15 @@ def _per_class(box: Any, classes: Sequence[str]) -> dict[str, dict[str, str]]:
     }
 
 
+def _precision_by_recall(box: Any, classes: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    return {
+        classes[int(number)]: tuple(float(value) for value in np.interp(RECALLS, box.px, box.prec_values[row]))
+        for row, number in enumerate(box.ap_class_index)
+    }
+
+
 def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Path, arguments: Mapping[str, Any]) -> Any:
-    """ultralytics' validator, which also keeps what calibration needs. Defined here to import torch late."""
+    """ultralytics' validator, which also keeps what the agent would see. Defined here to import torch late."""
     import torch
     from ultralytics.models.yolo.detect import DetectionValidator
     from ultralytics.utils import nms
@@ -112,8 +132,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
     class Validator(DetectionValidator):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(save_dir=folder, args=dict(arguments))
-            self.confidences: list[Any] = []
-            self.hits: list[Any] = []
+            self.judged: list[Judged] = []
             self._detected: list[Any] = []
 
         def init_metrics(self, model: Any) -> None:
@@ -126,7 +145,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
             raw = preds[0] if isinstance(preds, (list, tuple)) else preds
             self._detected = [
                 self._translated({"bboxes": found[:, :4], "conf": found[:, 4], "cls": found[:, 5]})
-                for found in nms.non_max_suppression(raw.clone(), _CONFIDENCE, _NMS_IOU, max_det=300)
+                for found in nms.non_max_suppression(raw.clone(), CONFIDENCE, NMS_IOU, max_det=300)
             ]
             return [self._translated(found) for found in super().postprocess(preds)]
 
@@ -134,15 +153,16 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
             super().update_metrics(preds, batch)
             for number, found in enumerate(self._detected):
                 truth = self._prepare_batch(number, batch)
-                arrays = {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
-                self.confidences.append(arrays["conf"])
-                self.hits.append(
-                    matches(
-                        arrays["bboxes"],
-                        arrays["cls"],
-                        arrays["conf"],
-                        truth["bboxes"].float().cpu().numpy().reshape(-1, 4),
-                        truth["cls"].float().cpu().numpy(),
+                (tall, wide), (left, top) = truth["ratio_pad"]
+                border, gain = np.array([left, top] * 2), np.array([wide, tall] * 2)
+                self.judged.append(
+                    Judged(
+                        image=Path(truth["im_file"]),
+                        boxes=(_array(found["bboxes"]) - border) / gain,
+                        classes=_array(found["cls"]),
+                        confidences=_array(found["conf"]),
+                        truth_boxes=(_array(truth["bboxes"]).reshape(-1, 4) - border) / gain,
+                        truth_classes=_array(truth["cls"]),
                     )
                 )
 
@@ -154,3 +174,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
             return {name: tensor[known] for name, tensor in (found | {"cls": index.float()}).items()}
 
     return Validator()
+
+
+def _array(tensor: Any) -> Any:
+    return tensor.float().cpu().numpy()

@@ -23,6 +23,7 @@ from trainer.report import PublishedFile, canonical
 from trainer.run import Run
 
 MANIFEST = "manifest.json"
+REPORT = "report"
 CLAIM = "claim.json"
 
 
@@ -60,9 +61,14 @@ def already(run: Run) -> Published | None:
 
 
 def publish(
-    run: Run, paths: Sequence[tuple[Path, str]], metrics: Mapping[str, str], detail: Mapping[str, Any]
+    run: Run,
+    paths: Sequence[tuple[Path, str]],
+    metrics: Mapping[str, str],
+    detail: Mapping[str, Any],
+    report: Sequence[Path] = (),
 ) -> Published:
-    """Uploads (path, format) pairs, reads each back, and writes the manifest.
+    """Uploads (path, format) pairs, and the report's files into a folder of their own, reads each back, and writes the
+    manifest. Files of the report are none of the version's: its detail names the one that names the others.
 
     Raises Failure VersionExists, DigestMismatch, AccessDenied, OutputMissing, StorageUnavailable.
     """
@@ -71,7 +77,9 @@ def publish(
         return before
     try:
         _claim(run)
-        files = tuple(_upload(run, path, format) for path, format in paths)
+        for path in report:
+            _upload(run, path, f"{REPORT}/{path.name}", REPORT)
+        files = tuple(_upload(run, path, path.name, format) for path, format in paths)
         published = Published(files, metrics, detail)
         _create(run, MANIFEST, _manifest(run, published))
     except ArtifactError as error:
@@ -79,16 +87,22 @@ def publish(
     return published
 
 
+def report_reference(run: Run, path: Path) -> dict[str, str]:
+    """Where `publish` will put this file of the report, and its digest."""
+    uri = artifactstore.join(run.output.uri, f"{REPORT}/{path.name}")
+    return {"uri": uri, "sha256": artifactstore.file_digest(path).sha256}
+
+
 def _claim(run: Run) -> None:
     _create(run, CLAIM, {"trainingJob": run.training_job, "uid": run.uid})
 
 
-def _upload(run: Run, path: Path, format: str) -> PublishedFile:
+def _upload(run: Run, path: Path, name: str, format: str) -> PublishedFile:
     local = artifactstore.file_digest(path)
-    uri = artifactstore.join(run.output.uri, path.name)
+    uri = artifactstore.join(run.output.uri, name)
     # The claim is ours: what may lie here is our own unfinished try, from which nobody has read.
     artifactstore.put_file(path, uri, overwrite=True)
-    file = PublishedFile(path.name, format, local.sha256, local.size)
+    file = PublishedFile(name, format, local.sha256, local.size)
     _verify(run, file)
     return file
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,15 +45,28 @@ def digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(document)).hexdigest()
 
 
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+
 class Reporter:
     """Writes events. Each is one line, flushed, so that a reader of the pod's log never waits for a buffer."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lock = threading.Lock()  # uploads and trackers speak from threads of their own
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """From now on `listener` hears each event too, in the thread that speaks."""
+        self._listeners.append(listener)
 
     def event(self, name: str, **fields: Any) -> None:
-        self._stream.write(json.dumps({"event": name} | fields, separators=(",", ":"), allow_nan=False) + "\n")
-        self._stream.flush()
+        line = json.dumps({"event": name} | fields, separators=(",", ":"), allow_nan=False) + "\n"
+        with self._lock:
+            self._stream.write(line)
+            self._stream.flush()
+        for listener in self._listeners:
+            listener(name, fields)
 
     def warning(self, message: str) -> None:
         self.event("warning", message=shorten(message, MESSAGE_LIMIT))

@@ -84,6 +84,24 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class MLflow:
+    uri: str
+    experiment: str | None
+
+
+@dataclass(frozen=True)
+class WandB:
+    project: str
+    entity: str | None
+
+
+@dataclass(frozen=True)
+class Trackers:
+    mlflow: MLflow | None
+    wandb: WandB | None
+
+
+@dataclass(frozen=True)
 class Run:
     training_job: str
     uid: str
@@ -97,6 +115,7 @@ class Run:
     output: Output
     checkpoint_every_epochs: int
     evaluation: Evaluation | None
+    tracking: Trackers | None = None
 
 
 def parse(text: str) -> Run:
@@ -119,6 +138,7 @@ def parse(text: str) -> Run:
         output=top.take("output", _output),
         checkpoint_every_epochs=top.take("checkpoint", _checkpoint, 5),
         evaluation=top.take("evaluation", _evaluation, None),
+        tracking=top.take("tracking", _tracking, None),
     )
     top.end()
     if run.mode in ("Scratch", "Transfer") and run.architecture is None:
@@ -289,3 +309,24 @@ def _evaluation(value: Any, path: str) -> Evaluation:
     evaluation = Evaluation(dataset=top.take("dataset", _source), baseline=top.take("baseline", _model, None))
     top.end()
     return evaluation
+
+
+def _tracking(value: Any, path: str) -> Trackers:
+    top = _Object(value, path)
+    trackers = Trackers(mlflow=top.take("mlflow", _mlflow, None), wandb=top.take("wandb", _wandb, None))
+    top.end()
+    return trackers
+
+
+def _mlflow(value: Any, path: str) -> MLflow:
+    top = _Object(value, path)
+    tracker = MLflow(uri=top.take("uri", _text), experiment=top.take("experiment", _text, None))
+    top.end()
+    return tracker
+
+
+def _wandb(value: Any, path: str) -> WandB:
+    top = _Object(value, path)
+    tracker = WandB(project=top.take("project", _text), entity=top.take("entity", _text, None))
+    top.end()
+    return tracker

@@ -19,6 +19,7 @@ from typing import NoReturn
 from trainer.failure import EXIT_STOPPED, Interrupted
 
 PATIENCE = 5.0  # seconds; a pod has 30 by default
+MORE = 15.0  # seconds on top while there is something to save that would have to be trained again
 
 
 class StopRequests:
@@ -27,6 +28,7 @@ class StopRequests:
     def __init__(self, last_words: Callable[[], None]) -> None:
         self._last_words = last_words
         self._over = threading.Event()
+        self._more = threading.Event()
         self._end = threading.Lock()  # whoever has it says how the run ended
 
     def __enter__(self) -> StopRequests:
@@ -44,13 +46,21 @@ class StopRequests:
         self._over.set()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
+    def allow_more(self, wanted: bool) -> None:
+        """Whether a request to stop is answered MORE seconds later. Said ahead: on the way out it may be too late."""
+        if wanted:
+            self._more.set()
+        else:
+            self._more.clear()
+
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(-1)
 
     def _watch(self) -> None:
         while self._listening.recv(1) != bytes([signal.SIGTERM]):
             pass
-        if not self._over.wait(PATIENCE) and self._end.acquire(blocking=False):
+        over = self._over.wait(PATIENCE) or (self._more.is_set() and self._over.wait(MORE))
+        if not over and self._end.acquire(blocking=False):
             self._last_words()
             os._exit(EXIT_STOPPED)
 

@@ -1,7 +1,7 @@
 """The training itself: ultralytics' own detection trainer, told where to write and listened to.
 
-One device: a GPU where there is one, else the processor. The model comes ready made from `trainer.weights`; nothing is
-downloaded, plotted or sent.
+On the pod's GPU, on several of them (`trainer.distributed`), or on the processor where there is none. The model comes
+ready made from `trainer.weights`; nothing is downloaded, plotted or sent.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer import distributed, resume
 from trainer.arguments import Value
+from trainer.checkpoint import BEST, LAST, RESULTS, Restored, State
 from trainer.environment import processors
+from trainer.exporter import Exporter
 from trainer.failure import Failure
 from trainer.report import Reporter, decimal
+from trainer.saving import Saver
+from trainer.watch import Epoch, Speed, figures, watch
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
@@ -27,101 +32,147 @@ _METRICS = {
     "metrics/precision(B)": "precision",
     "metrics/recall(B)": "recall",
 }
+_FIXED = {
+    "task": "detect",
+    "mode": "train",
+    "model": "model.yaml",  # never read: the model is handed over
+    "pretrained": False,
+    "plots": False,
+    "verbose": True,
+    "save": True,
+    "val": True,
+}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """`best` is the checkpoint with the highest fitness on the validation part, without optimizer state."""
+    """`best` is the checkpoint with the highest fitness on the validation part, without optimizer state; `curves` is
+    ultralytics' results.csv."""
 
     best: Path
+    curves: Path
     image_size: int
-    epochs: int
-    batch: int
 
 
 class Progress:
-    """Callbacks of ultralytics' trainer that write one event per epoch."""
+    """Listens to the training: one event per epoch, figures for Prometheus, and a checkpoint where one is due."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(
+        self, place: Path, reporter: Reporter, saver: Saver, exporter: Exporter, loaded_share: str | None
+    ) -> None:
+        self._place = place
         self._reporter = reporter
+        self._saver = saver
+        self._exporter = exporter
+        self._loaded_share = loaded_share
         self._began = time.monotonic()
-        self._over = False
-        self.epochs = 0
+        self.image_size = 0
 
-    def attach(self, trainer: Any) -> None:
-        trainer.add_callback("on_train_start", self.on_train_start)
-        trainer.add_callback("on_fit_epoch_end", self.on_fit_epoch_end)
-
-    def on_train_start(self, trainer: Any) -> None:
+    def began(self) -> None:
         self._began = time.monotonic()
 
-    def on_fit_epoch_end(self, trainer: Any) -> None:
-        if self._over:  # the final evaluation of best.pt comes in the guise of one more epoch
-            return
-        self._over = bool(trainer.stop)
-        done = trainer.epoch + 1
-        self.epochs = done
-        spent = (time.monotonic() - self._began) / (done - trainer.start_epoch)
-        metrics = {_METRICS[name]: decimal(float(value)) for name, value in trainer.metrics.items() if name in _METRICS}
-        losses = {name: decimal(float(value)) for name, value in (trainer.tloss or {}).items()}
+    def measured(self, speed: Speed) -> None:
+        self._exporter.measured(speed)
+
+    def epoch_done(self, epoch: Epoch) -> None:
+        self.image_size = epoch.image_size
+        spent = (time.monotonic() - self._began) / (epoch.number - epoch.start)
+        found = _named(figures(self._place / RESULTS, epoch.number))
+        self._exporter.epoch_done(epoch, found)
         self._reporter.event(
             "epoch",
-            epoch=done,
-            epochs=trainer.epochs,
-            percent=100 * done // trainer.epochs,
-            remainingSeconds=0 if self._over else round(spent * (trainer.epochs - done)),
-            metrics=metrics | losses,
+            epoch=epoch.number,
+            epochs=epoch.epochs,
+            percent=100 * epoch.number // epoch.epochs,
+            remainingSeconds=0 if epoch.over else round(spent * (epoch.epochs - epoch.number)),
+            bestEpoch=epoch.best,
+            metrics={name: decimal(value) for name, value in found.items()},
+            **({"resumedFromEpoch": epoch.start} if epoch.start else {}),
         )
+        files = {LAST: self._place / "weights" / LAST, BEST: self._place / "weights" / BEST}
+        files[RESULTS] = self._place / RESULTS
+        if not files[BEST].exists():
+            if epoch.over:  # going on from here could not end otherwise; from an earlier epoch it might
+                return
+            del files[BEST]
+        state = State(epoch.number, epoch.epochs, epoch.over, epoch.image_size, self._loaded_share)
+        self._saver.epoch_done(state, files)
+
+
+def _named(row: Mapping[str, float]) -> dict[str, float]:
+    """A row of results.csv under our names: metrics on the validation part, losses of the training (`box_loss`) and of
+    the validation (`val_box_loss`)."""
+    found = {ours: row[theirs] for theirs, ours in _METRICS.items() if theirs in row}
+    losses = {name: value for name, value in row.items() if name.startswith(("train/", "val/"))}
+    return found | {name.removeprefix("train/").replace("val/", "val_"): value for name, value in losses.items()}
 
 
 def train(
-    model: DetectionModel, data: Path, arguments: Mapping[str, Value], folder: Path, reporter: Reporter
+    start: DetectionModel | Restored,
+    data: Path,
+    arguments: Mapping[str, Value],
+    place: Path,
+    reporter: Reporter,
+    progress: Progress,
 ) -> Trained:
-    """Raises Failure TrainingFailed or OutOfMemory; what the disk refuses comes as OSError."""
+    """Trains `start`, a model or a checkpoint of this training; ultralytics' files go to `place`.
+
+    A checkpoint brings optimizer, gradient scaler, averaged weights, epoch counter, learning rate schedule, best result
+    and patience along; what random numbers follow is anew. Raises Failure TrainingFailed or OutOfMemory; what the disk
+    refuses comes as OSError.
+    """
     import torch
     from ultralytics.engine import trainer as engine
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     engine.check_amp = mixed_precision_works
-    device = "0" if torch.cuda.is_available() else "cpu"
-    if torch.cuda.device_count() > 1:
-        reporter.warning(f"{torch.cuda.device_count()} GPUs are visible and one is used")
-    overrides = dict(arguments) | {
-        "task": "detect",
-        "mode": "train",
-        "model": "model.yaml",  # never read: the model is handed over below
-        "data": str(data),
-        "pretrained": False,
-        "project": str(folder),
-        "name": "training",
-        "exist_ok": True,
-        "device": device,
-        "plots": False,
-        "verbose": True,
-        "save": True,
-        "val": True,
-    }
-    if device != "cpu" and "workers" not in arguments:
-        overrides["workers"] = _workers(int(arguments["batch"]), int(arguments["imgsz"]), reporter)  # type: ignore[arg-type]
+    devices = _devices()
+    count = len(devices.split(","))
+    _check_batch(int(arguments["batch"]), count)  # type: ignore[arg-type]
+    overrides: dict[str, Any] = {"data": str(data), "device": devices, "save_dir": str(place)}
+    if arguments["batch"] == -1 and devices == "cpu":
+        reporter.warning("batch -1 fits the batch to a GPU's memory; this pod has no GPU, and 16 is taken")
+    if devices != "cpu" and "workers" not in arguments:
+        overrides["workers"] = _workers(int(arguments["batch"]), int(arguments["imgsz"]), count, reporter)  # type: ignore[arg-type]
+    model = None if isinstance(start, Restored) else start
+    if isinstance(start, Restored):
+        # all else comes from the checkpoint: also what the first attempt found out, as batch and optimizer
+        overrides["resume"] = str(resume.unpack(start, place))
+    else:
+        overrides = dict(arguments) | _FIXED | overrides
     try:
-        trainer = DetectionTrainer(overrides=overrides)
-        trainer.model = model
-        model.args = trainer.args
-        progress = Progress(reporter)
-        progress.attach(trainer)
-        trainer.train()
+        if count > 1:
+            distributed.train(model, overrides, count, progress)
+        else:
+            trainer = DetectionTrainer(overrides=overrides)
+            if model is not None:
+                trainer.model = model
+                model.args = trainer.args
+            watch(trainer, progress)
+            trainer.train()
     except torch.cuda.OutOfMemoryError as error:
         raise Failure(
             "OutOfMemory",
-            f"the GPU's memory does not hold batch {overrides['batch']} of {overrides['imgsz']} pixels; lower "
+            f"the GPU's memory does not hold batch {arguments['batch']} of {arguments['imgsz']} pixels; lower "
             f"hyperparameters.batch (-1 fits it to memory) or imageSize: {str(error).splitlines()[0]}",
         ) from None
     except (RuntimeError, ValueError, AssertionError) as error:
         raise Failure("TrainingFailed", f"{type(error).__name__}: {' '.join(str(error).split())}") from error
-    best = Path(trainer.best)
+    best = place / "weights" / BEST
     if not best.exists():
         raise Failure("TrainingFailed", "training ended without a checkpoint; its metrics were never finite")
-    return Trained(best, int(trainer.args.imgsz), progress.epochs, int(trainer.batch_size))
+    return Trained(best, place / RESULTS, progress.image_size)
+
+
+def first_epoch(curves: Path) -> dict[str, str]:
+    """What the model was worth after one epoch, on the validation part: beside the parent's figures, what it kept."""
+    row = figures(curves, 1)
+    return {ours: decimal(row[theirs]) for theirs, ours in _METRICS.items() if theirs in row}
+
+
+def finished(checkpoint: Restored, place: Path) -> Trained:
+    """What `train` returned, or would have, in a run that ended after its last epoch."""
+    return Trained(resume.finish(checkpoint, place), place / RESULTS, checkpoint.state.image_size)
 
 
 def mixed_precision_works(model: Any) -> bool:
@@ -140,15 +191,29 @@ def mixed_precision_works(model: Any) -> bool:
     return bool(torch.isfinite(output[0] if isinstance(output, (list, tuple)) else output).all())
 
 
-def _workers(batch: int, size: int, reporter: Reporter) -> int:
-    """Processes that load images, as many as processors and shared memory allow.
+def _check_batch(batch: int, gpus: int) -> None:
+    """The operator asks the same, but of what spec.resources says and not for images of other releases."""
+    if gpus > 1 and batch < gpus:
+        least = "-1 fits it to one alone" if batch == -1 else f"{batch} is less than one image for each"
+        raise Failure("UnknownArgument", f"{gpus} GPUs need hyperparameters.batch of {gpus} or more: {least}")
+
+
+def _devices() -> str:
+    """What ultralytics is to train on: all the GPUs that the pod was given."""
+    import torch
+
+    return ",".join(str(number) for number in range(torch.cuda.device_count())) or "cpu"
+
+
+def _workers(batch: int, size: int, trainers: int, reporter: Reporter) -> int:
+    """Processes that load images for each process that trains, as many as processors and shared memory allow.
 
     Batches travel through /dev/shm, 64 MB in a pod that mounts nothing there; a worker that finds it full dies with
     "Bus error", far from the cause.
     """
-    wanted = min(8, processors())
-    per_worker = 2 * 3 * size * size * max(batch, 16)  # two batches in flight, one byte a channel
-    fit = int(shutil.disk_usage("/dev/shm").free * 0.8 / per_worker)
+    wanted = max(1, min(8, processors() // trainers))
+    per_worker = 2 * 3 * size * size * max(batch, 16) // trainers  # two batches in flight, one byte a channel
+    fit = int(shutil.disk_usage("/dev/shm").free * 0.8 / (per_worker * trainers))
     if fit < wanted:
         reporter.warning(
             f"/dev/shm holds the batches of {fit} of {wanted} loading processes; mount an emptyDir of medium Memory "

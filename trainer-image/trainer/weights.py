@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # into another architecture, and between the scales of one family that is little (yolo11n to yolo11s: 1.3 %).
 MINIMUM_SHARE: Mapping[Mode, float] = {"Scratch": 0.0, "Continue": 0.5, "FineTune": 0.5, "Transfer": 0.01}
 
+NAMED = 100  # classes in a report of what changed
+
 
 @dataclass(frozen=True)
 class Start:
@@ -108,7 +110,27 @@ def start(
             f"only {share:.1%} of {_name(plan)} could be filled from {what} ({_name(source.yaml)}), and {mode} needs "
             f"{minimum:.0%}; start from a version of the same architecture, or use mode Scratch",
         )
-    return Start(model, share, tuple(_class_changes(source, classes, what)))
+    return Start(
+        model, share, tuple(_notes(class_changes([str(name) for name in source.names.values()], classes), what))
+    )
+
+
+@dataclass(frozen=True)
+class ClassChanges:
+    """How a class list follows from the parent's: by name, whatever the order."""
+
+    kept: int
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kept": self.kept, "added": list(self.added[:NAMED]), "dropped": list(self.dropped[:NAMED])}
+
+
+def class_changes(before: Sequence[str], after: Sequence[str]) -> ClassChanges:
+    """Rows of the head that keep what they learned, that start untrained, and that are left behind."""
+    added = tuple(name for name in after if name not in before)
+    return ClassChanges(len(after) - len(added), added, tuple(name for name in before if name not in after))
 
 
 def loaded_share(source: Mapping[str, Tensor], before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
@@ -172,13 +194,20 @@ def _name(plan: Mapping[str, Any]) -> str:
     return Path(str(plan.get("yaml_file", "unnamed architecture"))).stem
 
 
-def _class_changes(source: DetectionModel, classes: Sequence[str], what: str) -> list[str]:
-    old = [str(name) for name in source.names.values()]
-    added = [name for name in classes if name not in old]
-    gone = [name for name in old if name not in classes]
+def _notes(changes: ClassChanges, what: str) -> list[str]:
     notes = []
-    if added:
-        notes.append(f"classes that {what} does not know start untrained: {', '.join(added[:20])}")
-    if gone:
-        notes.append(f"classes of {what} that this dataset does not have are dropped: {', '.join(gone[:20])}")
+    if changes.added:
+        notes.append(f"classes that {what} does not know start untrained: {', '.join(changes.added[:20])}")
+    if changes.dropped:
+        notes.append(
+            f"classes of {what} that this dataset does not have are dropped: {', '.join(changes.dropped[:20])}"
+        )
     return notes
+
+
+def batch_of(checkpoint: Path) -> int:
+    """Images per step that a checkpoint of ours was trained with in the end: what -1 came to, for one."""
+    from ultralytics.nn.tasks import load_checkpoint as load
+
+    _, content = load(str(checkpoint))
+    return int(content["train_args"]["batch"])

@@ -34,6 +34,7 @@ CHAIN: tuple[Step, ...] = (
     # There is no Job.
     starting.no_version,
     starting.version_exists,
+    starting.bad_hyperparameters,
     starting.suspended,
     starting.parent_missing,
     starting.parent_without_weights,
@@ -65,7 +66,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     desired = (*conditions_of(outcome.state, outcome.reason, outcome.message), *_unsupported(seen))
     status = facts(seen, outcome).replace(conditions=_stamp(training, desired, now))
     return Decision(
-        actions=(*_note_preemptions(seen), *outcome.actions),
+        actions=(*_note_interruptions(seen), *outcome.actions),
         status=status,
         announcements=_announcements(training.status, status, outcome),
         requeue_after=outcome.requeue_after,
@@ -99,11 +100,11 @@ def _finished(seen: Snapshot, final: Condition, now: datetime) -> Decision:
     return Decision(actions=(manifests.remove(training, job),), status=status)
 
 
-def _note_preemptions(seen: Snapshot) -> tuple[Action, ...]:
-    job, counted = seen.own_job, seen.preempted()
-    if job is None or job.deleting or counted == job.preempted:
+def _note_interruptions(seen: Snapshot) -> tuple[Action, ...]:
+    job, counted = seen.own_job, seen.interruptions()
+    if job is None or job.deleting or counted == job.interruptions:
         return ()
-    return (manifests.note_preempted(seen.training, job, counted),)
+    return (manifests.note_interruptions(seen.training, job, counted),)
 
 
 def _stamp(training: TrainingJob, desired: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:

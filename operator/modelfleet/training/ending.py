@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
 from modelfleet.training import evaluation, manifests, record
 from modelfleet.training.jobs import End
-from modelfleet.training.outcome import Outcome, State, failed
+from modelfleet.training.outcome import ANEW, Outcome, State, failed
 from modelfleet.training.pods import Attempt, failure, outcome
 from modelfleet.training.result import Failed, Succeeded
 from modelfleet.training.snapshot import Snapshot
@@ -16,6 +16,8 @@ from modelfleet.training.starting import READING, REREADING
 from modelfleet.training.target import model_version_name
 
 COMPLETE = "Complete"
+
+_WORTH_SAYING = frozenset({"Overfitting", "Underfitting", "Diverged"})
 
 WAITS_FOR = frozenset({"DatasetMissing", "ParentMissing", "OutputMissing"})
 """Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, or the bucket for the
@@ -26,8 +28,6 @@ _LEAST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 _LOG_PATIENCE = timedelta(minutes=10)  # while the log can't be read: the node may be out of reach
 _LOST_PATIENCE = timedelta(minutes=2)  # where it was read and lacks the detail, or the pod is gone
 _ASK_AGAIN = timedelta(seconds=5)
-
-_ANEW = " A TrainingJob runs once: mend the cause, then make it anew."
 
 
 def made(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -40,10 +40,20 @@ def made(seen: Snapshot, now: datetime) -> Outcome | None:
     if verdict is not None and verdict.result == "Failed":
         message = (
             f"ModelVersion {version.metadata.name} was made and rejected by its evaluation: {verdict.message}. It is "
-            "kept for study and never rolled out."
+            f"kept for study and never rolled out.{_diagnosis(version)}"
         )
         return _end(State.FAILED, "EvaluationFailed", message, at, version, verdict)
-    return _end(State.COMPLETE, COMPLETE, f"ModelVersion {version.metadata.name} was made.", at, version, verdict)
+    message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}"
+    return _end(State.COMPLETE, COMPLETE, message, at, version, verdict)
+
+
+def _diagnosis(version: ModelVersion) -> str:
+    """What the curves said, where somebody may want to do something about it; a remark, and no failure."""
+    lineage = version.spec.lineage
+    found = None if lineage is None else lineage.diagnosis
+    if found is None or found.finding not in _WORTH_SAYING:
+        return ""
+    return f" {found.finding}: {found.message.rstrip('.')}."
 
 
 def data_missing(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -74,7 +84,7 @@ def job_failed(seen: Snapshot, now: datetime) -> Outcome | None:
     job, why = seen.own_job, _failure(seen)
     if job is None or job.end is None or why is None:
         return None
-    return failed(why.reason, f"{why.message.rstrip('.')}.{_ANEW}", job.end.at)
+    return failed(why.reason, f"{why.message.rstrip('.')}.{ANEW}", job.end.at)
 
 
 def job_succeeded(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -87,7 +97,7 @@ def job_succeeded(seen: Snapshot, now: datetime) -> Outcome | None:
         return _wait(seen, job.end.at, "the pod that succeeded is gone, and its report with it", _LOST_PATIENCE, now)
     result = outcome(pod)
     if not isinstance(result, Succeeded):
-        return failed("ResultInvalid", f"The Job succeeded, but {result.message}.{_ANEW}", job.end.at)
+        return failed("ResultInvalid", f"The Job succeeded, but {result.message}.{ANEW}", job.end.at)
     return _record(seen, pod, result, job.end, now)
 
 
@@ -95,7 +105,7 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
     job = seen.own_job
     run = None if job is None else job.run
     if run is None:
-        return failed("ResultInvalid", f"The Job no longer says what it was told to make.{_ANEW}", end.at)
+        return failed("ResultInvalid", f"The Job no longer says what it was told to make.{ANEW}", end.at)
     detail = seen.detail
     if detail is None or detail.content is None:
         problem = "its log was not read yet" if detail is None else detail.problem
@@ -105,7 +115,7 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
     if seen.version is not None:
         message = (
             f"ModelVersion {name} was made by somebody else while this run trained; it is not overwritten. This run's "
-            f"files are at {run.output_uri}.{_ANEW}"
+            f"files are at {run.output_uri}.{ANEW}"
         )
         return failed("VersionExists", message, end.at)
     gates = seen.training.spec.evaluation
@@ -113,7 +123,7 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
     try:
         create = record.create_version(seen.training, run, result, detail.content, verdict)
     except record.Unrecordable as problem:
-        return failed("ResultInvalid", f"The trainer's report can't be recorded ({problem}).{_ANEW}", end.at)
+        return failed("ResultInvalid", f"The trainer's report can't be recorded ({problem}).{ANEW}", end.at)
     return Outcome(
         State.WORKING,
         TrainingPhase.EVALUATING,

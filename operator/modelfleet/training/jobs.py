@@ -1,8 +1,9 @@
-"""The raw batch Job of a TrainingJob, read as frozen facts; and the count of preemptions that it carries. Pure.
+"""The raw batch Job of a TrainingJob, read as frozen facts; and the count of interruptions that it carries. Pure.
 
-Kubernetes counts failures in the Job's status, and ignores preempted pods, as the podFailurePolicy says. Nobody counts
-those, and their pods vanish. So the operator notes each one that it sees in an annotation of the Job: a count, and the
-uids of counted pods that are still there, so that none is counted twice, whatever is restarted or wiped.
+Kubernetes counts failures in the Job's status, and ignores pods that were preempted or asked to stop, as the
+podFailurePolicy says. Nobody counts those, and their pods vanish. So the operator notes each one that it sees in an
+annotation of the Job: two counts, and the uids of counted pods that are still there, so that none is counted twice,
+whatever is restarted or wiped.
 """
 
 import json
@@ -15,7 +16,7 @@ from modelfleet.api.names import GROUP, KUEUE_QUEUE
 from modelfleet.training.pods import Attempt
 from modelfleet.training.run import Run, read
 
-PREEMPTED = f"{GROUP}/preempted-pods"
+INTERRUPTED = f"{GROUP}/interrupted-pods"
 
 SUSPENDED = f"{GROUP}/suspended"
 """On a Job that we suspended: one that Kueue or an administrator suspended is theirs to let go on."""
@@ -35,15 +36,21 @@ class End:
 
 
 @dataclass(frozen=True)
-class Preempted:
-    """Preempted pods so far, and the uids of those of them that are still there."""
+class Interruptions:
+    """Pods so far that something from outside ended, and the uids of those of them that are still there.
 
-    count: int = 0
+    preempted  preempted or evicted, or lost with their node
+    stopped    deleted, or suspended
+    """
+
+    preempted: int = 0
+    stopped: int = 0
     uids: frozenset[str] = frozenset()
 
     def to_text(self) -> str:
         """The annotation's value."""
-        return json.dumps({"count": self.count, "pods": sorted(self.uids)}, separators=(",", ":"))
+        value = {"preempted": self.preempted, "stopped": self.stopped, "pods": sorted(self.uids)}
+        return json.dumps(value, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class JobFacts:
     end: End | None = None
     run: Run | None = None
     rereads: bool = False
-    preempted: Preempted = Preempted()
+    interruptions: Interruptions = Interruptions()
 
 
 def job_facts(job: Mapping[str, Any]) -> JobFacts:
@@ -94,15 +101,18 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
         end=_end(status),
         run=read(job),
         rereads=REREADS in annotations,
-        preempted=_preempted(annotations.get(PREEMPTED)),
+        interruptions=_interruptions(annotations.get(INTERRUPTED)),
     )
 
 
-def count_preempted(known: Preempted, attempts: Iterable[Attempt]) -> Preempted:
-    """The count with the pods that are there now taken in. A uid that is gone can't come back and is let go."""
-    ended = {attempt.uid for attempt in attempts if attempt.failed and attempt.disrupted}
-    new = ended - known.uids
-    return Preempted(known.count + len(new), frozenset(ended)) if new else known
+def count_interruptions(known: Interruptions, attempts: Iterable[Attempt]) -> Interruptions:
+    """The counts with the pods that are there now taken in. A uid that is gone can't come back and is let go."""
+    ended = {attempt.uid: attempt.disrupted for attempt in attempts if attempt.failed and not attempt.own_fault}
+    new = [disrupted for uid, disrupted in ended.items() if uid not in known.uids]
+    if not new:
+        return known
+    preempted = sum(new)
+    return Interruptions(known.preempted + preempted, known.stopped + len(new) - preempted, frozenset(ended))
 
 
 def _end(status: Mapping[str, Any]) -> End | None:
@@ -123,9 +133,10 @@ def _resumed(status: Mapping[str, Any]) -> datetime | None:
     return None
 
 
-def _preempted(text: str | None) -> Preempted:
+def _interruptions(text: str | None) -> Interruptions:
     try:
         value = json.loads(text or "{}")
-        return Preempted(int(value.get("count", 0)), frozenset(str(uid) for uid in value.get("pods", ())))
+        uids = frozenset(str(uid) for uid in value.get("pods", ()))
+        return Interruptions(int(value.get("preempted", 0)), int(value.get("stopped", 0)), uids)
     except (ValueError, TypeError, AttributeError):  # somebody edited it: count anew
-        return Preempted()
+        return Interruptions()

@@ -5,14 +5,15 @@ even where a tag or a Rollout has moved on. Only `suspend` and annotations of ou
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelfleet.api import ModelVersion, TrainingJob, names
+from modelfleet import podtemplate
+from modelfleet.api import ModelVersion, Tracking, TrainingJob, names
 from modelfleet.decision import Create, Delete, Patch
 from modelfleet.kinds import JOB, TRAINING_JOB
-from modelfleet.training import podtemplate, run
-from modelfleet.training.jobs import PREEMPTED, REREADS, SUSPENDED, JobFacts, Preempted
+from modelfleet.training import run
+from modelfleet.training.jobs import INTERRUPTED, REREADS, SUSPENDED, Interruptions, JobFacts
 from modelfleet.training.pods import STOPPED
 
 CANNOT_MEND = 64
@@ -22,6 +23,9 @@ _WORK = "/work"
 _USER = 65532  # of the image
 _KUEUE = "kueue.x-k8s.io/"
 _LOG = "/dev/termination-log"
+_MLFLOW_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_WANDB_KEYS = ("WANDB_API_KEY",)
+_METRICS = 9090
 
 Json = dict[str, Any]
 
@@ -51,9 +55,9 @@ def suspend(training: TrainingJob, job: JobFacts, wanted: bool) -> Patch:
     )
 
 
-def note_preempted(training: TrainingJob, job: JobFacts, preempted: Preempted) -> Patch:
-    """Write down the count of preemptions."""
-    return _patch(training, job, {"metadata": {"annotations": {PREEMPTED: preempted.to_text()}}})
+def note_interruptions(training: TrainingJob, job: JobFacts, interruptions: Interruptions) -> Patch:
+    """Write down the counts of pods that something from outside ended."""
+    return _patch(training, job, {"metadata": {"annotations": {INTERRUPTED: interruptions.to_text()}}})
 
 
 def remove(training: TrainingJob, job: JobFacts) -> Delete:
@@ -188,7 +192,10 @@ def _trainer(training: TrainingJob, image: str) -> Json:
             {"name": "HOME", "value": _WORK},
             {"name": "TMPDIR", "value": _WORK},
             {"name": "YOLO_CONFIG_DIR", "value": f"{_WORK}/.ultralytics"},
+            {"name": "TRAINER_METRICS_PORT", "value": str(_METRICS)},
+            *_tracker_secrets(training),
         ],
+        "ports": [{"name": "metrics", "containerPort": _METRICS}],  # the chart's PodMonitor goes by the name
         "volumeMounts": [
             {"name": "modelfleet-work", "mountPath": _WORK},
             {"name": "modelfleet-shm", "mountPath": "/dev/shm"},
@@ -197,6 +204,17 @@ def _trainer(training: TrainingJob, image: str) -> Json:
     }
     resources = _resources(training)
     return container | {"resources": resources} if resources else container
+
+
+def _tracker_secrets(training: TrainingJob) -> Iterator[Json]:
+    """Single keys and no envFrom: a user's envFrom in the template would take its place. All are optional: a training
+    does not wait for what only its tracker needs."""
+    tracking = training.spec.tracking or Tracking()
+    for tracker, keys in ((tracking.mlflow, _MLFLOW_KEYS), (tracking.wandb, _WANDB_KEYS)):
+        if tracker is not None and tracker.secret_ref is not None:
+            for key in keys:
+                secret = {"name": tracker.secret_ref.name, "key": key, "optional": True}
+                yield {"name": key, "valueFrom": {"secretKeyRef": secret}}
 
 
 def _resources(training: TrainingJob) -> Json:

@@ -19,6 +19,9 @@ from modelfleet.api import Condition, Evaluation, TrainingPhase, conditions
 from modelfleet.api.conditions import COMPLETE, FAILED, READY, RECONCILING, STALLED
 from modelfleet.decision import Action
 
+ANEW = " A TrainingJob runs once: mend the cause, then make it anew."
+"""The end of a message about a run that failed for good."""
+
 
 class State(Enum):
     """See the module's table."""

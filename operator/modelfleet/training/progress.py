@@ -8,15 +8,28 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from modelfleet.api import Progress, parse_decimal
+from modelfleet.api import ClassChanges, Progress, TrackedRun, parse_decimal
+from modelfleet.api.modelversion import MetricName
 
 _AFTER_TRAINING = frozenset({"evaluating", "uploading", "detail"})
 _MAX_REMAINING = timedelta(hours=99_999)
 _MAX_METRICS = 64
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run began with: the share of its weights that was its parent's, what became of the parent's classes, and
+    its figures after one epoch. All three are gone from the log of an attempt that resumed.
+    """
+
+    loaded_share: Decimal | None = None
+    class_changes: ClassChanges | None = None
+    first_epoch: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,34 +38,54 @@ class Followed:
 
     progress      of the newest epoch
     resumed_from  the epoch that the pod went on from, where it resumed
+    fresh         it said that it starts from the beginning
     evaluating    training is over: it evaluates or uploads
     warning       the newest warning
+    tracking      where experiment trackers show the run
+    start         what the run began with
     """
 
     progress: Progress | None = None
     resumed_from: int | None = None
+    fresh: bool = False
     evaluating: bool = False
     warning: str | None = None
+    tracking: TrackedRun | None = None
+    start: Start = Start()
 
 
 def read(lines: Iterable[str]) -> Followed:
     """What the lines say, oldest first."""
     progress: Progress | None = None
     resumed_from: int | None = None
+    fresh = False
     evaluating = False
     warning: str | None = None
+    tracked: dict[str, Any] = {}
+    weights: Mapping[str, Any] = {}
+    first: Mapping[str, str] | None = None
     for event in _events(lines):
         match event["event"]:
             case "epoch":
                 progress = _progress(event) or progress
-                evaluating = False
-            case "started" | "resumed":
+                if progress is not None and progress.epoch == 1:
+                    first = first_metrics(progress.metrics)
+                # on every one of them: of a long run the log's end alone is kept
                 resumed_from = _epoch(event.get("resumedFromEpoch"), resumed_from)
+                evaluating = False
+            case "resumed":
+                resumed_from = _epoch(event.get("resumedFromEpoch"), resumed_from)
+                # a pod that died may have been further; what it did since is done again
+                progress = _progress({**event, "epoch": event.get("resumedFromEpoch")}) or progress
+            case "weights":
+                fresh, weights = True, event
             case "warning":
                 warning = str(event.get("message") or "") or warning
+            case "tracking":
+                tracked[str(event.get("tracker"))] = event.get("url")
             case name if name in _AFTER_TRAINING:
                 evaluating = True
-    return Followed(progress, resumed_from, evaluating, warning)
+    return Followed(progress, resumed_from, fresh, evaluating, warning, _tracking(tracked), _start(weights, first))
 
 
 def _events(lines: Iterable[str]) -> Iterable[Mapping[str, Any]]:
@@ -78,10 +111,42 @@ def _progress(event: Mapping[str, Any]) -> Progress | None:
             epochs=epochs,
             percent=min(100, int(percent or 0)),
             remaining=_remaining(event.get("remainingSeconds")),
+            best_epoch=_epoch(event.get("bestEpoch"), None),
             metrics=_metrics(event.get("metrics")),
         )
     except ValidationError:
         return None
+
+
+def _start(weights: Mapping[str, Any], first: Mapping[str, str] | None) -> Start:
+    try:
+        share = parse_decimal(weights.get("loadedShare"))
+    except ValueError:
+        share = None
+    return Start(share, class_changes(weights.get("classChanges")), first)
+
+
+def class_changes(value: Any) -> ClassChanges | None:
+    """The trainer's report of them, where it is as it should be."""
+    try:
+        return ClassChanges.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def first_metrics(value: Any) -> dict[str, str]:
+    """The figures that say what a model is worth, without those of its training."""
+    return {name: figure for name, figure in _metrics(value).items() if name in get_args(MetricName)}
+
+
+def _tracking(urls: Mapping[str, Any]) -> TrackedRun | None:
+    found = TrackedRun()
+    for tracker in TrackedRun.model_fields.keys() & urls.keys():
+        try:
+            found = found.replace(**{tracker: urls[tracker]})
+        except ValidationError:
+            continue
+    return None if found == TrackedRun() else found
 
 
 def _count(value: Any) -> bool:

@@ -9,9 +9,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelfleet.api import Evaluation, ModelVersion, ModelVersionSpec, TrainingJob, names
+from modelfleet.api import (
+    ClassChanges,
+    Diagnosis,
+    Evaluation,
+    FirstEpoch,
+    LineageDataset,
+    LineageSource,
+    ModelVersion,
+    ModelVersionSpec,
+    Report,
+    TrackedRun,
+    TrainingJob,
+    names,
+)
 from modelfleet.decision import Create
 from modelfleet.kinds import MODEL_VERSION
+from modelfleet.training.progress import first_metrics
 from modelfleet.training.result import Succeeded, first_error
 from modelfleet.training.run import Run
 from modelfleet.training.target import model_version_name
@@ -76,14 +90,41 @@ def _spec(
             "trainingJob": training.metadata.name,
             "parent": run.parent,
             "mode": training.spec.mode.value,
-            "dataset": _known(detail.get("dataset"), ("uri", "sha256", "images", "labels")),
+            "dataset": _dataset(detail.get("dataset")),
             "hyperparameters": _texts(detail.get("hyperparameters")),
             "software": _texts(detail.get("software")),
             "loadedShare": detail.get("loadedShare"),
+            "classChanges": _remark(ClassChanges, detail.get("classChanges")),
+            "firstEpoch": _first_epoch(run, detail.get("firstEpoch")),
+            "diagnosis": _remark(Diagnosis, detail.get("diagnosis")),
+            "tracking": _remark(TrackedRun, detail.get("tracking")),
         },
         "evaluation": None if evaluation is None else evaluation.to_dict(),
+        "report": _remark(Report, detail.get("report")),
     }
     return {name: value for name, value in spec.items() if value is not None}
+
+
+def _remark(model: type[ClassChanges | Diagnosis | TrackedRun | Report], value: Any) -> Json | None:
+    """What is said beside the model, where it is as it should be; else nothing: no training is lost over a remark."""
+    try:
+        return model.model_validate(_known(value, tuple(model.model_fields))).to_dict()
+    except ValidationError:
+        return None
+
+
+def _first_epoch(run: Run, value: Any) -> Json | None:
+    metrics = first_metrics(value)
+    if run.parent is None or not metrics:
+        return None
+    return FirstEpoch(metrics=metrics, parent_metrics=run.parent_metrics).to_dict()
+
+
+def _dataset(value: Any) -> Any:
+    known = _known(value, tuple(LineageDataset.model_fields))
+    if isinstance(known, dict) and isinstance(known.get("sources"), list):
+        known["sources"] = [_known(source, tuple(LineageSource.model_fields)) for source in known["sources"]]
+    return known
 
 
 def _known(value: Any, fields: tuple[str, ...]) -> Any:

@@ -6,11 +6,12 @@ are: tags and Rollouts may have moved on since.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, TrainingJob
+from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, Tracking, TrainingJob
 from modelfleet.api.names import TRAINER_CONTAINER
+from modelfleet.training.progress import first_metrics
 from modelfleet.training.target import output_folder
 
 ENV = "TRAINER_RUN"
@@ -26,12 +27,13 @@ class Run:
     parent: str | None
     baseline: str | None
     output_uri: str
+    parent_metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 def document(training: TrainingJob, version: str, parent: ModelVersion | None, baseline: ModelVersion | None) -> Json:
     """The run as the trainer's contract has it. Arguments that the user did not give are absent."""
     spec = training.spec
-    return {
+    run: Json = {
         "trainingJob": training.metadata.name,
         "uid": training.metadata.uid,
         "model": spec.model,
@@ -45,6 +47,8 @@ def document(training: TrainingJob, version: str, parent: ModelVersion | None, b
         "checkpoint": (spec.checkpoint or Checkpoint()).to_dict(),
         "evaluation": None if spec.evaluation is None else _evaluation(spec.evaluation, baseline),
     }
+    # Absent and not null where there is none: a trainer image from before it was known reads this too.
+    return run if spec.tracking is None else {**run, "tracking": _tracking(spec.tracking)}
 
 
 def _described(version: ModelVersion) -> Json:
@@ -69,6 +73,16 @@ def _evaluation(evaluation: EvaluationSpec, baseline: ModelVersion | None) -> Js
     }
 
 
+def _tracking(tracking: Tracking) -> Json:
+    """Without the Secrets' names: their content is in the trainer's environment."""
+    trackers = {"mlflow": tracking.mlflow, "wandb": tracking.wandb}
+    return {
+        name: {key: value for key, value in tracker.to_dict().items() if key != "secretRef"}
+        for name, tracker in trackers.items()
+        if tracker is not None
+    }
+
+
 def to_env(run: Mapping[str, Any]) -> Json:
     """The environment variable of a container. The kubelet expands `$(NAME)`, and reads `$$` as a plain `$`."""
     text = json.dumps(run, ensure_ascii=False, separators=(",", ":"))
@@ -89,6 +103,7 @@ def read(job: Mapping[str, Any]) -> Run | None:
             parent=parent.get("version"),
             baseline=baseline.get("version"),
             output_uri=str(run["output"]["uri"]),
+            parent_metrics=first_metrics(parent.get("metrics")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

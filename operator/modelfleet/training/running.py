@@ -126,8 +126,7 @@ def evaluating(seen: Snapshot, now: datetime) -> Outcome | None:
         State.WORKING,
         TrainingPhase.EVALUATING,
         "Evaluating",
-        "Training is done. The trainer evaluates, uploads and verifies the model.",
-        event="",
+        f"Training is done{_best(seen)}. The trainer evaluates, uploads and verifies the model.",
     )
 
 
@@ -145,7 +144,8 @@ def training(seen: Snapshot, now: datetime) -> Outcome | None:
         left = "" if progress.remaining is None else f", about {format_duration(progress.remaining)} left"
         message = f"Epoch {progress.epoch} of {progress.epochs} is done{where}{left}."
     if number > 1:
-        message += f" This is attempt {number}{_earlier(seen)}."
+        went_on = "" if followed.resumed_from is None else f", which went on from epoch {followed.resumed_from}"
+        message += f" This is attempt {number}{went_on}{_earlier(seen)}."
     if followed.warning:
         message += f" Warning: {followed.warning}"
     return Outcome(
@@ -163,6 +163,14 @@ def starting(seen: Snapshot, now: datetime) -> Outcome:
     where = f" on node {last.node}" if last is not None and last.node else ""
     name = "The pod" if last is None else f"Pod {last.name}"
     return _working(STARTING, f"{name} starts{where}; pulling the image may take minutes.", event="")
+
+
+def _best(seen: Snapshot) -> str:
+    """Which epoch becomes the version."""
+    progress = seen.followed().progress or seen.training.status.progress
+    if progress is None or not progress.best_epoch:
+        return ""
+    return f" after {progress.epoch} epochs of at most {progress.epochs}; the best one was epoch {progress.best_epoch}"
 
 
 def _job(seen: Snapshot) -> JobFacts:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingJob
-from modelfleet.training.jobs import JobFacts, Preempted, count_preempted
+from modelfleet.training.jobs import Interruptions, JobFacts, count_interruptions
 from modelfleet.training.pods import Attempt
 from modelfleet.training.progress import Followed, read
 from modelfleet.training.target import BadVersion, version_of
@@ -71,10 +71,10 @@ class Snapshot:
         except BadVersion:
             return None
 
-    def preempted(self) -> Preempted:
-        """Preemptions counted so far, those that are seen now included."""
+    def interruptions(self) -> Interruptions:
+        """Pods counted so far that something from outside ended, those that are seen now included."""
         job = self.own_job
-        return Preempted() if job is None else count_preempted(job.preempted, self.attempts)
+        return Interruptions() if job is None else count_interruptions(job.interruptions, self.attempts)
 
     def failures(self) -> int:
         """Attempts that failed through their own fault. (The Job controller's count comes a moment after the pod's "
@@ -87,7 +87,8 @@ class Snapshot:
         """How many attempts there were, the one that runs or succeeded included."""
         newest = self.newest
         live = newest is not None and (newest.running or newest.succeeded)
-        return self.failures() + self.preempted().count + (1 if live else 0)
+        outside = self.interruptions()
+        return self.failures() + outside.preempted + outside.stopped + (1 if live else 0)
 
     def followed(self) -> Followed:
         """What the trainer's event lines say."""

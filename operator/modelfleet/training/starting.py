@@ -3,11 +3,13 @@
 Each step takes a snapshot and the time, and returns an outcome, or None to let the next one speak.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from modelfleet.api import ModelVersion, TrainingPhase, conditions
-from modelfleet.training import manifests
-from modelfleet.training.outcome import Outcome, State, stalled
+from modelfleet.api import ModelVersion, TrainingMode, TrainingPhase, conditions, names
+from modelfleet.training import arguments, manifests
+from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
 from modelfleet.training.record import is_of
 from modelfleet.training.snapshot import Reference, Snapshot
 from modelfleet.training.target import BadVersion, model_version_name
@@ -18,6 +20,7 @@ STARTING = "Starting"
 READING, REREADING = "ReadingResult", "RereadingResult"
 """A run that succeeded, whose report can't be read yet, or is lost. A Job that is made then only reports again."""
 
+_SHOWN = 5  # bad arguments in one message
 _LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
 
 
@@ -62,6 +65,26 @@ def version_exists(seen: Snapshot, now: datetime) -> Outcome | None:
         "TrainingJob anew with another spec.version; or delete that ModelVersion and its files, and the run starts by "
         "itself.",
     )
+
+
+def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The trainer would refuse the hyperparameters: say so without a pod. The spec can't change, so this is final."""
+    if seen.job is not None or _rereads(seen):
+        return None
+    training = seen.training.spec
+    inherits = training.mode is TrainingMode.CONTINUE
+    lineage = seen.parent.spec.lineage if inherits and isinstance(seen.parent, ModelVersion) else None
+    found = arguments.problems(
+        training.hyperparameters.to_dict(),
+        {} if lineage is None else lineage.hyperparameters,
+        training.resources.gpus,
+        own_image=_names_image(training.template),
+    )
+    if not found:
+        return None
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    checked = f"The table of arguments is of ultralytics {arguments.TABLE.ultralytics}."
+    return failed("UnknownArgument", f"{'; '.join(found[:_SHOWN])}{more}. {checked}{ANEW}", now)
 
 
 def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -121,6 +144,12 @@ def create_job(seen: Snapshot, now: datetime) -> Outcome | None:
         requeue_after=timedelta(seconds=2),
         event="",
     )
+
+
+def _names_image(template: Mapping[str, Any]) -> bool:
+    """Whether the pod template brings a trainer of its own, and with it, perhaps, another ultralytics."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return any(entry.get("name") == names.TRAINER_CONTAINER and entry.get("image") for entry in containers)
 
 
 def _rereads(seen: Snapshot) -> bool:

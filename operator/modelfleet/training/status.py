@@ -6,9 +6,12 @@ is found again when the status was wiped, as far as Job, pods and ModelVersion s
 """
 
 from datetime import datetime
+from typing import Any
 
-from modelfleet.api import Progress, TrainingJobStatus
+from modelfleet.api import FirstEpoch, Progress, TrainingJobStatus
 from modelfleet.training.outcome import Outcome, State
+from modelfleet.training.progress import Followed
+from modelfleet.training.record import is_of
 from modelfleet.training.snapshot import Snapshot
 
 
@@ -16,22 +19,58 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
     """The status that goes with `outcome`, its conditions left as they were."""
     before, followed = seen.training.status, seen.followed()
     version, parent, baseline = _resolved(seen)
+    lineage = seen.version.spec.lineage if seen.version is not None and outcome.model_version is not None else None
     return TrainingJobStatus(
         observed_generation=seen.training.metadata.generation,
         phase=outcome.phase,
         conditions=before.conditions,
-        progress=_progress(followed.progress or before.progress, outcome.state),
+        progress=_progress(_newest_progress(before, followed), outcome.state),
         attempts=max(before.attempts, seen.number()),
-        preemptions=max(before.preemptions, seen.preempted().count),
-        resumed_from_epoch=before.resumed_from_epoch if followed.resumed_from is None else followed.resumed_from,
+        preemptions=max(before.preemptions, seen.interruptions().preempted),
+        resumed_from_epoch=_resumed_from(seen, followed),
         version=version,
         parent=parent,
         baseline=baseline,
+        **_start(seen, followed),
         model_version=outcome.model_version,
         evaluation=outcome.evaluation,
+        diagnosis=None if lineage is None else lineage.diagnosis,
+        tracking=followed.tracking or before.tracking or (None if lineage is None else lineage.tracking),
         started_at=_started_at(seen),
         finished_at=outcome.finished_at,
     )
+
+
+def _start(seen: Snapshot, followed: Followed) -> dict[str, Any]:
+    """What the run began with. It is in the log of the attempt that began; else as remembered; else as the ModelVersion
+    has it."""
+    before, start, job = seen.training.status, followed.start, seen.own_job
+    first = before.first_epoch
+    if start.first_epoch is not None and job is not None and job.run is not None and job.run.parent is not None:
+        first = FirstEpoch(metrics=start.first_epoch, parent_metrics=job.run.parent_metrics)
+    found = {
+        "loaded_share": before.loaded_share if start.loaded_share is None else start.loaded_share,
+        "class_changes": start.class_changes or before.class_changes,
+        "first_epoch": first,
+    }
+    lineage = None if seen.version is None or not is_of(seen.version, seen.training) else seen.version.spec.lineage
+    return {name: getattr(lineage, name, None) if value is None else value for name, value in found.items()}
+
+
+def _newest_progress(before: TrainingJobStatus, followed: Followed) -> Progress | None:
+    """What the newest pod says; what the one before said until then, unless this one starts from the beginning."""
+    if followed.progress is not None or followed.fresh:
+        return followed.progress
+    return before.progress
+
+
+def _resumed_from(seen: Snapshot, followed: Followed) -> int | None:
+    """Of the newest attempt. Unknown again for each new one, so that an attempt that resumes is announced even where
+    the one before it resumed from the same epoch."""
+    before = seen.training.status
+    if followed.resumed_from is not None:
+        return followed.resumed_from
+    return None if followed.fresh or seen.number() > before.attempts else before.resumed_from_epoch
 
 
 def _progress(progress: Progress | None, state: State) -> Progress | None:

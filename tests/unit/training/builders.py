@@ -25,11 +25,21 @@ DETAIL: Json = {
     "imageSize": 320,
     "calibration": {"edges": ["0.25", "0.5", "1"], "precision": ["0.4", "0.9"]},
     "perClass": {"bolt": {"map50": "0.9"}},
-    "dataset": {"uri": "s3://data/1.tar", "sha256": "d" * 64, "images": 120, "labels": 300, "skipped": 3},
+    "dataset": {
+        "uri": "s3://data/1.tar",
+        "sha256": "d" * 64,
+        "images": 120,
+        "labels": 300,
+        "skipped": 3,
+        "sources": [{"uri": "s3://data/1.tar", "sha256": "d" * 64, "images": 120, "labels": 300, "skipped": 3}],
+    },
     "hyperparameters": {"epochs": "3", "imgsz": "320"},
     "software": {"ultralytics": "8.4.190"},
     "evaluation": None,
     "loadedShare": "0.99",
+    "diagnosis": {"finding": "Converged", "message": "mAP50-95 levelled off"},
+    "report": {"uri": "s3://models/parts/v4/report/report.json", "sha256": "c" * 64, "of_another_release": 1},
+    "tracking": {"mlflow": "no address"},
 }
 
 

@@ -19,7 +19,7 @@ from modelfleet import telemetry, training, versions
 from modelfleet.kinds import JOB, MODEL_VERSION, OWNERS, POD, TRAINING_JOB, WATCHED, Key, Kind, key_of, kind_of
 from modelfleet.kube import AlreadyExists, Conflict, NotFound, Store, Unavailable
 from modelfleet.reconcile import Deps, reconcile
-from modelfleet.settings import Images, Settings
+from modelfleet.settings import Images, Settings, Verification
 from unit.training.builders import IMAGE, NAMESPACE, START, detail_line, epoch_line, success, wire
 
 Json = dict[str, Any]
@@ -250,7 +250,7 @@ class _Client:
         self._world.change(obj, status=_merge(obj.get("status") or {}, body["status"]))
         return self._written(self._known(kind, name))
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
         obj = self._world.get(kind, name)
         if obj is not None and obj["metadata"]["uid"] == uid:
             self._world.remove(obj)
@@ -323,7 +323,7 @@ class Operator:
         self._queue: dict[tuple[Kind, Key], datetime] = {}
         self._logs = _Logs(world)
         self._metrics = telemetry.Metrics("test")
-        settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE))
+        settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE), verification=Verification(enabled=False))
         deps: Any = Deps(
             self._store,
             _Client(world),  # type: ignore[arg-type]
@@ -332,6 +332,7 @@ class Operator:
             settings,
             self._wake,
             lambda: world.now,
+            self._metrics,
         )
         self._deps = deps
         self._controllers: dict[Kind, Any] = {

@@ -3,7 +3,7 @@
 import io
 import json
 
-from modelfleet.api import TrainingJob
+from modelfleet.api import TrackedRun, TrainingJob
 from modelfleet.training import run
 from modelfleet.training.manifests import CANNOT_MEND
 from modelfleet.training.progress import read
@@ -24,6 +24,10 @@ def test_the_trainer_reads_the_run_that_the_operator_writes():
         evaluation={"dataset": {"uri": "s3://data/h.tar", "sha256": "e" * 64}, "baseline": {"rollout": "line"}},
         dataset={"sources": [{"uri": "s3://data/1.tar", "format": "COCO"}], "validationSplit": "0.3"},
         checkpoint={"everyEpochs": 7},
+        tracking={
+            "mlflow": {"uri": "http://mlflow", "experiment": "lines", "secretRef": {"name": "ml"}},
+            "wandb": {"project": "parts", "secretRef": {"name": "wb"}},
+        },
     )
     document = run.document(TrainingJob.model_validate(raw), "v4", parent, baseline)
     read = trainer_run.parse(json.dumps(document))
@@ -38,12 +42,16 @@ def test_the_trainer_reads_the_run_that_the_operator_writes():
     assert read.hyperparameters.extra == {"close_mosaic": "10"}
     assert read.output.uri == "s3://models/parts/v4/"
     assert read.checkpoint_every_epochs == 7
+    assert read.tracking == trainer_run.Trackers(
+        trainer_run.MLflow("http://mlflow", "lines"), trainer_run.WandB("parts", None)
+    )
 
 
 def test_the_least_run_is_understood_too():
     document = run.document(TrainingJob.model_validate(training_job()), "v4", None, None)
     read = trainer_run.parse(json.dumps(document))
     assert (read.mode, read.architecture, read.parent, read.evaluation) == ("Scratch", "yolo11n", None, None)
+    assert read.tracking is None
 
 
 def test_the_operator_reads_what_the_trainer_reports():
@@ -54,12 +62,14 @@ def test_the_operator_reads_what_the_trainer_reports():
     reporter = report.Reporter(log)
     reporter.event("epoch", epoch=1, epochs=4, percent=25, remainingSeconds=30, metrics={"map50": "0.5"})
     reporter.warning("3 images are corrupt")
+    reporter.event("tracking", tracker="wandb", url="https://wandb/run")
     reporter.detail(DETAIL)
     lines = log.getvalue().splitlines()
     assert find_detail(lines, result.detail_sha256) == DETAIL
     followed = read(lines)
     assert followed.progress is not None
     assert (followed.progress.epoch, followed.warning) == (1, "3 images are corrupt")
+    assert followed.tracking == TrackedRun(wandb="https://wandb/run")
 
 
 def test_the_operator_reads_why_the_trainer_failed():

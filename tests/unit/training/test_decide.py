@@ -1,5 +1,6 @@
 """The chain of decisions about a TrainingJob, as tables: what is seen, and what follows."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -230,9 +231,16 @@ WARN = "Warning"
             "Evaluating",
             "Evaluating",
             "uploads and verifies",
-            None,
+            "Normal",
         ),
-        ({"pods": (succeeded_pod(),)}, "Evaluating", "Evaluating", "Training is done", None),
+        ({"pods": (succeeded_pod(),)}, "Evaluating", "Evaluating", "Training is done. The trainer", "Normal"),
+        (
+            {"pods": (pod(),), "lines": (epoch_line(3, epochs=9, bestEpoch=2), '{"event": "evaluating"}')},
+            "Evaluating",
+            "Evaluating",
+            "Training is done after 3 epochs of at most 9; the best one was epoch 2. The trainer",
+            "Normal",
+        ),
         (
             {"pods": (failed_pod(),)},
             "Pending",
@@ -357,11 +365,42 @@ def test_progress_stays_while_the_next_attempt_has_none():
 
 
 def test_a_resumed_attempt_is_announced_once():
-    lines = ('{"event": "started", "resumedFromEpoch": 2}',)
+    lines = ('{"event": "resumed", "resumedFromEpoch": 2, "epochs": 3}',)
     decision = look(job=job(), pods=(failed_pod(1), pod(2)), lines=lines)
     assert ("Normal", "Resumed") in events(decision)
+    assert decision.status.resumed_from_epoch == 2
+    assert "This is attempt 2, which went on from epoch 2; the one before ended with" in message(decision)
     stored = training_job(status=decision.status.to_dict())
     assert events(look(stored, job=job(), pods=(failed_pod(1), pod(2)), lines=lines)) == []
+    # the next attempt: unknown until it says, and announced though the epoch is the same
+    pods = (failed_pod(1), failed_pod(2), pod(3))
+    decision = look(stored, job=job(), pods=pods)
+    assert decision.status.resumed_from_epoch is None
+    assert decision.status.progress.epoch == 2
+    stored = training_job(status=decision.status.to_dict())
+    decision = look(stored, job=job(), pods=pods, lines=lines)
+    assert events(decision) == [("Normal", "Resumed")]
+    assert decision.status.resumed_from_epoch == 2
+
+
+def test_progress_stands_where_the_newest_attempt_does():
+    before = training_job(status=look(job=job(), pods=(pod(1),), lines=(epoch_line(2),)).status.to_dict())
+    pods = (failed_pod(1), pod(2))
+    assert look(before, job=job(), pods=pods).status.progress.epoch == 2  # it has said nothing yet
+    resumed = ('{"event": "resumed", "resumedFromEpoch": 1, "epochs": 3}',)
+    assert look(before, job=job(), pods=pods, lines=resumed).status.progress.epoch == 1
+    decision = look(before, job=job(), pods=pods, lines=('{"event": "weights", "loadedShare": null}',))
+    assert decision.status.progress is None
+    assert decision.status.resumed_from_epoch is None
+
+
+def test_a_pod_that_was_asked_to_stop_is_an_attempt_and_no_preemption():
+    decision = look(job=job(), pods=(failed_pod(1, "Interrupted", exit_code=143), pod(2)))
+    (note,) = decision.actions
+    assert note.body["metadata"]["annotations"] == {
+        "modelfleet.dev/interrupted-pods": '{"preempted":0,"stopped":1,"pods":["uid-pod-1"]}'
+    }
+    assert (decision.status.attempts, decision.status.preemptions) == (2, 0)
 
 
 def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
@@ -371,7 +410,7 @@ def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
     assert note.body == {
         "metadata": {
             "uid": "uid-job",
-            "annotations": {"modelfleet.dev/preempted-pods": '{"count":1,"pods":["uid-pod-1"]}'},
+            "annotations": {"modelfleet.dev/interrupted-pods": '{"preempted":1,"stopped":0,"pods":["uid-pod-1"]}'},
         }
     }
     assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
@@ -382,7 +421,7 @@ def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
     assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
     decision = look(job=noted, pods=(pod(2, phase="Failed", exit_code=143, disrupted=True), pod(3)))
     assert decision.actions[0].body["metadata"]["annotations"] == {
-        "modelfleet.dev/preempted-pods": '{"count":2,"pods":["uid-pod-2"]}'
+        "modelfleet.dev/interrupted-pods": '{"preempted":2,"stopped":0,"pods":["uid-pod-2"]}'
     }
     assert (decision.status.attempts, decision.status.preemptions) == (3, 2)
 
@@ -626,6 +665,39 @@ def test_nothing_is_over_before_it_is_stored():
     assert decision.actions == ()
 
 
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [("Overfitting", True), ("Underfitting", True), ("Diverged", True), ("Converged", False), ("SomethingNew", False)],
+)
+@pytest.mark.parametrize("result", ["Passed", "Failed"])
+def test_what_the_curves_say_is_told_and_fails_nothing(finding, said, result):
+    found = {"finding": finding, "message": "the validation loss rose by 20%"}
+    links = {"mlflow": "http://mlflow/#/experiments/1/runs/2"}
+    version = model_version(
+        "v4",
+        annotations=OURS,
+        lineage={"trainingJob": "parts-v4", "diagnosis": found, "tracking": links},
+        evaluation={"result": result, "message": "as measured"},
+    )
+    decision = look(training_job(), **done(version=version))
+    assert shown(decision) == (
+        "Ready=True/Complete Complete" if result == "Passed" else "Ready=False/EvaluationFailed Stalled Failed"
+    )
+    assert message(decision).endswith(f" {finding}: the validation loss rose by 20%.") is said
+    assert decision.status.diagnosis.to_dict() == found
+    assert decision.status.tracking.to_dict() == links
+
+
+def test_where_a_tracker_shows_the_run_is_told_while_it_runs_and_kept():
+    line = json.dumps({"event": "tracking", "tracker": "mlflow", "url": "http://mlflow/#/experiments/1/runs/2"})
+    seen = {"job": job(), "pods": (pod(),)}
+    decision = look(training_job(), **seen, lines=(line,))
+    assert decision.status.tracking.to_dict() == {"mlflow": "http://mlflow/#/experiments/1/runs/2"}
+    assert decision.status.diagnosis is None
+    later = look(training_job(status=decision.status.to_dict()), **seen)
+    assert later.status.tracking == decision.status.tracking
+
+
 def test_a_wiped_status_is_found_again_without_the_job():
     lineage = {"trainingJob": "parts-v4", "parent": "v3"}
     decision = look(version=model_version("v4", created=after(400), annotations=OURS, lineage=lineage))
@@ -636,7 +708,7 @@ def test_a_wiped_status_is_found_again_without_the_job():
 
 
 def test_fields_that_are_not_acted_on_are_named():
-    raw = training_job(tracking={"mlflow": {"uri": "https://mlflow"}})
+    raw = training_job(output={"uri": "s3://models/", "formats": ["onnx", "engine"]})
     for seen in ({}, {"job": job(), "pods": (pod(),)}):
         decision = look(raw, **seen)
-        assert "spec.tracking.mlflow" in find(decision.status.conditions, "UnsupportedFields").message
+        assert "spec.output.formats (engine)" in find(decision.status.conditions, "UnsupportedFields").message

@@ -1,8 +1,8 @@
-"""The Job's facts, and the count of preemptions that it carries."""
+"""The Job's facts, and the count of interruptions that it carries."""
 
 import pytest
 
-from modelfleet.training.jobs import PREEMPTED, Preempted, count_preempted, job_facts
+from modelfleet.training.jobs import INTERRUPTED, Interruptions, count_interruptions, job_facts
 from modelfleet.training.pods import attempts
 from unit.training.builders import after, ended, job, pod
 
@@ -12,15 +12,22 @@ def preempted_pod(number):
 
 
 def test_a_new_preemption_is_counted_once():
-    first = count_preempted(Preempted(), attempts([preempted_pod(1), pod(2)]))
-    assert first == Preempted(1, frozenset({"uid-pod-1"}))
-    assert count_preempted(first, attempts([preempted_pod(1), pod(2)])) == first
+    first = count_interruptions(Interruptions(), attempts([preempted_pod(1), pod(2)]))
+    assert first == Interruptions(1, 0, frozenset({"uid-pod-1"}))
+    assert count_interruptions(first, attempts([preempted_pod(1), pod(2)])) == first
+
+
+def test_a_pod_that_was_asked_to_stop_is_counted_apart():
+    stopped = pod(2, phase="Failed", exit_code=143)
+    both = count_interruptions(Interruptions(), attempts([preempted_pod(1), stopped, pod(3)]))
+    assert both == Interruptions(1, 1, frozenset({"uid-pod-1", "uid-pod-2"}))
+    assert count_interruptions(both, attempts([stopped, pod(3)])) == both
 
 
 def test_a_pod_that_is_gone_stays_counted_and_its_uid_goes_with_the_next():
-    first = Preempted(1, frozenset({"uid-pod-1"}))
-    assert count_preempted(first, attempts([pod(2)])) == first
-    assert count_preempted(first, attempts([preempted_pod(2)])) == Preempted(2, frozenset({"uid-pod-2"}))
+    first = Interruptions(1, 0, frozenset({"uid-pod-1"}))
+    assert count_interruptions(first, attempts([pod(2)])) == first
+    assert count_interruptions(first, attempts([preempted_pod(2)])) == Interruptions(2, 0, frozenset({"uid-pod-2"}))
 
 
 @pytest.mark.parametrize(
@@ -31,18 +38,18 @@ def test_a_pod_that_is_gone_stays_counted_and_its_uid_goes_with_the_next():
         pod(1, phase="Succeeded", exit_code=0, disrupted=True),
     ],
 )
-def test_what_is_no_preemption(raw):
-    assert count_preempted(Preempted(), attempts([raw])) == Preempted()
+def test_what_is_no_interruption(raw):
+    assert count_interruptions(Interruptions(), attempts([raw])) == Interruptions()
 
 
-@pytest.mark.parametrize("text", ["", "x", "[]", '{"count": "many"}', '{"pods": 7}', "null"])
+@pytest.mark.parametrize("text", ["", "x", "[]", '{"preempted": "many"}', '{"pods": 7}', "null"])
 def test_an_annotation_that_somebody_edited_is_counted_anew(text):
-    assert job_facts(job(annotations={PREEMPTED: text})).preempted == Preempted()
+    assert job_facts(job(annotations={INTERRUPTED: text})).interruptions == Interruptions()
 
 
 def test_it_is_read_as_it_was_written():
-    noted = Preempted(3, frozenset({"b", "a"}))
-    assert job_facts(job(annotations={PREEMPTED: noted.to_text()})).preempted == noted
+    noted = Interruptions(3, 1, frozenset({"b", "a"}))
+    assert job_facts(job(annotations={INTERRUPTED: noted.to_text()})).interruptions == noted
 
 
 def test_how_a_job_ended():

@@ -4,6 +4,7 @@ import json
 
 from modelfleet.api import TrainingJob
 from modelfleet.training import manifests, run
+from trainer.exporter import PORT
 from unit.training.builders import IMAGE, fine_tune, model_version, training_job, versions
 
 
@@ -117,6 +118,38 @@ def test_parent_and_baseline_are_told_in_full():
     assert document["evaluation"]["baseline"]["version"] == "v2"
 
 
+def test_trackers_are_told_to_the_trainer_and_their_secrets_are_in_its_environment():
+    tracking = {
+        "mlflow": {"uri": "https://mlflow", "secretRef": {"name": "ml"}},
+        "wandb": {"project": "parts", "entity": "team", "secretRef": {"name": "wb"}},
+    }
+    template = {"spec": {"containers": [{"name": "trainer", "envFrom": [{"secretRef": {"name": "object-store"}}]}]}}
+    job = job_of(training_job(tracking=tracking, template=template))
+    assert document_of(job)["tracking"] == {
+        "mlflow": {"uri": "https://mlflow"},
+        "wandb": {"project": "parts", "entity": "team"},
+    }
+    references = {
+        entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in trainer_of(job)["env"] if "valueFrom" in entry
+    }
+    assert references == {
+        name: {"name": secret, "key": name, "optional": True}
+        for name, secret in (
+            ("MLFLOW_TRACKING_USERNAME", "ml"),
+            ("MLFLOW_TRACKING_PASSWORD", "ml"),
+            ("MLFLOW_TRACKING_TOKEN", "ml"),
+            ("WANDB_API_KEY", "wb"),
+        )
+    }
+    assert trainer_of(job)["envFrom"] == [{"secretRef": {"name": "object-store"}}]
+
+
+def test_a_tracker_without_a_secret_gets_none():
+    job = job_of(training_job(tracking={"mlflow": {"uri": "http://mlflow", "experiment": "lines"}}))
+    assert document_of(job)["tracking"] == {"mlflow": {"uri": "http://mlflow", "experiment": "lines"}}
+    assert all("valueFrom" not in entry for entry in trainer_of(job)["env"])
+
+
 def test_the_run_is_read_back_from_the_job_as_it_was_written():
     (parent,) = versions(model_version("v3", classes=["$(HOME)", "a$$b", "ü"]))
     job = job_of(fine_tune({"version": "v3"}), parent=parent)
@@ -216,3 +249,10 @@ def test_the_pod_fits_the_restricted_pod_security_standard():
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert trainer["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert all("emptyDir" in volume for volume in pod["volumes"])
+
+
+def test_the_trainer_listens_where_prometheus_is_told_to_look():
+    """The chart's PodMonitor goes by the port's name; docs/trainer.md names the series."""
+    job = job_of(training_job())
+    (port,) = [entry["containerPort"] for entry in trainer_of(job)["ports"] if entry["name"] == "metrics"]
+    assert env_of(job)[PORT] == str(port)

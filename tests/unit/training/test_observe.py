@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from modelfleet import telemetry
 from modelfleet.kinds import TRAINING_JOB, Key
 from modelfleet.kube import Invalid, NotFound, Store, Unavailable
 from modelfleet.reconcile import Deps
@@ -74,7 +75,9 @@ async def look(*objects, client=None, logs=None, wake=lambda kind, key: None):
     for number, obj in enumerate(objects, start=1):
         store.put({**obj, "metadata": {**obj["metadata"], "resourceVersion": str(number)}})
     settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE))
-    deps = Deps(store, client or Client(), logs or Logs(), None, settings, wake, lambda: None)
+    deps = Deps(
+        store, client or Client(), logs or Logs(), None, settings, wake, lambda: None, telemetry.Metrics("test")
+    )
     return await controller(deps).observe(KEY)
 
 

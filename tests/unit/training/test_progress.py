@@ -21,6 +21,12 @@ def test_the_newest_epoch_counts():
     }
 
 
+def test_the_best_epoch_so_far():
+    progress = read([epoch_line(1), epoch_line(7, epochs=9, bestEpoch=4)]).progress
+    assert progress is not None
+    assert progress.best_epoch == 4
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -74,7 +80,7 @@ def test_percent_is_computed_where_it_is_missing():
 def test_what_else_is_told():
     followed = read(
         [
-            '{"event": "started", "resumedFromEpoch": 10}',
+            '{"event": "resumed", "resumedFromEpoch": 10, "epochs": 100}',
             '{"event": "warning", "message": "3 images are corrupt"}',
             epoch_line(3),
             '{"event": "uploading"}',
@@ -85,3 +91,39 @@ def test_what_else_is_told():
     assert followed.evaluating
     assert not read(['{"event": "uploading"}', epoch_line(1)]).evaluating
     assert read([]).progress is None
+
+
+def test_a_resumed_pod_stands_where_it_resumed_before_its_first_epoch():
+    followed = read(['{"event": "resumed", "resumedFromEpoch": 10, "epochs": 40}'])
+    assert followed.progress is not None
+    assert (followed.progress.epoch, followed.progress.epochs, followed.progress.percent) == (10, 40, 25)
+    assert (followed.resumed_from, followed.fresh) == (10, False)
+
+
+def test_that_a_pod_resumed_is_told_by_its_last_line_alone():
+    """Of a long run the end of the log is all that is kept."""
+    line = json.dumps({"event": "epoch", "epoch": 399, "epochs": 400, "resumedFromEpoch": 10})
+    assert read([line]).resumed_from == 10
+
+
+def test_a_pod_that_starts_from_the_beginning_says_so():
+    followed = read(['{"event": "started"}', '{"event": "weights", "loadedShare": null}'])
+    assert (followed.fresh, followed.progress, followed.resumed_from) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([("mlflow", "http://m/1")], {"mlflow": "http://m/1"}),
+        ([("mlflow", "http://m/1"), ("wandb", "https://w/1")], {"mlflow": "http://m/1", "wandb": "https://w/1"}),
+        ([("mlflow", "http://m/1"), ("mlflow", "http://m/2")], {"mlflow": "http://m/2"}),
+        ([("mlflow", "javascript:alert(1)"), ("wandb", "https://w/1")], {"wandb": "https://w/1"}),
+        ([("mlflow", None)], None),
+        ([("neptune", "https://n/1")], None),
+        ([], None),
+    ],
+)
+def test_where_trackers_show_the_run(lines, found):
+    told = [json.dumps({"event": "tracking", "tracker": tracker, "url": url}) for tracker, url in lines]
+    tracking = read(told).tracking
+    assert (None if tracking is None else tracking.to_dict()) == found

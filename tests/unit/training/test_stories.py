@@ -36,9 +36,14 @@ async def test_a_run_from_the_spec_to_the_model_version():
     version = told.world.get(MODEL_VERSION, "parts-v4")
     assert version["spec"]["metrics"] == {"map50": "0.91", "recall": "0.87"}
     assert version["spec"]["calibration"] == DETAIL["calibration"]
-    assert version["spec"]["lineage"]["dataset"]["images"] == 120
+    source = {"uri": "s3://data/1.tar", "sha256": "d" * 64, "images": 120, "labels": 300}
+    assert version["spec"]["lineage"]["dataset"] == {**source, "sources": [source]}
+    assert version["spec"]["lineage"]["diagnosis"] == DETAIL["diagnosis"]
+    assert version["spec"]["report"] == {name: DETAIL["report"][name] for name in ("uri", "sha256")}
+    assert "tracking" not in version["spec"]["lineage"]  # a remark that makes no sense costs no version
+    assert told.world.training["status"]["diagnosis"] == DETAIL["diagnosis"]
     assert version["status"]["tags"] == ["latest"]
-    assert told.world.events == ["JobCreated", "Training", "Complete"]
+    assert told.world.events == ["JobCreated", "Training", "Evaluating", "Complete"]
     assert told.world.get(JOB, "parts-v4") is not None
     await told.run(15)
     assert told.world.get(JOB, "parts-v4") is None
@@ -198,7 +203,8 @@ async def test_being_asked_to_stop_is_no_failure():
     told = story(Try(143, json.dumps({"result": "Failed", "reason": "Interrupted", "message": "asked to stop"})), Try())
     await told.until("Complete")
     assert "Stopped" in told.world.events
-    assert told.world.training["status"]["preemptions"] == 0
+    status = told.world.training["status"]
+    assert (status["attempts"], status["preemptions"]) == (2, 0)
 
 
 async def test_a_detail_of_another_digest_makes_no_version():

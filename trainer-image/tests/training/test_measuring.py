@@ -40,5 +40,5 @@ def test_a_class_the_model_lacks_counts_as_missed(
 
 
 def measured(checkpoint: Path, source: Any, classes: tuple[str, ...], folder: Path) -> Any:
-    holdout = assemble_holdout(source, classes, frozenset(), folder / "set")
+    holdout = assemble_holdout(source, classes, {}, folder / "set")
     return measure(checkpoint, holdout.yaml, classes, 160, folder / "work", "the model")

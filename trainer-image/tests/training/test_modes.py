@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def test_scratch_publishes_what_it_reports(scratch: tuple[Outcome, Path, dict[st
     outcome, models, _ = scratch
     assert outcome.code == 0, outcome.stderr[-3000:]
     assert outcome.termination["result"] == "Succeeded"
-    assert {path.name for path in models.iterdir()} == {"best.pt", "best.onnx", "manifest.json", "claim.json"}
+    assert {path.name for path in models.iterdir()} == {"best.pt", "best.onnx", "manifest.json", "claim.json", "report"}
     for file in outcome.termination["files"]:
         found = artifactstore.file_digest(models / file["name"])
         assert (found.sha256, found.size) == (file["sha256"], file["sizeBytes"])
@@ -38,7 +39,18 @@ def test_scratch_publishes_what_it_reports(scratch: tuple[Outcome, Path, dict[st
 def test_scratch_tells_its_story_in_order(scratch: tuple[Outcome, Path, dict[str, Any]]) -> None:
     outcome, _, _ = scratch
     names = [event["event"] for event in outcome.events if event["event"] != "warning"]
-    assert names == ["started", "dataset", "weights", "epoch", "epoch", "epoch", "evaluating", "uploading", "detail"]
+    assert names == [
+        "started",
+        "dataset",
+        "weights",
+        "epoch",
+        "epoch",
+        "epoch",
+        "checkpoint",
+        "evaluating",
+        "uploading",
+        "detail",
+    ]
     epochs = outcome.all("epoch")
     assert [(event["epoch"], event["epochs"], event["percent"]) for event in epochs] == [
         (1, 3, 33),
@@ -48,7 +60,9 @@ def test_scratch_tells_its_story_in_order(scratch: tuple[Outcome, Path, dict[str
     assert epochs[0]["remainingSeconds"] > 0
     assert epochs[-1]["remainingSeconds"] == 0
     assert {"map50", "map50-95", "precision", "recall", "box_loss", "cls_loss"} <= set(epochs[0]["metrics"])
-    assert outcome.all("weights") == [{"event": "weights", "loadedShare": None}]
+    assert outcome.all("weights") == [{"event": "weights", "loadedShare": None, "classChanges": None}]
+    best = max(epochs, key=lambda event: event["metrics"]["map50-95"])["epoch"]
+    assert epochs[-1]["bestEpoch"] in (best, 3)  # 3 while nothing is detected
 
 
 def test_the_detail_is_whole_and_its_digest_right(scratch: tuple[Outcome, Path, dict[str, Any]], data: Path) -> None:
@@ -77,13 +91,13 @@ def test_the_same_run_again_repeats_its_report_and_trains_nothing(
     scratch: tuple[Outcome, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     before, models, document = scratch
-    content = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in models.iterdir()}
+    content = digests(models)
     again = train(tmp_path, document)
     assert again.code == 0
     assert again.termination == before.termination
     assert again.detail == before.detail
     assert again.all("epoch") == []
-    assert content == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in models.iterdir()}
+    assert content == digests(models)
 
 
 def test_another_run_is_refused_the_version(scratch: tuple[Outcome, Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -104,12 +118,10 @@ def test_finetune_takes_all_of_its_parent_and_goes_on_from_there(
     """Also with a holdout and a baseline, whose figures must be those the parent reported for the same images."""
     parent_outcome, models, _ = scratch
     parent = documents.reference(models)
-    held = tmp_path / "holdout"
-    for kind in ("images", "labels"):
-        (held / kind).mkdir(parents=True)
-        for path in (data / "val" / kind).iterdir():
-            (held / kind / path.name).write_bytes(path.read_bytes())
-    (held / "data.yaml").write_text((data / "data.yaml").read_text().splitlines()[-1])
+    learnt, held = tmp_path / "learnt", tmp_path / "holdout"
+    for folder, part in ((learnt, "train"), (held, "val")):  # what validated the parent judges here
+        shutil.copytree(data / part, folder)
+        (folder / "data.yaml").write_text((data / "data.yaml").read_text().splitlines()[-1])
     outcome = train(
         tmp_path / "work",
         documents.document(
@@ -117,15 +129,16 @@ def test_finetune_takes_all_of_its_parent_and_goes_on_from_there(
             mode="FineTune",
             architecture=None,
             parent=parent,
-            dataset={"sources": [{"uri": f"file://{data}"}]},
+            dataset={"sources": [{"uri": f"file://{learnt}"}]},
             hyperparameters=HYPERPARAMETERS | {"epochs": 2, "imageSize": None},
             output={"uri": f"file://{tmp_path}/v2/"},
             evaluation={"dataset": {"uri": f"file://{held}"}, "baseline": parent},
         ),
     )
     assert outcome.code == 0, outcome.stderr[-3000:]
-    assert outcome.all("weights") == [{"event": "weights", "loadedShare": "1"}]
-    assert outcome.detail["loadedShare"] == "1"
+    changes = {"kept": 3, "added": [], "dropped": []}
+    assert outcome.all("weights") == [{"event": "weights", "loadedShare": "1", "classChanges": changes}]
+    assert (outcome.detail["loadedShare"], outcome.detail["classChanges"]) == ("1", changes)
     assert outcome.detail["imageSize"] == 160  # the parent's, as none was given
     evaluation = outcome.detail["evaluation"]
     assert {name: evaluation["candidate"][name] for name in outcome.termination["metrics"]} == outcome.termination[
@@ -134,6 +147,8 @@ def test_finetune_takes_all_of_its_parent_and_goes_on_from_there(
     assert evaluation["candidate"]["perClass"] == outcome.detail["perClass"]
     assert evaluation["baseline"]["perClass"] == parent_outcome.detail["perClass"]
     assert {name: evaluation["baseline"][name] for name in parent["metrics"]} == parent["metrics"]
+    assert set(outcome.detail["firstEpoch"]) == {"map50", "map50-95", "precision", "recall"}
+    assert outcome.detail["firstEpoch"].items() <= outcome.all("epoch")[0]["metrics"].items()
     first, scratch_first = outcome.all("epoch")[0]["metrics"], parent_outcome.all("epoch")[0]["metrics"]
     assert float(first["box_loss"]) < 0.8 * float(scratch_first["box_loss"])
 
@@ -165,6 +180,7 @@ def test_continue_inherits_hyperparameters_and_matches_classes_by_name(
     assert outcome.detail["classes"] == [*shapes.CLASSES, "ring"]
     assert outcome.detail["hyperparameters"] == documents.reference(models)["hyperparameters"] | {"epochs": "1"}
     assert 0.95 < float(outcome.detail["loadedShare"]) < 1
+    assert outcome.detail["classChanges"] == {"kept": 3, "added": ["ring"], "dropped": []}
     messages = [event["message"] for event in outcome.all("warning")]
     assert "classes that parent v1 does not know start untrained: ring" in messages
 
@@ -198,3 +214,7 @@ def test_the_same_seed_trains_the_same_model(scratch: tuple[Outcome, Path, dict[
     assert again.termination["metrics"] == before.termination["metrics"]
     losses = [[event["metrics"]["box_loss"] for event in outcome.all("epoch")] for outcome in (before, again)]
     assert losses[0] == losses[1]
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}

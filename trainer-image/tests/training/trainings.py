@@ -43,13 +43,20 @@ def outcome(workspace: Path, code: int, stdout: str, stderr: str) -> Outcome:
 
 
 def environment(workspace: Path, document: dict[str, Any]) -> dict[str, str]:
-    return os.environ | {
+    return of_the_image() | {
         "TRAINER_RUN": json.dumps(document),
         "TRAINER_TERMINATION_LOG": str(workspace / "termination"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
         "YOLO_CONFIG_DIR": str(workspace / ".ultralytics"),
         "HOME": str(workspace),
     }
+
+
+def of_the_image() -> dict[str, str]:
+    """The environment without the folder of test tools, so that what is imported is what the image holds."""
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [folder for folder in folders if "test-tools" not in folder]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(kept)}
 
 
 def train(workspace: Path, document: dict[str, Any], prepare: Callable[[], None] | None = None) -> Outcome:

@@ -1,0 +1,113 @@
+"""What a run began with: the share of its parent's weights, its classes, its first epoch beside the parent's figures.
+
+In status while it runs, and in the lineage of the version that it makes.
+"""
+
+import json
+
+import pytest
+
+from modelfleet.api import TrainingJob
+from modelfleet.training import record
+from modelfleet.training.decide import decide
+from modelfleet.training.result import parse
+from modelfleet.training.run import Run
+from modelfleet.training.snapshot import Snapshot
+from unit.training.builders import (
+    DETAIL,
+    START,
+    UID,
+    after,
+    epoch_line,
+    fine_tune,
+    job,
+    model_version,
+    pod,
+    snapshot,
+    success,
+    training_job,
+)
+
+PARENT = model_version("v3", metrics={"map50": "0.91", "map50-95": "0.7", "f1": "0.88", "speed": "3"})
+TUNED = fine_tune({"version": "v3"})
+CHANGES = {"kept": 1, "added": ["washer"], "dropped": ["nut"]}
+WEIGHTS = json.dumps({"event": "weights", "loadedShare": "0.9876", "classChanges": CHANGES})
+FIRST = epoch_line(1, metrics={"map50": "0.4", "recall": "0.5", "box_loss": "1.5"})
+BESIDE = {
+    "metrics": {"map50": "0.4", "recall": "0.5"},
+    "parentMetrics": {"map50": "0.91", "map50-95": "0.7", "f1": "0.88"},
+}
+
+
+def seen(*lines: str, status: dict | None = None) -> Snapshot:
+    training = TUNED if status is None else {**TUNED, "status": status}
+    return snapshot(training, job=job(TUNED, parent=PARENT), pods=(pod(),), lines=lines)
+
+
+def status_of(*lines: str, status: dict | None = None) -> dict:
+    return decide(seen(*lines, status=status), after(10)).status.to_dict()
+
+
+def test_it_is_in_status_from_the_first_epoch_on():
+    before = status_of(WEIGHTS)
+    assert (before["loadedShare"], before["classChanges"]) == ("0.9876", CHANGES)
+    assert "firstEpoch" not in before
+    assert status_of(WEIGHTS, FIRST)["firstEpoch"] == BESIDE
+
+
+def test_it_stays_when_the_log_no_longer_has_it():
+    later = status_of(epoch_line(2), status=status_of(WEIGHTS, FIRST))
+    assert (later["loadedShare"], later["classChanges"], later["firstEpoch"]) == ("0.9876", CHANGES, BESIDE)
+
+
+def test_a_run_without_a_parent_compares_nothing():
+    scratch = json.dumps({"event": "weights", "loadedShare": None, "classChanges": None})
+    found = decide(snapshot(job=job(), pods=(pod(),), lines=(scratch, FIRST)), after(10)).status.to_dict()
+    assert not {"loadedShare", "classChanges", "firstEpoch"} & found.keys()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "weights"}',
+        '{"event": "weights", "loadedShare": "much", "classChanges": {"kept": "many"}}',
+        '{"event": "weights", "loadedShare": [], "classChanges": []}',
+    ],
+)
+def test_a_report_that_makes_no_sense_is_passed_over(line):
+    assert not {"loadedShare", "classChanges"} & status_of(line).keys()
+
+
+def test_it_is_in_the_lineage():
+    detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
+    create = record.create_version(TrainingJob.model_validate(TUNED), told(), parse(success(detail)), detail, None)
+    lineage = create.manifest["spec"]["lineage"]
+    assert lineage["loadedShare"] == "0.99"
+    assert lineage["classChanges"] == CHANGES
+    assert lineage["firstEpoch"] == BESIDE
+
+
+def test_a_wiped_status_finds_it_again_in_the_lineage():
+    detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
+    training = TrainingJob.model_validate(TUNED)
+    create = record.create_version(training, told(), parse(success(detail)), detail, None)
+    made = create.manifest
+    made["metadata"] |= {"uid": "u", "creationTimestamp": START.isoformat()}
+    assert made["metadata"]["annotations"] == {record.TRAINING_JOB_UID: UID}
+    found = decide(snapshot(TUNED, version=made), after(10)).status.to_dict()
+    assert (found["loadedShare"], found["classChanges"], found["firstEpoch"]) == ("0.99", CHANGES, BESIDE)
+
+
+def told() -> Run:
+    run = snapshot(TUNED, job=job(TUNED, parent=PARENT)).own_job.run
+    assert run is not None
+    return run
+
+
+def test_the_lineage_of_a_run_without_a_parent_has_none_of_it():
+    detail = DETAIL | {"classChanges": None, "firstEpoch": {"map50": "0.4"}, "loadedShare": None}
+    run = snapshot(job=job()).own_job.run
+    create = record.create_version(
+        TrainingJob.model_validate(training_job()), run, parse(success(detail)), detail, None
+    )
+    assert not {"loadedShare", "classChanges", "firstEpoch"} & create.manifest["spec"]["lineage"].keys()
