@@ -59,7 +59,7 @@ test: test-unit build test-cluster test-trainer test-e2e  ## All tests, from not
 build: $(STAMP)  ## Build what is not cached: Kubernetes, tools, images (20 min on a fresh machine)
 	$(RUN) -m harness build
 
-test-unit: $(STAMP)  ## Without a cluster, in seconds
+test-unit: $(STAMP)  ## Without a cluster, about a minute
 	$(BIN)/pytest -q -m "not cluster and not e2e" --ignore=trainer-image/tests/training --numprocesses=4
 
 test-cluster: build  ## Real API server, KWOK nodes, real Prometheus
