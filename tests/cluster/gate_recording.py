@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,9 @@ class Node:
     scraped: Callable[[float], bool] = lambda second: True
     labels: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Mapping[str, str], ...] = ({},)
-    broken: float | None = None  # counters are NaN from then on
+    broken: float | None = None  # from then on the counters are `value`
+    value: float = nan
+    dark: float | None = None  # from then on there is nothing on its frames
 
 
 def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path) -> None:
@@ -87,11 +89,12 @@ def _record(rollout: str, node: Node, index: int, length: float, frames: list[st
         spent = second - (reset[-1] if reset else previous)
         new = random.poisson(node.rate * spent)
         total += new
-        counts += random.poisson(np.array(node.mix) * node.per_frame * new)
+        if node.dark is None or second < node.dark:
+            counts += random.poisson(np.array(node.mix) * node.per_frame * new)
         previous = second
         if not node.scraped(float(second)):
             continue
-        bad = node.broken is not None and second >= node.broken
+        bad = _written(node.value) if node.broken is not None and second >= node.broken else None
         at = f"{START.timestamp() + second:.3f}"
         for copy in node.copies:
             labels = {
@@ -106,11 +109,14 @@ def _record(rollout: str, node: Node, index: int, length: float, frames: list[st
                 **copy,
             }
             text = ",".join(f'{name}="{value}"' for name, value in labels.items() if value)
-            frames.append(f"modelfleet_frames_total{{{text}}} {nan if bad else total} {at}\n")
+            frames.append(f"modelfleet_frames_total{{{text}}} {bad or total} {at}\n")
             for le, value in zip(edges, np.cumsum(counts), strict=True):
-                buckets.append(
-                    f'modelfleet_detection_confidence_bucket{{{text},le="{le}"}} {nan if bad else value} {at}\n'
-                )
+                buckets.append(f'modelfleet_detection_confidence_bucket{{{text},le="{le}"}} {bad or value} {at}\n')
+
+
+def _written(value: float) -> str:
+    """As in an exposition: NaN, +Inf."""
+    return "NaN" if isnan(value) else f"{'+' if value > 0 else '-'}Inf"
 
 
 @dataclass

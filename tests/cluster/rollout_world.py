@@ -52,12 +52,13 @@ def model_version(version: str, formats: Iterable[str] = ("onnx",), model: str =
 
 @dataclass
 class Fleet:
-    """One Rollout called `line`, in a namespace of its own, and its nodes."""
+    """One Rollout, in a namespace of its own, and its nodes."""
 
     cluster: Cluster
     namespace: str
     canary: list[str]
     rest: list[str]
+    name: str = "line"
 
     # --- what the user does -------------------------------------------------------------------------------------------
 
@@ -95,7 +96,12 @@ class Fleet:
             **spec,
         }
         self.apply(
-            {"apiVersion": "modelfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "line"}, "spec": fields}
+            {
+                "apiVersion": "modelfleet.dev/v1alpha1",
+                "kind": "Rollout",
+                "metadata": {"name": self.name},
+                "spec": fields,
+            }
         )
 
     def annotate(self, verb: str, value: str) -> None:
@@ -104,7 +110,7 @@ class Fleet:
             "--overwrite",
             f"--namespace={self.namespace}",
             "rollout",
-            "line",
+            self.name,
             f"modelfleet.dev/{verb}={value}",
         )
 
@@ -113,7 +119,7 @@ class Fleet:
         self.cluster.kubectl(
             "patch",
             "rollout",
-            "line",
+            self.name,
             f"--namespace={self.namespace}",
             "--subresource=status",
             "--type=json",
@@ -135,7 +141,7 @@ class Fleet:
 
     @property
     def status(self) -> Json:
-        found: Json = self.get("rollout", "line").get("status") or {}
+        found: Json = self.get("rollout", self.name).get("status") or {}
         return found
 
     def condition(self, type: str) -> Json:
@@ -147,7 +153,7 @@ class Fleet:
         """The version of each node's ready pod."""
         return {
             pod["spec"]["nodeName"]: pod["metadata"]["labels"]["modelfleet.dev/version"]
-            for pod in self.list("pods", "modelfleet.dev/rollout=line")
+            for pod in self.list("pods", f"modelfleet.dev/rollout={self.name}")
             if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
             and "deletionTimestamp" not in pod["metadata"]
         }
@@ -167,7 +173,7 @@ class Fleet:
 
     def templates(self, group: str) -> set[str]:
         """The versions that a group's DaemonSet has ever had: the DaemonSet controller's own history of it."""
-        uid = self.get("daemonset", f"line-{group}")["metadata"]["uid"]
+        uid = self.get("daemonset", f"{self.name}-{group}")["metadata"]["uid"]
         return {
             each["data"]["spec"]["template"]["metadata"]["labels"]["modelfleet.dev/version"]
             for each in self.list("controllerrevisions")

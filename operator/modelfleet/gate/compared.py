@@ -152,7 +152,7 @@ def _figure(
         estimate=read(of.estimate),
         margin=margin,
         interval=(read(low), read(high)),
-        by_look=tuple((number, read(estimate)) for number, estimate in enumerate(of.by_look, start=1)),
+        by_look=tuple((number, read(estimate)) for number, estimate in of.by_look),
         test=Tested(of.p_harm, of.p_worse, of.harmful_at, of.proven_at),
     )
 

@@ -71,7 +71,7 @@ class Endpoint:
     harmful_at     the look (from 1) by which it is shown to be worse than equal, or None
     proven_at      the look by which it is shown to be no worse than by the margin, or None
     p_harm         one-sided, at this look alone; likewise p_worse, of being worse by the margin
-    by_look        the estimate at each look so far, the newest one included
+    by_look        (look, estimate) of each look so far that counts, the newest one included
     """
 
     estimate: float
@@ -81,7 +81,7 @@ class Endpoint:
     proven_at: int | None
     p_harm: float
     p_worse: float
-    by_look: tuple[float, ...] = ()
+    by_look: tuple[tuple[int, float], ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -147,17 +147,20 @@ def infer(
     look = len(fleet.after.frames)
     if look > rules.looks:
         raise ValueError(f"{look} looks were made, and {rules.looks} planned")
-    reasons = _aside(fleet, rules)
+    short = _short(fleet, rules)
+    reasons = _aside(fleet, short[-1])
     aside = tuple((name, reason) for name, reason in zip(fleet.names, reasons, strict=True) if reason)
-    used = fleet.only(np.array([not reason for reason in reasons], bool))
+    left = np.array([not reason for reason in reasons], bool)
+    used = fleet.only(left)
     shortfall = _shortfall(used, rules, aside)
     if shortfall is not None:
         return shortfall
     precision, rate = _changes(used, np.array(candidate_weights, float), np.array(stable_weights, float))
     of = permutation.assignments(used.canary, used.groups, rules.seed)
+    counted = (short[:, left] == "").all(axis=1)
     return Inference(
-        precision=_endpoint(precision, used, of, rules, rules.margin),
-        rate=_endpoint(rate, used, of, rules, RATE_MARGIN),
+        precision=_endpoint(precision, used, of, counted, rules, rules.margin),
+        rate=_endpoint(rate, used, of, counted, rules, RATE_MARGIN),
         look=look,
         looks=rules.looks,
         canary_nodes=int(used.canary.sum()),
@@ -169,25 +172,29 @@ def infer(
     )
 
 
-def _aside(fleet: Fleet, rules: Rules) -> list[str]:
-    """Why a node can't be used; empty where it can.
+def _short(fleet: Fleet, rules: Rules) -> NDArray[np.str_]:
+    """Of what each node has too little at each look, (L, n); empty where it has enough.
 
     Only by what the stable version did on it, and by frames: a version that detects nothing must not lose its nodes by
     that.
     """
-    past, frames = fleet.before.detections[-1].sum(axis=1), fleet.after.frames[-1]
-    past_frames = fleet.before.frames[-1]
+    past, frames = fleet.before.detections.sum(axis=2), fleet.after.frames
+    past_frames = fleet.before.frames
     expected = past / np.where(past_frames > 0, past_frames, 1) * frames
     few = f"fewer than {rules.min_detections} detections to be expected"
-    reasons = np.select(
+    return np.select(
         [past_frames <= 0, frames <= 0, np.minimum(past, expected) < rules.min_detections],
         ["no figures from before the start", "no frames", few],
         default="",
     )
-    groups, left = fleet.groups, reasons == ""
+
+
+def _aside(fleet: Fleet, short: NDArray[np.str_]) -> list[str]:
+    """Why a node can't be used at the newest look, where it is `short` of things; empty where it can."""
+    groups, left = fleet.groups, short == ""
     matched = np.isin(groups, groups[left & fleet.canary]) & np.isin(groups, groups[left & ~fleet.canary])
     lonely = left & ~matched & (fleet.strata is not None)
-    return [str(reason) for reason in np.where(lonely, "no counterpart in its stratum", reasons)]
+    return [str(reason) for reason in np.where(lonely, "no counterpart in its stratum", short)]
 
 
 def _shortfall(used: Fleet, rules: Rules, aside: tuple[tuple[str, str], ...]) -> Shortfall | None:
@@ -227,12 +234,21 @@ def _changes(fleet: Fleet, candidate: Array, stable: Array) -> tuple[Array, Arra
     )
 
 
-def _endpoint(changes: Array, fleet: Fleet, of: Assignments, rules: Rules, margin: float) -> Endpoint:
+def _endpoint(
+    changes: Array, fleet: Fleet, of: Assignments, counted: NDArray[np.bool_], rules: Rules, margin: float
+) -> Endpoint:
+    """The test of one endpoint; `counted` (L,) are the looks at which all nodes had enough to go by.
+
+    At the first looks the canary nodes may have no past, since they were being updated; without it there is no change
+    to speak of, and they would all look as if nothing had become worse. What such a look may spend of the error goes to
+    the looks that follow.
+    """
     looks, newest, canary = changes.shape[1], changes[:, -1:], fleet.canary[:, None]
     estimate, shrinkage = _difference(newest[:, 0], fleet)
     hypotheses = np.hstack([changes, changes + margin * canary, newest - estimate * canary])
     statistic = permutation.studentised(_within(hypotheses, fleet.groups), of)
     equal, worse, centred = np.split(statistic.t.T, [looks, 2 * looks])
+    equal[~counted], worse[~counted] = 0, 0
     harm = permutation.sequential(-equal, rules.harm_spending)
     good = permutation.sequential(worse, rules.pass_spending)
     low, high = np.quantile(centred[0], [rules.alpha, 1 - rules.alpha])
@@ -245,7 +261,7 @@ def _endpoint(changes: Array, fleet: Fleet, of: Assignments, rules: Rules, margi
         proven_at=good.look,
         p_harm=harm.p,
         p_worse=good.p,
-        by_look=tuple(_difference(changes[:, look], fleet)[0] for look in range(looks)),
+        by_look=tuple((look + 1, _difference(changes[:, look], fleet)[0]) for look in np.flatnonzero(counted).tolist()),
     )
 
 

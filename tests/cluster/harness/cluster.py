@@ -56,11 +56,21 @@ class ExistingCluster:
         return kubectl(self.kubeconfig, *arguments, input=input, check=check)
 
     def start_prometheus(
-        self, name: str = "prometheus", *, scrape_interval: timedelta = timedelta(seconds=5)
+        self,
+        name: str = "prometheus",
+        *,
+        scrape_interval: timedelta = timedelta(seconds=5),
+        namespaces: Sequence[str] = (),
     ) -> Prometheus:
-        """Start a Prometheus beside the cluster that discovers its pods."""
+        """Start a Prometheus beside the cluster; it discovers the pods of these namespaces, or of all."""
         return Prometheus(
-            self.supervisor, self.kubeconfig, self.address, free_port(), name=name, scrape_interval=scrape_interval
+            self.supervisor,
+            self.kubeconfig,
+            self.address,
+            free_port(),
+            name=name,
+            scrape_interval=scrape_interval,
+            namespaces=namespaces,
         ).start()
 
     @cached_property
@@ -254,12 +264,21 @@ class Cluster:
         return self.kwok.add_nodes(count, prefix, labels, taint=self._has_nodes)
 
     def start_prometheus(
-        self, name: str = "prometheus", *, scrape_interval: timedelta = timedelta(seconds=5)
+        self,
+        name: str = "prometheus",
+        *,
+        scrape_interval: timedelta = timedelta(seconds=5),
+        namespaces: Sequence[str] = (),
     ) -> Prometheus:
-        """Start one more Prometheus that discovers the cluster's pods, on a free port."""
-        port = free_port()
+        """Start one more Prometheus, on a free port; it discovers the pods of these namespaces, or of all."""
         return Prometheus(
-            self.supervisor, self.kubeconfig, self.address, port, name=name, scrape_interval=scrape_interval
+            self.supervisor,
+            self.kubeconfig,
+            self.address,
+            free_port(),
+            name=name,
+            scrape_interval=scrape_interval,
+            namespaces=namespaces,
         ).start()
 
     # --- inside -------------------------------------------------------------------------------------------------------

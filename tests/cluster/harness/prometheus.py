@@ -11,7 +11,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Prometheus:
         *,
         name: str = "prometheus",
         scrape_interval: timedelta = timedelta(seconds=5),
+        namespaces: Sequence[str] = (),
     ) -> None:
         """Describe one; nothing is started yet.
 
@@ -45,12 +46,16 @@ class Prometheus:
             port: likewise.
             name: of the process and of its folder.
             scrape_interval: also the timeout of a scrape.
+            namespaces: whose pods to scrape; none: all.
         """
         self._supervisor = supervisor
         self._kubeconfig = kubeconfig
+        self._namespaces = list(namespaces)
         self._listen = f"{address}:{port}"
         self._name = name
         self._interval = f"{scrape_interval.total_seconds() * 1000:.0f}ms"
+        # how soon pods that were discovered are scraped: 5 s by default, which is long where that is a scrape or more
+        self._reload = f"{min(scrape_interval, timedelta(seconds=5)).total_seconds() * 1000:.0f}ms"
         self._folder = supervisor.record.state / name
         self._targets: list[dict[str, Any]] = []
         self.url = f"http://{self._listen}"
@@ -68,6 +73,7 @@ class Prometheus:
                 f"--config.file={config}",
                 f"--storage.tsdb.path={self._folder}/data",
                 "--storage.tsdb.retention.time=2d",
+                f"--scrape.discovery-reload-interval={self._reload}",
                 f"--web.listen-address={self._listen}",
                 "--log.level=warn",
             ],
@@ -120,18 +126,21 @@ class Prometheus:
             }
         ]
         if self._kubeconfig is not None:
-            jobs.append(_pods(self._kubeconfig))
+            jobs.append(_pods(self._kubeconfig, self._namespaces))
         timing = {"scrape_interval": self._interval, "scrape_timeout": self._interval}
         return {"global": timing, "scrape_configs": jobs}
 
 
-def _pods(kubeconfig: Path) -> dict[str, Any]:
+def _pods(kubeconfig: Path, namespaces: list[str]) -> dict[str, Any]:
     meta = "__meta_kubernetes_pod_"
     chosen = [f"{meta}labelpresent_{_ROLLOUT_LABEL}", f"{meta}annotation_{_SCRAPE_ANNOTATION}"]
     return {
         "job_name": "pods",
         "honor_labels": True,
-        "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
+        "kubernetes_sd_configs": [
+            {"role": "pod", "kubeconfig_file": str(kubeconfig)}
+            | ({"namespaces": {"names": namespaces}} if namespaces else {})
+        ],
         "relabel_configs": [
             {"action": "keep", "source_labels": chosen, "regex": "true;.*|.*;true"},
             {"action": "keep", "source_labels": [f"{meta}container_port_name"], "regex": "metrics"},

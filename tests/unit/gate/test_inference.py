@@ -246,6 +246,31 @@ def first(of: Counts, looks: int) -> Counts:
     return Counts(of.detections[:looks], of.frames[:looks])
 
 
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [({"mix": MIX}, "Pass"), ({"mix": 0.75 * MIX + 0.25 * np.array(TIMID)}, "Fail"), ({"scale": 0.8}, "Fail")],
+    ids=["equal", "timid", "misses"],
+)
+def test_looks_without_a_past_of_the_canary_nodes_prove_nothing(missing, change, verdict):
+    """They were being updated for longer than the first windows reach back: those looks would show no change at all."""
+    of = fleet(20, 20, looks=6, **change)
+    for counts in (of.before.detections, of.before.frames):
+        counts[:, :20] = np.clip(counts[:, :20] - counts[missing - 1, :20], 0, None)
+    found = infer(of, RAMP, RAMP, replace(RULES, looks=11))
+    assert found.verdict == verdict
+    for endpoint in (found.precision, found.rate):
+        assert endpoint.proven_at is None or endpoint.proven_at > missing
+        assert [look for look, _ in endpoint.by_look] == list(range(missing + 1, 7))
+
+
+def test_looks_before_a_node_had_enough_to_be_used_prove_nothing():
+    of = fleet(looks=3)
+    of.before.detections[0, 0] = 2
+    assert infer(of, RAMP, RAMP, RULES).precision.proven_at == 2
+    assert infer(fleet(looks=3), RAMP, RAMP, RULES).precision.proven_at == 1
+
+
 def test_error_rates_on_equal_fleets():
     """Of 400 equal fleets no more than alpha are called worse, give or take what 400 can tell."""
     found = [infer(fleet(3, 9, seed=seed), RAMP, RAMP, RULES) for seed in range(400)]
