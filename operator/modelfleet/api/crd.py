@@ -109,7 +109,6 @@ RESOURCES: Final = (
             Column("Percent", ".status.progress.percent", type="integer"),
             Column("Remaining", ".status.progress.remaining"),
             Column("mAP50", ".status.progress.metrics.map50"),
-            Column("Remaining", ".status.progress.remaining"),
             _REASON,
             Column("Parent", ".status.parent", wide=True),
             Column("Attempts", ".status.attempts", type="integer", wide=True),

@@ -101,6 +101,12 @@ def test_columns_and_selectors_point_at_fields(resource: crd.Resource) -> None:
         assert plain in known or plain.rsplit(".", 1)[0] in maps or plain == ".metadata.creationTimestamp", path
 
 
+@each_kind
+def test_no_column_is_shown_twice(resource: crd.Resource) -> None:
+    names = [column.name for column in resource.columns]
+    assert len(set(names)) == len(names)
+
+
 def test_what_a_structural_schema_can_not_say_is_an_error() -> None:
     with pytest.raises(ValueError, match="can't hold exclusiveMinimum"):
         crd.structural({"type": "integer", "exclusiveMinimum": 0}, {})
