@@ -74,7 +74,7 @@ def test_from_the_spec_to_the_model_version(space: Space):
     }
     assert (status["phase"], status["attempts"], status["version"]) == ("Running", 1, "v1")
     row = space.kubectl("get", "trainingjob", "parts-v1", "--no-headers").split()
-    assert row[1:][:7] == ["parts", "v1", "Scratch", "Running", "2", "3", "0.2"]
+    assert row[1:][:9] == ["parts", "v1", "Scratch", "Running", "2", "3", "66", "1m", "0.2"]
 
     space.succeed(pod)
     space.kubectl("wait", "--for=condition=Complete", "trainingjob/parts-v1", "--timeout=60s")

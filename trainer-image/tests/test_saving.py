@@ -55,6 +55,7 @@ class Training:
         for epoch in range(first, last + 1):
             self.last.write_text(f"epoch {epoch}")
             self.saver.epoch_done(State(epoch, of, epoch == of, 160, None), {LAST: self.last})
+            self.saver.save_if_due()
             self.last.write_text("the next epoch's, half written")
 
     def said(self, name: str) -> list[dict[str, Any]]:
@@ -72,6 +73,22 @@ def test_every_nth_epoch_and_the_last_are_stored_as_they_were(tmp_path: Path) ->
     assert [event["epoch"] for event in training.said("checkpoint")] == [2, 4, 5]
     assert training.said("checkpoint")[0]["uri"] == "file:///2.json"
     assert training.said("warning") == []
+
+
+def test_an_epoch_that_is_none_to_go_on_from_is_not_saved(tmp_path: Path) -> None:
+    store = Store()
+    training = Training(tmp_path, store, every=3)
+
+    def run() -> None:
+        with training.saver:
+            training.epochs(1, 2)
+            training.saver.forget()
+            training.saver.save_if_due()
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run()
+    assert store.saved == []
 
 
 def test_a_run_that_resumed_keeps_the_rhythm(tmp_path: Path) -> None:
@@ -150,12 +167,14 @@ def test_older_ones_that_can_not_be_removed_are_a_warning(tmp_path: Path) -> Non
     assert warning["message"] == "older checkpoints can't be removed: may not delete"
 
 
-def stop(training: Training, *, half_written: bool = False) -> None:
+def stop(training: Training, *, half_written: bool = False, saved: bool = True) -> None:
     def run() -> None:
         with training.saver:
             training.epochs(1, 2)
             training.last.write_text("epoch 3")
             training.saver.epoch_done(State(3, 99, False, 160, None), {LAST: training.last})
+            if saved:
+                training.saver.save_if_due()
             if half_written:
                 training.last.write_text("ep")
             raise Interrupted
@@ -164,10 +183,11 @@ def stop(training: Training, *, half_written: bool = False) -> None:
         run()
 
 
-def test_a_request_to_stop_saves_the_newest_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("saved", [True, False])  # False: it comes as soon as the epoch's event is out
+def test_a_request_to_stop_saves_the_newest_epoch(saved: bool, tmp_path: Path) -> None:
     store = Store()
     training = Training(tmp_path, store)
-    stop(training)
+    stop(training, saved=saved)
     assert store.saved == [(2, "epoch 2"), (3, "epoch 3")]
     assert [event["epoch"] for event in training.said("checkpoint")] == [2, 3]
     assert training.allowed == [True]

@@ -70,21 +70,30 @@ class Saver:
             self._allow_more(False)
 
     def epoch_done(self, state: State, files: Mapping[str, Path]) -> None:
-        """Saves the epoch where a checkpoint is due. The files may be written over as soon as this returns."""
+        """From here on a request to stop saves this epoch. Raises OSError for a file that is not there."""
+        self._newest = _Epoch(state, files, _stamps(files))
+
+    def forget(self) -> None:
+        """The newest epoch is none to go on from, and its files have taken the place of the one's before."""
         self._newest = None
+
+    def save_if_due(self) -> None:
+        """Saves the newest epoch where a checkpoint is due. Its files may be written over as soon as this returns."""
+        newest = self._newest
+        if newest is None:
+            return
+        self._settle(PATIENCE)
+        epoch = newest.state.epoch
+        if not (newest.state.finished or epoch % self._every == 0):
+            return
+        if self._upload is not None:
+            at = self._upload.state.epoch
+            self._reporter.warning(f"no checkpoint of epoch {epoch}: the one of epoch {at} is still being uploaded")
+            return
         try:
-            self._newest = _Epoch(state, files, _stamps(files))
-            self._settle(PATIENCE)
-            if state.finished or state.epoch % self._every == 0:
-                if self._upload is not None:
-                    self._reporter.warning(
-                        f"no checkpoint of epoch {state.epoch}: the one of epoch {self._upload.state.epoch} is still "
-                        "being uploaded"
-                    )
-                    return
-                self._start(state, _staged(files, self._staging))
+            self._start(newest.state, _staged(newest.files, self._staging))
         except OSError as error:
-            self._reporter.warning(f"no checkpoint of epoch {state.epoch}: {error}")
+            self._reporter.warning(f"no checkpoint of epoch {epoch}: {error}")
 
     def _start(self, state: State, files: Mapping[str, Path]) -> None:
         self._upload = _Upload(self._checkpoints, state, files)

@@ -76,6 +76,7 @@ class Progress:
 
     def epoch_done(self, epoch: Epoch) -> None:
         self.image_size = epoch.image_size
+        self._remember(epoch)  # before anybody hears of it, and may ask this run to stop
         spent = (time.monotonic() - self._began) / (epoch.number - epoch.start)
         found = _named(figures(self._place / RESULTS, epoch.number))
         self._exporter.epoch_done(epoch, found)
@@ -89,10 +90,14 @@ class Progress:
             metrics={name: decimal(value) for name, value in found.items()},
             **({"resumedFromEpoch": epoch.start} if epoch.start else {}),
         )
+        self._saver.save_if_due()
+
+    def _remember(self, epoch: Epoch) -> None:
         files = {LAST: self._place / "weights" / LAST, BEST: self._place / "weights" / BEST}
         files[RESULTS] = self._place / RESULTS
         if not files[BEST].exists():
             if epoch.over:  # going on from here could not end otherwise; from an earlier epoch it might
+                self._saver.forget()
                 return
             del files[BEST]
         state = State(epoch.number, epoch.epochs, epoch.over, epoch.image_size, self._loaded_share)

@@ -45,6 +45,7 @@ CHAIN: tuple[Step, ...] = (
     running.suspend,
     running.suspended,
     running.queued,
+    running.between_pods,
     running.no_pods,
     running.attempt_failed,
     running.cannot_start,

@@ -41,15 +41,22 @@ class Interruptions:
 
     preempted  preempted or evicted, or lost with their node
     stopped    deleted, or suspended
+    latest     when the youngest of them was made
     """
 
     preempted: int = 0
     stopped: int = 0
     uids: frozenset[str] = frozenset()
+    latest: datetime | None = None
 
     def to_text(self) -> str:
         """The annotation's value."""
-        value = {"preempted": self.preempted, "stopped": self.stopped, "pods": sorted(self.uids)}
+        value = {
+            "preempted": self.preempted,
+            "stopped": self.stopped,
+            "pods": sorted(self.uids),
+            "latest": self.latest and self.latest.isoformat(),
+        }
         return json.dumps(value, separators=(",", ":"))
 
 
@@ -107,12 +114,17 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
 
 def count_interruptions(known: Interruptions, attempts: Iterable[Attempt]) -> Interruptions:
     """The counts with the pods that are there now taken in. A uid that is gone can't come back and is let go."""
-    ended = {attempt.uid: attempt.disrupted for attempt in attempts if attempt.failed and not attempt.own_fault}
-    new = [disrupted for uid, disrupted in ended.items() if uid not in known.uids]
+    ended = [attempt for attempt in attempts if attempt.failed and not attempt.own_fault]
+    new = [attempt for attempt in ended if attempt.uid not in known.uids]
     if not new:
         return known
-    preempted = sum(new)
-    return Interruptions(known.preempted + preempted, known.stopped + len(new) - preempted, frozenset(ended))
+    preempted = sum(1 for attempt in new if attempt.disrupted)
+    return Interruptions(
+        preempted=known.preempted + preempted,
+        stopped=known.stopped + len(new) - preempted,
+        uids=frozenset(attempt.uid for attempt in ended),
+        latest=max(time for time in (known.latest, *(attempt.created for attempt in new)) if time is not None),
+    )
 
 
 def _end(status: Mapping[str, Any]) -> End | None:
@@ -137,6 +149,12 @@ def _interruptions(text: str | None) -> Interruptions:
     try:
         value = json.loads(text or "{}")
         uids = frozenset(str(uid) for uid in value.get("pods", ()))
-        return Interruptions(int(value.get("preempted", 0)), int(value.get("stopped", 0)), uids)
+        latest = value.get("latest")
+        return Interruptions(
+            preempted=int(value.get("preempted", 0)),
+            stopped=int(value.get("stopped", 0)),
+            uids=uids,
+            latest=datetime.fromisoformat(latest) if latest else None,
+        )
     except (ValueError, TypeError, AttributeError):  # somebody edited it: count anew
         return Interruptions()

@@ -104,7 +104,7 @@ def attempt(pod: Mapping[str, Any]) -> Attempt:
         exit_code=ended.get("exitCode"),
         why=ended.get("reason") or status.get("reason") or "",
         said=ended.get("message") or "",
-        disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
+        disrupted=_disrupted(conditions.get("DisruptionTarget") or {}, ended.get("finishedAt")),
         obstacle=_obstacle(status, conditions, trainer),
     )
 
@@ -139,6 +139,14 @@ def failure(attempt: Attempt) -> Failed:
 def outcome(attempt: Attempt) -> Succeeded | Failed | Garbled:
     """What the trainer of an ended attempt says."""
     return parse(attempt.said)
+
+
+def _disrupted(condition: Mapping[str, Any], finished: str | None) -> bool:
+    """Whether the condition tells how the pod ended. Draining a node also marks pods that ended there long before."""
+    if condition.get("status") != "True":
+        return False
+    at = condition.get("lastTransitionTime")
+    return at is None or finished is None or _time(at) <= _time(finished)
 
 
 def _trainer(status: Mapping[str, Any]) -> Mapping[str, Any]:

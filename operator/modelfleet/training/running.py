@@ -65,6 +65,20 @@ def queued(seen: Snapshot, now: datetime) -> Outcome | None:
     return Outcome(State.WORKING, TrainingPhase.QUEUED, "Queued", message)
 
 
+def between_pods(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The newest pod was interrupted and is gone. (One before it that failed may still be there.)"""
+    job, latest, newest = _job(seen), seen.interruptions().latest, seen.newest
+    if latest is None or (newest is not None and newest.created >= latest) or job.active_at > latest:
+        return None
+    return _working(
+        STARTING,
+        f"The last pod is gone, and Job {job.name} makes the next one: Kubernetes waits 10 s after the first pod that "
+        "ended, and twice as long after each further one, up to 10 min. If none comes, "
+        f"`kubectl describe job {job.name}` says why.",
+        event="",
+    )
+
+
 def no_pods(seen: Snapshot, now: datetime) -> Outcome | None:
     """The Job makes no pod."""
     job = _job(seen)

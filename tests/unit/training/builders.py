@@ -221,6 +221,7 @@ def pod(
     said: str = "",
     why: str = "",
     disrupted: bool = False,
+    disrupted_at: datetime | None = None,
     waiting: tuple[str, str] | None = None,
     unschedulable: str = "",
     started: bool = True,
@@ -242,7 +243,8 @@ def pod(
         state["running"] = {"startedAt": wire(created)}
     conditions = []
     if disrupted:
-        conditions.append({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"})
+        at = {} if disrupted_at is None else {"lastTransitionTime": wire(disrupted_at)}
+        conditions.append({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", **at})
     if unschedulable:
         conditions.append(
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}

@@ -9,6 +9,7 @@ from modelfleet.api.conditions import find
 from modelfleet.decision import Create, Delete, Patch
 from modelfleet.kinds import JOB
 from modelfleet.training.decide import decide
+from modelfleet.training.jobs import Interruptions
 from modelfleet.training.record import TRAINING_JOB_UID
 from modelfleet.training.snapshot import Detail
 from modelfleet.versions.resolve import Missing
@@ -51,6 +52,11 @@ def shown(decision):
 
 def message(decision):
     return find(decision.status.conditions, "Ready").message
+
+
+def counted(preempted, stopped, uid):
+    made = {"uid-pod-1": after(60), "uid-pod-2": after(120)}
+    return Interruptions(preempted, stopped, frozenset({uid}), made[uid]).to_text()
 
 
 def events(decision):
@@ -397,10 +403,24 @@ def test_progress_stands_where_the_newest_attempt_does():
 def test_a_pod_that_was_asked_to_stop_is_an_attempt_and_no_preemption():
     decision = look(job=job(), pods=(failed_pod(1, "Interrupted", exit_code=143), pod(2)))
     (note,) = decision.actions
-    assert note.body["metadata"]["annotations"] == {
-        "modelfleet.dev/interrupted-pods": '{"preempted":0,"stopped":1,"pods":["uid-pod-1"]}'
-    }
+    assert note.body["metadata"]["annotations"] == {"modelfleet.dev/interrupted-pods": counted(0, 1, "uid-pod-1")}
     assert (decision.status.attempts, decision.status.preemptions) == (2, 0)
+
+
+def test_between_two_pods_an_older_failure_is_not_told_again():
+    """The newest pod was deleted and is gone; the one before it, which crashed, is still there."""
+    crashed = failed_pod(1)
+    seen = look(job=job(), pods=(crashed, failed_pod(2, "Interrupted", exit_code=143)))
+    annotations = seen.actions[0].body["metadata"]["annotations"]
+    stored = training_job(status=seen.status.to_dict())
+    for pods in ((crashed,), ()):
+        decision = look(stored, job=job(annotations=annotations, status={"failed": 1}), pods=pods, now=after(3600))
+        assert shown(decision) == "Ready=False/Starting Reconciling"
+        assert "The last pod is gone, and Job parts-v4 makes the next one" in message(decision)
+        assert events(decision) == []
+        assert decision.status.attempts == 2
+    decision = look(stored, job=job(annotations=annotations), pods=(crashed, pod(3)))
+    assert shown(decision) == "Ready=False/Training Reconciling"
 
 
 def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
@@ -410,7 +430,7 @@ def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
     assert note.body == {
         "metadata": {
             "uid": "uid-job",
-            "annotations": {"modelfleet.dev/interrupted-pods": '{"preempted":1,"stopped":0,"pods":["uid-pod-1"]}'},
+            "annotations": {"modelfleet.dev/interrupted-pods": counted(1, 0, "uid-pod-1")},
         }
     }
     assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
@@ -421,7 +441,7 @@ def test_preemptions_are_noted_on_the_job_and_survive_a_wiped_status():
     assert (decision.status.attempts, decision.status.preemptions) == (2, 1)
     decision = look(job=noted, pods=(pod(2, phase="Failed", exit_code=143, disrupted=True), pod(3)))
     assert decision.actions[0].body["metadata"]["annotations"] == {
-        "modelfleet.dev/interrupted-pods": '{"preempted":2,"stopped":0,"pods":["uid-pod-2"]}'
+        "modelfleet.dev/interrupted-pods": counted(2, 0, "uid-pod-2")
     }
     assert (decision.status.attempts, decision.status.preemptions) == (3, 2)
 

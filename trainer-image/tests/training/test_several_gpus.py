@@ -38,7 +38,9 @@ class Saver:
     def epoch_done(self, state: State, files: dict[str, Path]) -> None:
         self.told.append(state)
         self.sizes.append({name: path.stat().st_size for name, path in files.items()})
-        if state.epoch == self.stop_after:
+
+    def save_if_due(self) -> None:
+        if self.told[-1].epoch == self.stop_after:
             raise Interrupted
 
 
