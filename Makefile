@@ -77,6 +77,9 @@ test-e2e: build  ## The demo's chapters as a test: real kubelets, training, Prom
 bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in docs/ (7 min)
 	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:. $(abspath $(BIN)/python) -m gate.run --jobs $$(nproc) --out ../docs
 
+bench-trainer: $(STAMP)  ## Our trainer against plain `yolo train`: time and model, page in docs/ (8 min)
+	cd benchmarks && PYTHONPATH=../operator:../tests:../tests/cluster:. $(abspath $(BIN)/python) -m training.run --out ../docs
+
 ##@ Seeing it
 demo: $(STAMP)  ## The whole story on a real cluster (KEEP=1 leaves it up)
 	$(RUN) -m e2e.demo --state $(STATE) $(if $(KEEP),--keep)
@@ -87,4 +90,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds arguments format lint test build test-unit test-cluster test-trainer test-e2e bench-gate demo demo-down clean
+.PHONY: help venv lock crds arguments format lint test build test-unit test-cluster test-trainer test-e2e bench-gate bench-trainer demo demo-down clean

@@ -44,6 +44,7 @@ import signal, sys
 from pathlib import Path
 from harness import cgroups, network
 from harness.processes import Supervisor
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
 state = Path(sys.argv[1])
 link = "none"
 try:
