@@ -226,7 +226,7 @@ def _fit(
             )
     at = 0 if found is None else found.state.epoch
     with Saver(checkpoints, run.checkpoint_every_epochs, folder / "staged", reporter, stop.allow_more, at) as saver:
-        progress = training.Progress(place, reporter, saver, exporter, share)
+        progress = training.Progress(place, reporter, saver, exporter, share, stop.check)
         trained = training.train(start, dataset.yaml, resolved, place, reporter, progress)
     return trained, share
 

@@ -3,7 +3,8 @@
 Python runs signal handlers between two statements of the main thread, and that thread may be far away for long: in a
 download that stalls, in a step of a large network. So there are two ways out. The handler raises Interrupted, and in
 most cases the run unwinds from there. A second thread is woken by the signal itself (its number is written to a socket
-in C, at once), gives the main thread a few seconds, and then says the last words and ends the process.
+in C, at once), gives the main thread a few seconds, and then says the last words and ends the process. Python drops
+what is raised while it runs a destructor, so a training also asks from time to time (`check`).
 """
 
 from __future__ import annotations
@@ -29,13 +30,19 @@ class StopRequests:
         self._last_words = last_words
         self._over = threading.Event()
         self._more = threading.Event()
+        self._requested = threading.Event()
         self._end = threading.Lock()  # whoever has it says how the run ended
+
+    def check(self) -> None:
+        """Raises Interrupted where a stop was requested, and whatever ran at that moment swallowed the first one."""
+        if self._requested.is_set():
+            raise Interrupted
 
     def __enter__(self) -> StopRequests:
         self._listening, self._speaking = socket.socketpair()
         self._speaking.setblocking(False)
         signal.set_wakeup_fd(self._speaking.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, _raise)
+        signal.signal(signal.SIGTERM, self._raise)
         os.register_at_fork(after_in_child=_forget)  # loading processes are ended by SIGTERM, and share the socket
         threading.Thread(target=self._watch, name="stop-requests", daemon=True).start()
         return self
@@ -56,6 +63,11 @@ class StopRequests:
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(-1)
 
+    def _raise(self, number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        self._requested.set()
+        raise Interrupted
+
     def _watch(self) -> None:
         while self._listening.recv(1) != bytes([signal.SIGTERM]):
             pass
@@ -63,11 +75,6 @@ class StopRequests:
         if not over and self._end.acquire(blocking=False):
             self._last_words()
             os._exit(EXIT_STOPPED)
-
-
-def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    raise Interrupted
 
 
 def _forget() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,13 +58,21 @@ class Progress:
     """Listens to the training: one event per epoch, figures for Prometheus, and a checkpoint where one is due."""
 
     def __init__(
-        self, place: Path, reporter: Reporter, saver: Saver, exporter: Exporter, loaded_share: str | None
+        self,
+        place: Path,
+        reporter: Reporter,
+        saver: Saver,
+        exporter: Exporter,
+        loaded_share: str | None,
+        check: Callable[[], None],
     ) -> None:
+        """`check` raises where the training is to stop."""
         self._place = place
         self._reporter = reporter
         self._saver = saver
         self._exporter = exporter
         self._loaded_share = loaded_share
+        self._check = check
         self._began = time.monotonic()
         self.image_size = 0
 
@@ -72,6 +80,7 @@ class Progress:
         self._began = time.monotonic()
 
     def measured(self, speed: Speed) -> None:
+        self._check()
         self._exporter.measured(speed)
 
     def epoch_done(self, epoch: Epoch) -> None:
@@ -91,6 +100,7 @@ class Progress:
             **({"resumedFromEpoch": epoch.start} if epoch.start else {}),
         )
         self._saver.save_if_due()
+        self._check()
 
     def _remember(self, epoch: Epoch) -> None:
         files = {LAST: self._place / "weights" / LAST, BEST: self._place / "weights" / BEST}

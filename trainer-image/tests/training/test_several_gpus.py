@@ -72,7 +72,7 @@ def train(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, saver: Save
     )
     run = Run(folder / "training", saver, io.StringIO(), Exporter(document))
     reporter = Reporter(run.log)
-    progress = training.Progress(run.place, reporter, saver, run.exporter, None)  # type: ignore[arg-type]
+    progress = training.Progress(run.place, reporter, saver, run.exporter, None, lambda: None)  # type: ignore[arg-type]
     start = weights.start("Scratch", "yolo11n", None, None, dataset.classes)
     run.trained = training.train(start.model, dataset.yaml, resolve(document), run.place, reporter, progress)
     return run
