@@ -181,6 +181,7 @@ def test_the_template_reaches_the_pod():
         "metadata": {"annotations": {"note": "x"}, "labels": {"team": "vision"}},
         "spec": {
             "nodeSelector": {"gpu": "yes"},
+            "runtimeClassName": "nvidia",
             "tolerations": [{"key": "gpu", "operator": "Exists"}],
             "volumes": [{"name": "data", "hostPath": {"path": "/data"}}],
             "containers": [
@@ -200,6 +201,8 @@ def test_the_template_reaches_the_pod():
     assert pod["metadata"]["labels"]["team"] == "vision"
     assert pod["metadata"]["labels"]["modelfleet.dev/training-job"] == "parts-v4"
     assert pod["spec"]["nodeSelector"] == {"gpu": "yes"}
+    assert pod["spec"]["runtimeClassName"] == "nvidia"
+    assert pod["spec"]["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
     assert [entry["name"] for entry in pod["spec"]["volumes"]] == ["modelfleet-work", "modelfleet-shm", "data"]
     assert trainer["image"] == "mine:2"
     assert trainer["envFrom"] == [{"secretRef": {"name": "object-store"}}]
