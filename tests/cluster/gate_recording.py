@@ -57,6 +57,7 @@ class Node:
     broken: float | None = None  # from then on the counters are `value`
     value: float = nan
     dark: float | None = None  # from then on there is nothing on its frames
+    light: Callable[[float], float] = lambda second: 1.0  # how much more or less there is to see on them, at a second
 
 
 def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path) -> None:
@@ -90,7 +91,7 @@ def _record(rollout: str, node: Node, index: int, length: float, frames: list[st
         new = random.poisson(node.rate * spent)
         total += new
         if node.dark is None or second < node.dark:
-            counts += random.poisson(np.array(node.mix) * node.per_frame * new)
+            counts += random.poisson(np.array(node.mix) * node.per_frame * node.light(float(second)) * new)
         previous = second
         if not node.scraped(float(second)):
             continue

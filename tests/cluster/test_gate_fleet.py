@@ -14,7 +14,7 @@ from gate_world import GATE, MARGIN, SCENARIOS, Story, World, promoted, start
 from harness import Cluster
 from harness.paths import REPOSITORY
 from modelfleet.api.gatespec import Gate, Verdict
-from modelfleet.api.rolloutstatus import GateStatus
+from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.gate import Judgement, Plan, judge, resolve
 from modelfleet.gate.observe import gather
 from modelfleet.prometheus import Client
@@ -163,7 +163,9 @@ async def test_an_operator_killed_at_every_look_judges_as_one_that_never_was(sta
 
 
 def _plan(story: Story, gate: GateStatus) -> Plan:
+    canary = RolloutStatus.model_validate(story.fleet.status).groups[0]
     assert gate.started_at is not None
+    assert canary.started_at is not None
     return Plan(
         namespace=story.fleet.namespace,
         rollout=story.name,
@@ -175,6 +177,7 @@ def _plan(story: Story, gate: GateStatus) -> Plan:
         candidate_weights=PRECISION,
         stable_weights=PRECISION,
         policy=resolve(Gate.model_validate({**GATE, **story.scenario.gate})),
+        past_until=canary.started_at,
         started_at=gate.started_at,
     )
 

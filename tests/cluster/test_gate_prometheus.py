@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
-from modelfleet.gate import Check, Comparison, Judgement, Plan, Policy, Verdict, judge
+from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
 from modelfleet.gate.tables import Aside
 from modelfleet.prometheus import Client, ProviderDown, Samples
@@ -46,6 +47,25 @@ def fleet(**changes) -> tuple[Node, ...]:
     return tuple(replace(node, new_pods=(700,)) if node.name in {"c1", "n7"} else node for node in nodes)
 
 
+def dusk(second: float) -> float:
+    """For everybody: in the half hour before the start a part of what there was to see goes."""
+    return float(np.interp(second, (-1800, 0), (1, 0.4)))
+
+
+def updated_slowly() -> tuple[Node, ...]:
+    """The fleet with an equal version, which its canary nodes got one after the other: 20, 10 and 0 minutes ago."""
+    nodes = [replace(node, every=15, light=dusk, restarts=(), new_pods=()) for node in fleet()]
+    gone = {name: number * 600.0 - 1200 for number, name in enumerate(("c0", "c1", "c2"))}
+    return tuple(
+        replace(node, died=gone[node.name] - 20)
+        if node.died is not None
+        else replace(node, born=gone[node.name] - 10)
+        if node.name in gone
+        else node
+        for node in nodes
+    )
+
+
 def with_broken(name: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """One camera of the fleet is covered soon after the start: frames go on, and there is nothing on them."""
     return tuple(replace(node, dark=90) if node.name == name and node.died is None else node for node in nodes)
@@ -73,6 +93,7 @@ ROLLOUTS = {
     ),
     "other-buckets": (*canary(mix=(0.1, 0.4, 0.5, 0)), *CONTROLS),
     "canary-dies": (*canary(), *canary("cam-4", died=400), *CONTROLS),
+    "canary-dies-at-once": (*canary(), *canary("cam-4", died=20), *CONTROLS),
     "control-dies": (*canary(), Node("cam-2", "fleet", "v1"), Node("cam-3", "fleet", "v1", died=200)),
     "template-only": (Node("cam-1", "canary", "v1"), *CONTROLS),
     "not-updated": (Node("cam-1", "canary", "v1"), *CONTROLS),
@@ -83,6 +104,7 @@ ROLLOUTS = {
         *CONTROLS,
     ),
     "fleet-equal": fleet(),
+    "fleet-updated-slowly": updated_slowly(),
     "fleet-timid": fleet(mix=TIMID, per_frame=2.9),
     "fleet-blind": fleet(mix=BLIND),
     "fleet-broken-canary": with_broken("c0", fleet()),
@@ -125,6 +147,7 @@ def plan(rollout: str, **changes) -> Plan:
         "stable_version": "v1",
         "candidate_weights": WEIGHTS,
         "stable_weights": WEIGHTS,
+        "past_until": changes.get("started_at", START),
         "started_at": START,
     }
     return Plan(**fields | changes, policy=Policy(**policy))
@@ -161,6 +184,7 @@ async def newest(prometheus: Prometheus, of: Plan, now: datetime = START + timed
         ("prometheus-down", Verdict.PASS, "NoWorse"),
         ("other-buckets", Verdict.NO_DATA, "NoNodes"),
         ("canary-dies", Verdict.PASS, "NoWorse"),
+        ("canary-dies-at-once", Verdict.PASS, "NoWorse"),
         ("control-dies", Verdict.PASS, "NoWorse"),
         ("not-updated", Verdict.NO_DATA, "NoNodes"),
         ("elsewhere", Verdict.NO_DATA, "NoNodes"),
@@ -191,6 +215,28 @@ async def test_a_large_fleet_is_judged_by_permutation(prometheus, rollout, minut
     found = await judged(prometheus, of, START + timedelta(minutes=minutes))
     assert (found.verdict, found.reason, found.method) == (verdict, reason, "Permutation"), found.message
     assert (found.canary_nodes, found.control_nodes) == (3, 15)
+
+
+@pytest.mark.parametrize(
+    ("past_until", "verdict"),
+    [
+        (START - timedelta(minutes=21), Verdict.PASS),
+        # Why the past ends before the update: up to the start, it would be noon on canary nodes and dusk on the others.
+        (START, Verdict.FAIL),
+    ],
+)
+@pytest.mark.parametrize("method", [ComparisonMethod.PERMUTATION, ComparisonMethod.THRESHOLD])
+async def test_light_that_changes_during_a_slow_update_is_not_held_against_the_version(
+    prometheus, past_until, verdict, method
+):
+    of = plan(
+        "fleet-updated-slowly",
+        interval=timedelta(minutes=5),
+        comparison=Comparison(method=method),
+        past_until=past_until,
+    )
+    found = await judged(prometheus, of, START + timedelta(minutes=55))
+    assert (found.verdict, found.method) == (verdict, method.value.capitalize()), found.message
 
 
 async def test_the_ranges_of_a_permutation_test_add_up_to_the_window(prometheus):
@@ -250,6 +296,7 @@ async def test_counts_are_those_of_the_window(prometheus, rollout):
         ("not-a-number", "cam-1", Aside.NOT_A_NUMBER),
         ("infinite", "cam-1", Aside.NOT_A_NUMBER),
         ("canary-dies", "cam-4", Aside.RARELY_SCRAPED),
+        ("canary-dies-at-once", "cam-4", Aside.RARELY_SCRAPED),  # before the first window begins
     ],
 )
 async def test_a_node_is_set_aside_and_the_other_is_judged(prometheus, rollout, node, reason):

@@ -104,6 +104,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "stableVersion": plan.stable_version,
         "candidateWeights": None if plan.candidate_weights is None else [_number(w) for w in plan.candidate_weights],
         "stableWeights": None if plan.stable_weights is None else [_number(w) for w in plan.stable_weights],
+        "pastUntil": _time(plan.past_until),
         "startedAt": _time(plan.started_at),
         "measuredFrom": _time(plan.measured_from),
         "policy": _policy(plan.policy),

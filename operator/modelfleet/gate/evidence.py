@@ -37,7 +37,7 @@ class Evidence:
     down      the comparison's queries had no answer
     hint      where figures of this Rollout are to be found instead, when there are none
     queries   the PromQL as sent and for when, for audit; as many for any number of nodes
-    past      the nodes before the start, over as long as the newest look sees; None where it was not asked for
+    past      the nodes before the update, over as long as the newest look sees; None where it was not asked for
     large     the policy wants a permutation test, and (for Auto) the fleet is large enough for one
     trial     the newest permutation test's facts; None where there is none, or the first is not yet due
     """

@@ -184,7 +184,7 @@ def _short(fleet: Fleet, rules: Rules) -> NDArray[np.str_]:
     few = f"fewer than {rules.min_detections} detections to be expected"
     return np.select(
         [past_frames <= 0, frames <= 0, np.minimum(past, expected) < rules.min_detections],
-        ["no figures from before the start", "no frames", few],
+        ["no figures from before the update", "no frames", few],
         default="",
     )
 
@@ -214,7 +214,7 @@ def _shortfall(used: Fleet, rules: Rules, aside: tuple[tuple[str, str], ...]) ->
 
 
 def _changes(fleet: Fleet, candidate: Array, stable: Array) -> tuple[Array, Array]:
-    """d of P and of R, each (n, L): the node's figure at each look, less its own before the start."""
+    """d of P and of R, each (n, L): the node's figure at each look, less its own before the update."""
     weight = np.where(fleet.canary[:, None], candidate, stable)
     past_true = (fleet.before.detections * stable).sum(axis=2)
     past_all = fleet.before.detections.sum(axis=2)

@@ -86,10 +86,10 @@ class _Reader:
         return Look(number, at, await self._table(at))
 
     async def past(self, number: int) -> Table:
-        """The nodes before the start, for as long as look `number` sees, or an hour."""
+        """The nodes before the update, for as long as look `number` sees, or an hour."""
         window = max(self._plan.look_time(number) - self._plan.measured_from, _LEAST_PAST)
         asked = queries.buckets(self._plan, window), queries.frames(self._plan, window)
-        buckets, frames = await self._instants(self._plan.started_at, *asked)
+        buckets, frames = await self._instants(self._plan.past_until, *asked)
         return tables.read(tables.of_the_past(self._plan), buckets, frames, None, scraped=False)
 
     async def trial(self, number: int) -> Trial:
@@ -98,9 +98,9 @@ class _Reader:
         step, last = plan.test_spacing, plan.test_time(number)
         asked = queries.buckets(plan, step), queries.frames(plan, step)
         table = await self._table(last)
-        back = plan.started_at - (number - 1) * step
+        back = plan.past_until - (number - 1) * step
         now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
-        past = [await self._range(query, back, plan.started_at, step) for query in asked]
+        past = [await self._range(query, back, plan.past_until, step) for query in asked]
         return trial.assemble(plan, number, table, trial.Ranges(*now, *past))
 
     async def hint(self, at: datetime) -> str:

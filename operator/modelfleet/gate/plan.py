@@ -27,6 +27,8 @@ class Plan:
 
     control_groups    groups on the stable version; empty (first install, last group): nothing to compare with
     *_weights         expected precision of each of the 10 confidence buckets (`spec.calibration` of a version)
+    past_until        when the first node of the group got the candidate: what the nodes did on the stable version is
+                      taken from before. For all of them, so that both sides are seen at the same hours
     started_at        when all pods of the group were updated and ready
     strata            each node's stratum (for example its site), if canary nodes could only have been chosen within
                       one; nodes that are not named form one together. Two plans are equal whatever their strata: a
@@ -43,6 +45,7 @@ class Plan:
     candidate_weights: tuple[float, ...] | None
     stable_weights: tuple[float, ...] | None
     policy: Policy
+    past_until: datetime
     started_at: datetime
     strata: Mapping[str, str] = field(default_factory=dict, compare=False)
 

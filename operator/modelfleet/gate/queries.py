@@ -42,10 +42,13 @@ def coverage(plan: Plan, window: timedelta) -> str:
     """At how many of about 20 moments of the window Prometheus had fresh figures of each node.
 
     A failed scrape makes a series stale at once, so this is the share of time without scrapes, whatever their interval.
+    A node that died between the start and the window is in no other answer; here it is, with 0.
     """
     step = window / _COVERAGE_POINTS
+    since_start = window + (plan.measured_from - plan.started_at)
     present = f"count by ({BY}) ({FRAMES}{{{selector(plan)}}})"
-    return f"count_over_time(({present})[{duration(window)}:{duration(step)}])"
+    members = f"count by ({BY}) (count_over_time({FRAMES}{{{selector(plan)}}}[{duration(since_start)}]))"
+    return f"count_over_time(({present})[{duration(window)}:{duration(step)}]) or 0 * {members}"
 
 
 def coverage_share(count: float) -> float:

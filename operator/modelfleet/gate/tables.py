@@ -119,7 +119,7 @@ def side_of(plan: Plan, labels: Mapping[str, str]) -> int | None:
 
 
 def of_the_past(plan: Plan) -> Plan:
-    """The plan with the sides as they were before the start, when the canary nodes ran the stable version."""
+    """The plan with the sides as they were before the update, when the canary nodes ran the stable version."""
     return replace(plan, candidate_version=plan.stable_version or plan.candidate_version)
 
 

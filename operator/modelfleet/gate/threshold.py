@@ -1,6 +1,6 @@
 """The Threshold method: pooled canary nodes against pooled control nodes, three looks in a row.
 
-Where the same nodes have figures from before the start, what they differed by then is taken off.
+Where the same nodes have figures from before the update, what they differed by then is taken off.
 
 For fleets too small for a permutation test. It has no error rate of its own to promise: nodes differ, and with one
 canary node nobody can tell a node that differs from a version that does. So it asks for the same answer three times,
@@ -57,7 +57,7 @@ class Difference:
 
 
 def compare(table: Table, past: Table | None, weights: Weights, comparison: Comparison) -> Gap | Difference:
-    """One look. `past` is the same nodes on the stable version, before the start; None where it is not known."""
+    """One look. `past` is the same nodes on the stable version, before the update; None where it is not known."""
     canary, control = table.canary, table.control
     gap = _gap(canary, control, comparison)
     if gap is not None:

@@ -1,4 +1,4 @@
-"""From Prometheus' answers to what a permutation test takes: each node's counts at every test, and before the start.
+"""From Prometheus' answers to what a permutation test takes: each node's counts at every test, and before the update.
 
 The counts come as two ranges of increases, one step for each test: from the start on, and as long back from it. Their
 sums give the windows of all tests at once, so that the number of queries does not grow with the number of looks.
@@ -84,7 +84,7 @@ def assemble(plan: Plan, number: int, table: Table, ranges: Ranges) -> Trial:
         return Trial(number, at, table, None)
     keys = [(0, node) for node in table.canary.nodes] + [(1, node) for node in table.control.nodes]
     rows = {key: row for row, key in enumerate(keys)}
-    back = plan.started_at - (number - 1) * plan.test_spacing
+    back = plan.past_until - (number - 1) * plan.test_spacing
     after = _increases(plan, rows, _steps(plan, plan.test_time(1), number), ranges.buckets, ranges.frames)
     past = of_the_past(plan)
     before = _increases(past, rows, _steps(plan, back, number), ranges.past_buckets, ranges.past_frames)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from modelfleet import gate
 from modelfleet.api.modelversion import ModelVersion
-from modelfleet.api.rolloutstatus import GateStatus
+from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.gate import Judgement, Plan, Policy, Verdict
 from modelfleet.rollout import commands, groups
 from modelfleet.rollout.position import Position
@@ -62,8 +62,15 @@ def plan(position: Position, started_at: datetime) -> Plan:
         candidate_weights=_weights(position.snapshot.versions, candidate.model_version),
         stable_weights=_weights(position.snapshot.versions, stable.model_version) if stable is not None else None,
         policy=policy(position),
+        past_until=_past_until(rollout.status, current.name, candidate.name, started_at),
         started_at=started_at,
     )
+
+
+def _past_until(status: RolloutStatus, group: str, revision: str, started_at: datetime) -> datetime:
+    """When the group's DaemonSet got the candidate, as status has it; the gate's start where that was lost."""
+    entry = next((entry for entry in status.groups if (entry.name, entry.revision) == (group, revision)), None)
+    return min(entry.started_at, started_at) if entry is not None and entry.started_at is not None else started_at
 
 
 def active(position: Position) -> Plan | None:

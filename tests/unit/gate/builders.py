@@ -32,6 +32,7 @@ def plan(**changes) -> Plan:
         candidate_weights=RAMP,
         stable_weights=RAMP,
         policy=policy,
+        past_until=START,
         started_at=START,
     )
     of_policy = {name: changes.pop(name) for name in list(changes) if hasattr(policy, name)}

@@ -42,6 +42,7 @@ async def test_the_plan_with_its_policy_is_there():
         "stableVersion": "v1",
         "candidateWeights": [0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.76, 0.82, 0.88, 0.94],
         "stableWeights": [0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.76, 0.82, 0.88, 0.94],
+        "pastUntil": "2026-11-21T08:00:00.000Z",
         "startedAt": "2026-11-21T08:00:00.000Z",
         "measuredFrom": "2026-11-21T08:01:00.000Z",
         "strata": 0,

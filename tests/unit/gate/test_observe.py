@@ -34,8 +34,17 @@ async def test_the_queries_as_sent():
         f"sum by ({by}, le) ({dedup} (increase(modelfleet_detection_confidence_bucket{select})))",
         f"sum by ({by}) ({dedup} (increase(modelfleet_frames_total{select})))",
         "count_over_time((count by (group, version, node, exported_node) (modelfleet_frames_total{"
-        'namespace="factory",rollout="line",group=~"canary|fleet|rest"}))[60000ms:3000ms])',
+        'namespace="factory",rollout="line",group=~"canary|fleet|rest"}))[60000ms:3000ms]) '
+        f"or 0 * count by ({by}) (count_over_time(modelfleet_frames_total{select.replace('60000', '120000')}))",
     ]
+
+
+async def test_the_past_is_asked_for_up_to_the_update():
+    """Not up to the start: meanwhile canary nodes had no figures, or the new version's, and the others had."""
+    until = START - timedelta(minutes=20)
+    provider = Recorded()
+    await gather(provider, plan(comparison=Comparison(method=ComparisonMethod.THRESHOLD), past_until=until), NOW)
+    assert {at for _, at in provider.asked if at <= START} == {until}
 
 
 async def test_label_values_can_not_break_out():

@@ -64,6 +64,13 @@ def test_half_the_scrapes_missing_sets_a_whole_side_aside():
     assert seen.canary.detections == 0
 
 
+def test_a_node_without_figures_in_the_window_is_counted():
+    """It died between the start and the first window: only the coverage knows of it."""
+    buckets, frames, _ = answers(FLEET)
+    coverage = answers([*FLEET, canary("cam-7", coverage=0)])[2]
+    assert read(plan(), buckets, frames, coverage).canary.aside == (("cam-7", Aside.RARELY_SCRAPED),)
+
+
 def test_a_histogram_with_other_buckets():
     buckets, frames, coverage = answers(FLEET)
     for le in ("0.33", "5e-1x", ""):

@@ -1,7 +1,7 @@
 """From ranges of increases to the fleet of a permutation test, and the verdicts by it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import inf, nan
 
 import numpy as np
@@ -35,6 +35,7 @@ class Fleet:
         self.past = past if past is not None else [replace(n, version="v1", counts=EQUAL) for n in now]
         self.noise = noise
         self.asked: list[str] = []
+        self.ends: list[datetime] = []  # of the ranges
 
     async def instant(self, query, at):
         self.asked.append(query)
@@ -45,6 +46,7 @@ class Fleet:
 
     async def range(self, query, start, end, step):
         self.asked.append(query)
+        self.ends.append(end)
         fleet = self.now if end > START else self.past
         kind = 0 if "bucket" in query else 1
         series: dict[tuple, tuple[dict, list]] = {}
@@ -243,10 +245,18 @@ async def test_nobody_left_to_judge_before_the_first_test_is_no_data_after_three
     assert (await judged(Fleet(gone), of, 10)).verdict is Verdict.NO_DATA
 
 
+async def test_the_past_ends_when_the_first_node_was_updated():
+    """For all nodes: up to the start there would be fewer hours of canary nodes than of the others, and other ones."""
+    fleet, until = Fleet(nodes()), START - timedelta(minutes=47)
+    trial = (await gather(fleet, hours(past_until=until), START + timedelta(minutes=150))).trial
+    assert {end for end in fleet.ends if end <= START} == {until}
+    assert (trial.fleet.before.frames > 0).all()
+
+
 async def test_a_fleet_without_a_past_is_not_judged_by_permutation_and_not_by_anything_else():
     found = await judged(Fleet(nodes(), past=nodes()), hours(comparison=AUTO), 150)
     assert (found.verdict, found.reason, found.method) == (Verdict.INCONCLUSIVE, "TooFewNodes", "Permutation")
-    assert "4 canary nodes: no figures from before the start" in found.message
+    assert "4 canary nodes: no figures from before the update" in found.message
 
 
 async def test_permutation_asked_for_and_too_few_nodes_for_it():

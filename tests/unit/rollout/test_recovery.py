@@ -134,6 +134,11 @@ def test_a_gate_whose_start_was_lost_starts_anew():
     world.rest()
     started = world.status["gate"]["startedAt"]
     world.wipe_status()
-    world.rest(1)
+    plans = []
+    world.judge = lambda plan, now: plans.append(plan)
+    world.rest(3)
     assert world.status["gate"]["startedAt"] > started
+    assert plans
+    assert all(plan.past_until <= plan.started_at for plan in plans)
+    world.judge = lambda plan, now: None
     world.run(lambda: world.is_at("v2"))

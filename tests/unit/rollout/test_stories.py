@@ -207,6 +207,22 @@ def test_what_a_gate_says_is_shown():
     assert world.status["gate"]["startedAt"] == started
 
 
+def test_the_past_of_the_nodes_ends_when_the_first_of_them_is_updated():
+    world, plans = installed(), []
+
+    def judge(plan, now):
+        plans.append(plan)
+        return said(plan, now, Verdict.PASS)
+
+    world.judge = judge
+    before = world.now
+    world.choose("v2")
+    world.run(lambda: world.is_at("v2"))
+    canary, last = (next(plan for plan in plans if plan.group == group) for group in ("canary", "fleet"))
+    assert before <= canary.past_until < canary.started_at <= last.past_until < last.started_at
+    assert {plan.past_until for plan in plans} == {canary.past_until, last.past_until}, "the same at every look"
+
+
 def test_the_history_tells_what_the_gate_of_each_group_said():
     world = installed()
     world.judge = lambda plan, now: said(plan, now, Verdict.PASS, f"{plan.candidate_version} is fine on {plan.group}.")
