@@ -66,6 +66,16 @@ def updated_slowly() -> tuple[Node, ...]:
     )
 
 
+def installed_later() -> tuple[Node, ...]:
+    """The fleet with an equal version, whose control nodes exist since 25 minutes ago: just when a lamp failed."""
+    return tuple(
+        replace(node, light=lambda second: 1.0 if second < -1500 else 0.5, born=max(node.born, -1500.0))
+        if node.group == "fleet"
+        else replace(node, light=lambda second: 1.0 if second < -1500 else 0.5)
+        for node in fleet()
+    )
+
+
 def with_broken(name: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """One camera of the fleet is covered soon after the start: frames go on, and there is nothing on them."""
     return tuple(replace(node, dark=90) if node.name == name and node.died is None else node for node in nodes)
@@ -105,6 +115,7 @@ ROLLOUTS = {
     ),
     "fleet-equal": fleet(),
     "fleet-updated-slowly": updated_slowly(),
+    "fleet-installed-later": installed_later(),
     "fleet-timid": fleet(mix=TIMID, per_frame=2.9),
     "fleet-blind": fleet(mix=BLIND),
     "fleet-broken-canary": with_broken("c0", fleet()),
@@ -237,6 +248,14 @@ async def test_light_that_changes_during_a_slow_update_is_not_held_against_the_v
     )
     found = await judged(prometheus, of, START + timedelta(minutes=55))
     assert (found.verdict, found.method) == (verdict, method.value.capitalize()), found.message
+
+
+@pytest.mark.parametrize("method", [ComparisonMethod.PERMUTATION, ComparisonMethod.THRESHOLD])
+async def test_hours_of_which_one_side_alone_has_figures_do_not_count(prometheus, method):
+    of = plan("fleet-installed-later", interval=timedelta(minutes=5), comparison=Comparison(method=method))
+    found = await judged(prometheus, of, START + timedelta(minutes=55))
+    assert (found.verdict, found.control_nodes) == (Verdict.PASS, 15), found.message
+    assert abs(found.endpoints[1].estimate) < 0.05
 
 
 async def test_the_ranges_of_a_permutation_test_add_up_to_the_window(prometheus):

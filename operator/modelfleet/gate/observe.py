@@ -1,17 +1,21 @@
 """Gathers a gate's facts from Prometheus: at most sixteen queries and one for each check, however many nodes."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from modelfleet.gate import checks, queries, tables, trial
 from modelfleet.gate.evidence import Asked, Evidence, Look
+from modelfleet.gate.past import Past, shared
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Check, Comparison
 from modelfleet.gate.tables import Table
 from modelfleet.gate.trial import Trial
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
+
+_T = TypeVar("_T")
 
 _LEAST_PAST = timedelta(hours=1)
 
@@ -61,7 +65,7 @@ async def _facts(reader: "_Reader", plan: Plan, comparison: Comparison, newest: 
     if trial.wanted(plan, comparison, look.table):
         return Evidence((look,), large=True, trial=await reader.trial(test) if test else None)
     earlier = range(max(plan.first_look, newest - CONSECUTIVE + 1), newest)
-    others = await asyncio.gather(*(reader.look(number) for number in earlier))
+    others = await _all(*(reader.look(number) for number in earlier))
     return Evidence((*others, look), past=await reader.past(newest))
 
 
@@ -71,6 +75,16 @@ class _DownError(Exception):
     def __init__(self, down: ProviderDown) -> None:
         super().__init__(down.message)
         self.down = down
+
+
+async def _all(*asked: Coroutine[Any, Any, _T]) -> list[_T]:
+    """What all of them return. The first that has no answer ends the others: nobody would wait for theirs any more."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in asked]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]
 
 
 class _Reader:
@@ -85,12 +99,20 @@ class _Reader:
         at = self._plan.look_time(number)
         return Look(number, at, await self._table(at))
 
-    async def past(self, number: int) -> Table:
-        """The nodes before the update, for as long as look `number` sees, or an hour."""
-        window = max(self._plan.look_time(number) - self._plan.measured_from, _LEAST_PAST)
-        asked = queries.buckets(self._plan, window), queries.frames(self._plan, window)
-        buckets, frames = await self._instants(self._plan.past_until, *asked)
-        return tables.read(tables.of_the_past(self._plan), buckets, frames, None, scraped=False)
+    async def past(self, number: int) -> Table | None:
+        """The nodes before the update, for as long as look `number` sees, or an hour; None: too little is known."""
+        plan = self._plan
+        found = await self._shared(max(plan.policy.deadline, _LEAST_PAST))
+        if found is None:
+            return None
+        wanted = max(plan.look_time(number) - plan.measured_from, _LEAST_PAST)
+        window = min(wanted, plan.past_until - found.since)
+        if window < plan.policy.interval:
+            return None
+        asked = queries.buckets(plan, window), queries.frames(plan, window)
+        buckets, frames = await self._instants(plan.past_until, *asked)
+        table = tables.read(tables.of_the_past(plan), buckets, frames, None, scraped=False)
+        return replace(table, canary=table.canary.only(found.nodes(0)), control=table.control.only(found.nodes(1)))
 
     async def trial(self, number: int) -> Trial:
         """Test `number` of the Permutation method."""
@@ -98,10 +120,19 @@ class _Reader:
         step, last = plan.test_spacing, plan.test_time(number)
         asked = queries.buckets(plan, step), queries.frames(plan, step)
         table = await self._table(last)
-        back = plan.past_until - (number - 1) * step
         now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
-        past = [await self._range(query, back, plan.past_until, step) for query in asked]
-        return trial.assemble(plan, number, table, trial.Ranges(*now, *past))
+        past = await self._shared(plan.tests * step)
+        steps = 0 if past is None else past.steps(plan, number)
+        if not steps:
+            return trial.assemble(plan, number, table, trial.Increases(*now))
+        back = plan.past_until - (steps - 1) * step
+        then = [await self._range(query, back, plan.past_until, step) for query in asked]
+        return trial.assemble(plan, number, table, trial.Increases(*now), past, trial.Increases(*then))
+
+    async def _shared(self, window: timedelta) -> Past | None:
+        """The past that both sides share, of at most `window`: the same at every look."""
+        (seen,) = await self._instants(self._plan.past_until, queries.first_seen(self._plan, window))
+        return shared(self._plan, seen, window)
 
     async def hint(self, at: datetime) -> str:
         """Where the figures are instead: another namespace label, other groups or versions. Empty if nowhere."""
@@ -127,7 +158,7 @@ class _Reader:
         return tables.read(plan, *await self._instants(at, *asked))
 
     async def _instants(self, at: datetime, *asked: str) -> list[Samples | None]:
-        return await asyncio.gather(*(self._known(Asked(query, at, at)) for query in asked))
+        return await _all(*(self._known(Asked(query, at, at)) for query in asked))
 
     async def _range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Samples | None:
         return await self._known(Asked(query, start, end, step))

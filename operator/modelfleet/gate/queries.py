@@ -17,6 +17,7 @@ BY = "group, version, node, exported_node"
 _SCRAPERS = "job, endpoint, service, container, prometheus, prometheus_replica, replica"
 
 _COVERAGE_POINTS = 20
+_FIRST_SEEN_POINTS = 120
 
 
 def selector(plan: Plan) -> str:
@@ -54,6 +55,18 @@ def coverage(plan: Plan, window: timedelta) -> str:
 def coverage_share(count: float) -> float:
     """The result of `coverage` as a share; dialects differ by one in whether the first moment counts."""
     return min(1.0, count / _COVERAGE_POINTS)
+
+
+def first_seen(plan: Plan, window: timedelta) -> str:
+    """Since when there are figures of each node, in Unix seconds; before the window for those known for longer."""
+    resolution = first_seen_resolution(window)
+    seen = f"timestamp({FRAMES}{{{selector(plan)}}})"
+    return f"min by ({BY}) (min_over_time({seen}[{duration(window + 2 * resolution)}:{duration(resolution)}]))"
+
+
+def first_seen_resolution(window: timedelta) -> timedelta:
+    """How exact `first_seen` is."""
+    return window / _FIRST_SEEN_POINTS
 
 
 def known(plan: Plan) -> str:

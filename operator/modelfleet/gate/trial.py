@@ -16,6 +16,7 @@ from modelfleet.gate import permutation
 from modelfleet.gate.endpoints import BUCKETS, EDGES, Array, Weights
 from modelfleet.gate.fleet import Counts, Fleet
 from modelfleet.gate.inference import Inference, Rules, Shortfall, infer
+from modelfleet.gate.past import Past
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Comparison
 from modelfleet.gate.tables import Table, column, node_of, of_the_past, side_of
@@ -33,13 +34,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Ranges:
+class Increases:
     """The answers with the increases of each step; None stands for an answer without data."""
 
-    buckets: Samples | None
-    frames: Samples | None
-    past_buckets: Samples | None
-    past_frames: Samples | None
+    buckets: Samples | None = None
+    frames: Samples | None = None
 
 
 def rules(plan: Plan, comparison: Comparison) -> Rules:
@@ -76,24 +75,40 @@ def enough(plan: Plan, comparison: Comparison, table: Table) -> bool:
     return permutation.possible(canary, strata) >= rules(plan, comparison).enough_assignments
 
 
-def assemble(plan: Plan, number: int, table: Table, ranges: Ranges) -> Trial:
-    """The trial at test `number`, of the nodes that `table` has in use."""
+def assemble(
+    plan: Plan,
+    number: int,
+    table: Table,
+    after: Increases,
+    past: Past | None = None,
+    before: Increases | None = None,
+) -> Trial:
+    """The trial at test `number`, of the nodes that `table` has in use; `before` are the increases in their `past`.
+
+    A test that sees more time than there is a past goes by all of the past.
+    """
     names = (*table.canary.nodes, *table.control.nodes)
-    at = plan.test_time(number)
+    at, step = plan.test_time(number), plan.test_spacing
     if not names:
         return Trial(number, at, table, None)
     keys = [(0, node) for node in table.canary.nodes] + [(1, node) for node in table.control.nodes]
     rows = {key: row for row, key in enumerate(keys)}
-    back = plan.past_until - (number - 1) * plan.test_spacing
-    after = _increases(plan, rows, _steps(plan, plan.test_time(1), number), ranges.buckets, ranges.frames)
-    past = of_the_past(plan)
-    before = _increases(past, rows, _steps(plan, back, number), ranges.past_buckets, ranges.past_frames)
+    now = _increases(plan, rows, _steps(plan, plan.test_time(1), number), after)
+    steps = 0 if past is None else past.steps(plan, number)
+    then = (np.zeros((1, len(keys), BUCKETS)), np.zeros((1, len(keys))))
+    if past is not None and before is not None and steps:
+        since = _steps(plan, plan.past_until - (steps - 1) * step, steps)
+        then = _increases(of_the_past(plan), rows, since, before)
+        for side, node in rows.keys() - past.keys:
+            for increases in then:
+                increases[:, rows[side, node]] = 0
+    # Back from the update: the step next to it belongs to the window of the first test.
+    summed = np.minimum(np.arange(number), max(steps, 1) - 1)
     fleet = Fleet(
         names,
         np.array([side == 0 for side, _ in keys]),
-        Counts(after[0].cumsum(axis=0), after[1].cumsum(axis=0)),
-        # Back from the start: the step next to it belongs to the window of the first test.
-        Counts(before[0][::-1].cumsum(axis=0), before[1][::-1].cumsum(axis=0)),
+        Counts(now[0].cumsum(axis=0), now[1].cumsum(axis=0)),
+        Counts(*(increases[::-1].cumsum(axis=0)[summed] for increases in then)),
         tuple(plan.strata.get(name, "") for name in names) if plan.strata else None,
     )
     return Trial(number, at, table, fleet)
@@ -112,12 +127,12 @@ def _steps(plan: Plan, first: datetime, number: int) -> Array:
 
 
 def _increases(
-    plan: Plan, rows: Mapping[tuple[int, str], int], steps: Array, buckets: Samples | None, frames: Samples | None
+    plan: Plan, rows: Mapping[tuple[int, str], int], steps: Array, answers: Increases
 ) -> tuple[Array, Array]:
     """Detections (steps, nodes, 10) and frames (steps, nodes) of each step. What is no number, or fell, is nothing."""
     cumulative = np.zeros((len(rows), len(EDGES) + 1, len(steps)))
     counted = np.zeros((len(rows), len(steps)))
-    for samples, target in ((buckets, cumulative), (frames, counted)):
+    for samples, target in ((answers.buckets, cumulative), (answers.frames, counted)):
         for labels, values in () if samples is None else samples.series:
             side = side_of(plan, labels)
             row = None if side is None else rows.get((side, node_of(labels)))

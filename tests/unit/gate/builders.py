@@ -1,6 +1,6 @@
 """Builds plans and Prometheus answers for the tests of the gate: a fleet in a few words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -102,13 +102,21 @@ def evidence(of: Plan, now: datetime, *looks: Iterable[Node], checks: tuple[Outc
     return Evidence(tuple(made) if looks else (), checks, **rest)
 
 
+def first_seen(nodes: Iterable[Node], ago: timedelta = timedelta(days=1), until: datetime = START) -> Samples | None:
+    """The answer that says since when there are figures of these nodes."""
+    seen = (until - ago).timestamp()
+    series = tuple((node.identity(), ((until.timestamp(), seen),)) for node in nodes)
+    return Samples(series) if series else None
+
+
 class Recorded:
     """A provider that answers each of the gate's queries with the same fleet, and keeps what it was asked."""
 
-    def __init__(self, nodes: Iterable[Node] = FLEET, checks: Mapping[str, Result] | None = None) -> None:
+    def __init__(self, nodes: Collection[Node] = FLEET, checks: Mapping[str, Result] | None = None) -> None:
         self.buckets, self.frames, self.coverage = answers(nodes)
         self.checks = checks or {}
         self.known: Result = NoData()
+        self.seen: Result = first_seen(replace(node, version="v1") for node in nodes) or NoData()
         self.asked: list[tuple[str, datetime]] = []
         self.ranges: list[tuple[str, datetime, datetime, timedelta]] = []
         self.down: ProviderDown | None = None
@@ -119,6 +127,8 @@ class Recorded:
             return self.down
         if query.startswith("count by (namespace"):
             return self.known
+        if "timestamp(" in query:
+            return self.seen
         kinds = (("confidence_bucket", self.buckets), ("count_over_time", self.coverage), ("frames_total", self.frames))
         return next(found for part, found in kinds if part in query) or NoData()
 

@@ -1,14 +1,15 @@
 """Gathering: what is asked, how often, and that a restart finds the same."""
 
+import asyncio
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Evidence, Verdict, judge
 from modelfleet.gate.evidence import Asked
 from modelfleet.gate.observe import gather
-from modelfleet.prometheus import NoData, ProviderDown, Samples
+from modelfleet.prometheus import NoData, ProviderDown, Result, Samples
 from unit.gate.builders import FLEET, START, Recorded, canary, control, plan
 
 NOW = START + timedelta(minutes=20)
@@ -18,10 +19,10 @@ async def test_asks_three_looks_and_the_past_however_many_nodes():
     for nodes in (FLEET, [canary(f"c{i}") for i in range(500)] + [control(f"n{i}") for i in range(500)]):
         provider = Recorded(nodes)
         found = await gather(provider, plan(comparison=Comparison(method=ComparisonMethod.THRESHOLD)), NOW)
-        assert len(provider.asked) == 11
+        assert len(provider.asked) == 12
         assert [look.number for look in found.looks] == [17, 18, 19]
         assert {at for _, at in provider.asked} == {START + timedelta(minutes=k) for k in (0, 17, 18, 19)}
-        assert len(found.queries) == 11
+        assert len(found.queries) == 12
 
 
 async def test_the_queries_as_sent():
@@ -55,6 +56,22 @@ async def test_label_values_can_not_break_out():
     assert r'namespace="a\"} or vector(1) #",rollout="b\\",group=~"c\\.\\*\\|d|e' in query
     # Every quote that is not escaped opens or closes: three matchers, six of them.
     assert len(re.findall(r'(?<!\\)(?:\\\\)*"', query)) == 6
+
+
+async def test_one_query_without_an_answer_ends_the_others():
+    """They would go on after the operator has turned to other things, and open connections that nobody closes."""
+
+    class Slow(Recorded):
+        async def instant(self, query: str, at: datetime) -> Result:
+            await super().instant(query, at)
+            if "confidence_bucket" in query:
+                return ProviderDown("refused")
+            await asyncio.sleep(60)
+            raise AssertionError("nobody waits for it")
+
+    found = await gather(Slow(), plan(), NOW)
+    assert found.down == ProviderDown("refused")
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_asks_nothing_before_the_first_look():

@@ -9,9 +9,10 @@ import pytest
 
 from modelfleet.gate import Comparison, ComparisonMethod, Plan, Verdict, judge
 from modelfleet.gate.observe import gather
-from modelfleet.gate.trial import Ranges, assemble, enough, rules, wanted
+from modelfleet.gate.past import Past
+from modelfleet.gate.trial import Increases, assemble, enough, rules, wanted
 from modelfleet.prometheus import NoData, Samples
-from unit.gate.builders import EQUAL, START, TIMID, Node, answers, canary, control, plan, table
+from unit.gate.builders import EQUAL, START, TIMID, Node, answers, canary, control, first_seen, plan, table
 
 PERMUTATION = Comparison(method=ComparisonMethod.PERMUTATION)
 AUTO = Comparison()
@@ -40,7 +41,7 @@ class Fleet:
     async def instant(self, query, at):
         self.asked.append(query)
         if at <= START:
-            return NoData()
+            return (first_seen(self.past) if "timestamp(" in query else None) or NoData()
         found = answers(self.now, at)
         return found[2] if "count_over_time" in query else found[0] if "bucket" in query else found[1]
 
@@ -134,10 +135,6 @@ def test_the_seed_is_the_gates_own():
     assert rules(hours(), AUTO).seed != rules(hours(group="other"), AUTO).seed
 
 
-def ranges(now, then=None):
-    return Ranges(*now, *(then or now))
-
-
 def test_increases_add_up_forward_from_the_start_and_back_from_it():
     of = hours()
     step = of.test_spacing.total_seconds()
@@ -146,10 +143,16 @@ def test_increases_add_up_forward_from_the_start_and_back_from_it():
     first, back = of.test_time(1).timestamp(), START.timestamp() - 2 * step
     frames = Samples(((labels, ((first, 5.0), (first + step, 7.0), (first + 2 * step, nan))),))
     before = Samples(((past, ((back, 1.0), (back + step, 2.0), (back + 2 * step, 4.0))),))
-    made = assemble(of, 3, table(canary("c0"), control("n0"), of=of), Ranges(None, frames, None, before))
-    assert made.fleet.after.frames[:, 0].tolist() == [5, 12, 12]
-    assert made.fleet.before.frames[:, 0].tolist() == [4, 6, 7]
-    assert made.fleet.after.frames[:, 1].tolist() == [0, 0, 0]
+    seen, keys = table(canary("c0"), control("n0"), of=of), frozenset({(0, "c0"), (1, "n0")})
+    for since, sums in ((3, [4, 6, 7]), (9, [4, 6, 7]), (2.5, [4, 6, 6]), (1, [4, 4, 4]), (0.9, [0, 0, 0])):
+        past = Past(START - since * of.test_spacing, keys)
+        made = assemble(of, 3, seen, Increases(None, frames), past, Increases(None, before))
+        assert made.fleet.after.frames[:, 0].tolist() == [5, 12, 12]
+        assert made.fleet.before.frames[:, 0].tolist() == sums
+        assert made.fleet.after.frames[:, 1].tolist() == [0, 0, 0]
+        late = Past(START - since * of.test_spacing, frozenset({(1, "n0")}))
+        made = assemble(of, 3, seen, Increases(None, frames), late, Increases(None, before))
+        assert made.fleet.before.frames[:, 0].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("bad", [nan, inf, -inf, -5.0])
@@ -159,7 +162,7 @@ def test_what_is_no_number_or_fell_counts_nothing(bad):
     at = of.test_time(1)
     buckets, frames, _ = answers(nodes(1, 1), at)
     broken = Samples(tuple((labels, ((at.timestamp(), bad),)) for labels, _ in frames.series))
-    made = assemble(of, 1, seen, ranges((buckets, broken)))
+    made = assemble(of, 1, seen, Increases(buckets, broken))
     assert made.fleet.after.frames.tolist() == [[0, 0]]
     np.testing.assert_allclose(made.fleet.after.detections[0], [EQUAL, EQUAL])
 
@@ -173,7 +176,7 @@ def test_points_off_the_grid_and_foreign_series_are_left_out():
         ({**ours, "node": "stranger"}, ((at, 9.0),)),
         ({**ours, "version": "v0"}, ((at, 9.0),)),
     )
-    made = assemble(of, 1, table(*nodes(1, 1), of=of), Ranges(None, Samples(series), None, None))
+    made = assemble(of, 1, table(*nodes(1, 1), of=of), Increases(None, Samples(series)))
     assert made.fleet.after.frames.tolist() == [[3, 0]]
 
 
@@ -228,7 +231,7 @@ async def test_the_number_of_queries_is_the_same_for_any_fleet_and_test():
         for fleet in (nodes(), nodes(10, 100)):
             provider = Fleet(fleet)
             await judged(provider, hours(comparison=AUTO), minutes)
-            assert len(provider.asked) == 10
+            assert len(provider.asked) == 11
 
 
 async def test_nobody_left_to_judge_is_no_data():
