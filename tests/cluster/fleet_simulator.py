@@ -36,7 +36,7 @@ Json = dict[str, Any]
 Array = NDArray[np.float64]
 
 FRAME_RATE = 10.0
-PER_FRAME = 6.0
+PER_FRAME = 15.0
 SECONDS = 0.012  # of inference; nobody judges by it here
 
 MIDPOINTS = np.array([(low + high) / 2 for low, high in pairwise(CONFIDENCE_EDGES)])

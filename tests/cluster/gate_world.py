@@ -30,7 +30,7 @@ Json = dict[str, Any]
 PATIENCE = 150.0
 MARGIN = 0.03
 SCRAPE = timedelta(seconds=2)
-PAST = 7
+PAST = 10
 """So often was every node scraped on the stable version before the new one comes."""
 
 INSTALL: Json = {"soak": "1s", "interval": "1s", "timeout": "1m"}
