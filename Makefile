@@ -3,6 +3,8 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Where it is set, each of the many processes that the tests start compiles all of its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -24,7 +26,7 @@ $(STAMP): requirements-dev.txt requirements-bootstrap.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "python3-venv is missing: installing it"; apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.txt
 	@rm -f $(VENV)/.synced-*; touch $@
 
 lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no URLs)
@@ -54,13 +56,30 @@ lint: $(STAMP)  ## Format check, lint, types, layers
 	$(BIN)/mypy
 	PYTHONPATH=operator $(BIN)/lint-imports
 
-test: test-unit build test-cluster test-trainer test-e2e  ## All tests, from nothing: unit, cluster, trainer, e2e
+test: test-unit test-images build  ## All tests, from nothing: unit, images, cluster, trainer, e2e
+	$(MAKE) --no-print-directory --jobs=2 test-in-front test-behind
+
+# Two lanes, since much of the first is waiting: real trainings go on behind it, with the processor time that it leaves.
+test-in-front:
+	$(MAKE) --no-print-directory test-cluster
+	$(BIN)/pytest -m e2e -s tests/e2e/test_demo.py
+
+test-behind:
+	@mkdir -p build
+	@echo "behind this: make test-trainer, and the e2e test of resuming; what they say goes to build/behind.log"
+	@{ nice -n 19 $(MAKE) --no-print-directory test-trainer && \
+		nice -n 19 $(BIN)/pytest -m e2e -s tests/e2e/test_resume.py; } > build/behind.log 2>&1 \
+		|| { cat build/behind.log; exit 1; }
+	@cat build/behind.log
 
 build: $(STAMP)  ## Build what is not cached: Kubernetes, tools, images (20 min on a fresh machine)
 	$(RUN) -m harness build
 
-test-unit: $(STAMP)  ## Without a cluster, about a minute
-	$(BIN)/pytest -q -m "not cluster and not e2e" --ignore=trainer-image/tests/training --numprocesses=4
+test-unit: $(STAMP)  ## The operator's decisions, half a minute
+	$(BIN)/pytest -q --numprocesses=3 tests/unit
+
+test-images: $(STAMP)  ## What goes into the images, without training; another half
+	$(BIN)/pytest -q --numprocesses=4 -m "not cluster" agent-image artifact-store trainer-image --ignore=trainer-image/tests/training
 
 test-cluster: build  ## Real API server, KWOK nodes, real Prometheus
 	$(BIN)/pytest -m "cluster and not e2e and not alone" --ignore=trainer-image/tests/training \
@@ -71,7 +90,7 @@ test-cluster: build  ## Real API server, KWOK nodes, real Prometheus
 test-trainer: build  ## Real training, inside the trainer image
 	$(RUN) -m harness test-trainer
 
-test-e2e: build  ## The demo's chapters as a test: real kubelets, training, Prometheus
+test-e2e: build  ## The demo's chapters as a test, and resuming: real kubelets, training, Prometheus
 	$(BIN)/pytest -m e2e -s tests/e2e
 
 bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in docs/ (7 min)
@@ -90,4 +109,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds arguments format lint test build test-unit test-cluster test-trainer test-e2e bench-gate bench-trainer demo demo-down clean
+.PHONY: help venv lock crds arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer demo demo-down clean
