@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import binaries, debian
+from harness.lifetime import die_with_parent
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SCRAPE = 15
@@ -146,7 +147,9 @@ class Prometheus:
         ]
         log = (self.data.parent / "prometheus.log").open("ab")
         with log:
-            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                arguments, stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent
+            )
         deadline = time.monotonic() + 60
         while not self._ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
