@@ -12,8 +12,8 @@ from modelfleet.gate.endpoints import BUCKETS, Array
 class Counts:
     """Counts of L windows and n nodes: `detections` (L, n, 10) by confidence bucket, `frames` (L, n).
 
-    Each window begins where the first one does and is longer than the one before it: counts never fall from look to
-    look.
+    All windows begin (those of the past: end) at the same moment, and none is shorter than the one before it: counts
+    never fall from look to look.
     """
 
     detections: Array
@@ -39,7 +39,8 @@ class Fleet:
     """n nodes in order: names, which are canaries, their stratum, and their counts.
 
     after    windows from the start of the gate to each look
-    before   windows of the same lengths that end at the start of the gate, when every node ran the stable version
+    before   windows of the same lengths, or of as much as is known, that end when the first node was updated: until
+             then every node ran the stable version
     strata   (n,) names of strata, within which a canary could as well have been another node; None: anywhere
     """
 

@@ -184,7 +184,7 @@ def _short(fleet: Fleet, rules: Rules) -> NDArray[np.str_]:
     few = f"fewer than {rules.min_detections} detections to be expected"
     return np.select(
         [past_frames <= 0, frames <= 0, np.minimum(past, expected) < rules.min_detections],
-        ["no figures from before the update", "no frames", few],
+        ["too few figures from before the update", "no frames", few],
         default="",
     )
 

@@ -118,7 +118,7 @@ def endpoints(found: Inference) -> list[float]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda of: of.before.frames.__setitem__((slice(None), 0), 0), "no figures from before the update"),
+        (lambda of: of.before.frames.__setitem__((slice(None), 0), 0), "too few figures from before the update"),
         (lambda of: of.after.frames.__setitem__((slice(None), 0), 0), "no frames"),
         (lambda of: of.before.detections.__setitem__((slice(None), 0), 2), "fewer than 300 detections to be expected"),
         (lambda of: of.after.frames.__setitem__((slice(None), 0), 9), "fewer than 300 detections to be expected"),

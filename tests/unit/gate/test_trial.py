@@ -259,7 +259,7 @@ async def test_the_past_ends_when_the_first_node_was_updated():
 async def test_a_fleet_without_a_past_is_not_judged_by_permutation_and_not_by_anything_else():
     found = await judged(Fleet(nodes(), past=nodes()), hours(comparison=AUTO), 150)
     assert (found.verdict, found.reason, found.method) == (Verdict.INCONCLUSIVE, "TooFewNodes", "Permutation")
-    assert "4 canary nodes: no figures from before the update" in found.message
+    assert "4 canary nodes: too few figures from before the update" in found.message
 
 
 async def test_permutation_asked_for_and_too_few_nodes_for_it():
