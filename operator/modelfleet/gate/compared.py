@@ -69,7 +69,7 @@ def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence
     shown = newest if isinstance(newest, Difference) else None
     return Compared(
         method=ComparisonMethod.THRESHOLD,
-        by=f"Threshold, {CONSECUTIVE} looks in a row",
+        by=f"Threshold, {CONSECUTIVE} looks in a row{', without strata' if comparison.stratify_by else ''}",
         canary_nodes=len(table.canary.nodes),
         control_nodes=len(table.control.nodes),
         detections=table.canary.detections,

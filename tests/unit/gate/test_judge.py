@@ -35,6 +35,11 @@ def test_an_equal_version_passes_once_soaked():
     )
 
 
+def test_strata_that_were_asked_for_and_can_not_be_had_are_told():
+    of = plan(comparison=Comparison(stratify_by="example.com/site"))
+    assert "(Threshold, 3 looks in a row, without strata)" in judged(FLEET, of=of).message
+
+
 def test_soaks_first():
     found = judged(FLEET, now=START + timedelta(minutes=9))
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "Soaking")
