@@ -106,11 +106,11 @@ class _Reader:
         if found is None:
             return None
         wanted = max(plan.look_time(number) - plan.measured_from, _LEAST_PAST)
-        window = min(wanted, plan.past_until - found.since)
+        window = min(wanted, found.length)
         if window < plan.policy.interval:
             return None
         asked = queries.buckets(plan, window), queries.frames(plan, window)
-        buckets, frames = await self._instants(plan.past_until, *asked)
+        buckets, frames = await self._instants(found.until, *asked)
         table = tables.read(tables.of_the_past(plan), buckets, frames, None, scraped=False)
         return replace(table, canary=table.canary.only(found.nodes(0)), control=table.control.only(found.nodes(1)))
 
@@ -122,17 +122,17 @@ class _Reader:
         table = await self._table(last)
         now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
         past = await self._shared(plan.tests * step)
-        steps = 0 if past is None else past.steps(plan, number)
-        if not steps:
+        if past is None or past.length < step:
             return trial.assemble(plan, number, table, trial.Increases(*now))
-        back = plan.past_until - (steps - 1) * step
-        then = [await self._range(query, back, plan.past_until, step) for query in asked]
+        first = past.until - (min(number, past.length // step) - 1) * step
+        then = [await self._range(query, first, past.until, step) for query in asked]
         return trial.assemble(plan, number, table, trial.Increases(*now), past, trial.Increases(*then))
 
     async def _shared(self, window: timedelta) -> Past | None:
         """The past that both sides share, of at most `window`: the same at every look."""
-        (seen,) = await self._instants(self._plan.past_until, queries.first_seen(self._plan, window))
-        return shared(self._plan, seen, window)
+        asked = queries.first_seen(self._plan, window), queries.last_seen(self._plan, window)
+        first, last = await self._instants(self._plan.past_until, *asked)
+        return shared(self._plan, first, last, window)
 
     async def hint(self, at: datetime) -> str:
         """Where the figures are instead: another namespace label, other groups or versions. Empty if nowhere."""

@@ -2,10 +2,11 @@
 
 A version reaches one group an hour before the next, and nodes join at any time: not everybody has figures from as long
 ago. A node of which only the evening is known, held against one of which the whole day is, would differ by the day. So
-the past begins when four fifths of either side's nodes had figures, and a node that came later has none.
+the past begins when four fifths of either side's nodes had figures, and a node that came later has none. It ends when
+the update began; or before, if canary nodes ran yet another version by then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -17,43 +18,59 @@ from modelfleet.prometheus.results import Samples
 
 SHARE = 0.8
 
+Key = tuple[int, str]
+"""Side and node; side 0 is the canary's and 1 the control's."""
+
 
 @dataclass(frozen=True)
 class Past:
-    """From when on the past counts, and the nodes that have one, by side: 0 the canary's, 1 the control's."""
+    """From when to when the past counts, and the nodes that have one."""
 
     since: datetime
-    keys: frozenset[tuple[int, str]]
+    until: datetime
+    keys: frozenset[Key]
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is; positive."""
+        return self.until - self.since
 
     def nodes(self, side: int) -> frozenset[str]:
         """The nodes of one side."""
         return frozenset(node for its, node in self.keys if its == side)
 
-    def steps(self, plan: Plan, most: int) -> int:
-        """How many whole steps of a permutation test it has, at most `most`."""
-        return min(most, (plan.past_until - self.since) // plan.test_spacing)
 
+def shared(plan: Plan, first_seen: Samples | None, last_seen: Samples | None, window: timedelta) -> Past | None:
+    """The past that both sides share, of at most `window` before the update; None where there is none.
 
-def shared(plan: Plan, first_seen: Samples | None, window: timedelta) -> Past | None:
-    """The past that both sides share, of at most `window` before the update; None where a side has none.
-
-    `first_seen` answers `queries.first_seen` for that window.
+    `first_seen` and `last_seen` answer the queries of these names for that window.
     """
-    sides: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    then = of_the_past(plan)
-    for labels, values in () if first_seen is None else first_seen.series:
-        side, node = side_of(then, labels), node_of(labels)
-        if side is not None and node:
-            sides[side][node] = min(values[-1][1], sides[side].get(node, values[-1][1]))
+    first, last = _moments(plan, first_seen, min), _moments(plan, last_seen, max)
+    sides = [[key for key in first if key[0] == side and key in last] for side in (0, 1)]
     if not all(sides):
         return None
-    since = max(plan.past_until - window, *(_most(list(side.values())) for side in sides))
-    slack = max(2 * queries.first_seen_resolution(window), plan.policy.interval)  # scrapes are not all at one moment
-    latest = (since + slack).timestamp()
-    keys = ((number, node) for number, side in enumerate(sides) for node, seen in side.items() if seen <= latest)
-    return Past(since, frozenset(keys)) if since < plan.past_until else None
+    slack = max(2 * queries.seen_resolution(window), plan.policy.interval)  # scrapes are not all at one moment
+    until = min(_most([last[key] for key in side], latest_first=True) for side in sides)
+    until = plan.past_until if until >= plan.past_until - slack else until
+    since = max(until - window, *(_most([first[key] for key in side]) for side in sides))
+    if since >= until:
+        return None
+    keys = (key for side in sides for key in side if first[key] <= since + slack and last[key] >= until - slack)
+    return Past(since, until, frozenset(keys))
 
 
-def _most(seen: Sequence[float]) -> datetime:
-    """When four fifths of the nodes had been seen."""
-    return datetime.fromtimestamp(sorted(seen)[ceil(SHARE * len(seen)) - 1], UTC)
+def _moments(plan: Plan, answer: Samples | None, of: Callable[[datetime, datetime], datetime]) -> dict[Key, datetime]:
+    """When each node of either side was seen on the stable version: `of` picks one of several moments."""
+    found: dict[Key, datetime] = {}
+    then = of_the_past(plan)
+    for labels, values in () if answer is None else answer.series:
+        side, node = side_of(then, labels), node_of(labels)
+        if side is not None and node:
+            moment = datetime.fromtimestamp(values[-1][1], UTC)
+            found[side, node] = of(moment, found.get((side, node), moment))
+    return found
+
+
+def _most(moments: Collection[datetime], *, latest_first: bool = False) -> datetime:
+    """The moment by which four fifths of them are reached."""
+    return sorted(moments, reverse=latest_first)[ceil(SHARE * len(moments)) - 1]

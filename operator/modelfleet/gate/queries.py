@@ -17,7 +17,7 @@ BY = "group, version, node, exported_node"
 _SCRAPERS = "job, endpoint, service, container, prometheus, prometheus_replica, replica"
 
 _COVERAGE_POINTS = 20
-_FIRST_SEEN_POINTS = 120
+_SEEN_POINTS = 120
 
 
 def selector(plan: Plan) -> str:
@@ -59,14 +59,17 @@ def coverage_share(count: float) -> float:
 
 def first_seen(plan: Plan, window: timedelta) -> str:
     """Since when there are figures of each node, in Unix seconds; before the window for those known for longer."""
-    resolution = first_seen_resolution(window)
-    seen = f"timestamp({FRAMES}{{{selector(plan)}}})"
-    return f"min by ({BY}) (min_over_time({seen}[{duration(window + 2 * resolution)}:{duration(resolution)}]))"
+    return _seen("min", plan, window)
 
 
-def first_seen_resolution(window: timedelta) -> timedelta:
-    """How exact `first_seen` is."""
-    return window / _FIRST_SEEN_POINTS
+def last_seen(plan: Plan, window: timedelta) -> str:
+    """Until when there were figures of each node in the window, in Unix seconds."""
+    return _seen("max", plan, window)
+
+
+def seen_resolution(window: timedelta) -> timedelta:
+    """How exact `first_seen` and `last_seen` are."""
+    return window / _SEEN_POINTS
 
 
 def known(plan: Plan) -> str:
@@ -89,3 +92,9 @@ def check(query: str, plan: Plan) -> str:
 def _increase(metric: str, plan: Plan, window: timedelta, by: str) -> str:
     increased = f"increase({metric}{{{selector(plan)}}}[{duration(window)}])"
     return f"sum by ({by}) (max without ({_SCRAPERS}) ({increased}))"
+
+
+def _seen(which: str, plan: Plan, window: timedelta) -> str:
+    resolution = seen_resolution(window)
+    moments = f"timestamp({FRAMES}{{{selector(plan)}}})[{duration(window + 2 * resolution)}:{duration(resolution)}]"
+    return f"{which} by ({BY}) ({which}_over_time({moments}))"

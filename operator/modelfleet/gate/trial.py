@@ -94,11 +94,10 @@ def assemble(
     keys = [(0, node) for node in table.canary.nodes] + [(1, node) for node in table.control.nodes]
     rows = {key: row for row, key in enumerate(keys)}
     now = _increases(plan, rows, _steps(plan, plan.test_time(1), number), after)
-    steps = 0 if past is None else past.steps(plan, number)
+    steps = 0 if past is None else min(number, past.length // step)
     then = (np.zeros((1, len(keys), BUCKETS)), np.zeros((1, len(keys))))
     if past is not None and before is not None and steps:
-        since = _steps(plan, plan.past_until - (steps - 1) * step, steps)
-        then = _increases(of_the_past(plan), rows, since, before)
+        then = _increases(of_the_past(plan), rows, _steps(plan, past.until - (steps - 1) * step, steps), before)
         for side, node in rows.keys() - past.keys:
             for increases in then:
                 increases[:, rows[side, node]] = 0

@@ -12,6 +12,7 @@ from modelfleet.gate.tables import Table, read
 from modelfleet.prometheus import NoData, ProviderDown, Result, Samples
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
 EQUAL = (10, 20, 40, 60, 80, 120, 100, 140, 200, 230)  # 1,000 detections, mean weight by midpoints .81
 TIMID = (260, 260, 200, 200, 150, 150, 60, 50, 40, 30)  # as many true ones among more, far less confident
 RAMP = tuple(round(0.4 + 0.06 * k, 2) for k in range(BUCKETS))
@@ -102,10 +103,10 @@ def evidence(of: Plan, now: datetime, *looks: Iterable[Node], checks: tuple[Outc
     return Evidence(tuple(made) if looks else (), checks, **rest)
 
 
-def first_seen(nodes: Iterable[Node], ago: timedelta = timedelta(days=1), until: datetime = START) -> Samples | None:
-    """The answer that says since when there are figures of these nodes."""
-    seen = (until - ago).timestamp()
-    series = tuple((node.identity(), ((until.timestamp(), seen),)) for node in nodes)
+def seen(nodes: Iterable[Node], ago: timedelta = timedelta(0), until: datetime = START) -> Samples | None:
+    """The answer that says when there were figures of these nodes for the first time, or for the last."""
+    moment = (until - ago).timestamp()
+    series = tuple((node.identity(), ((until.timestamp(), moment),)) for node in nodes)
     return Samples(series) if series else None
 
 
@@ -116,7 +117,8 @@ class Recorded:
         self.buckets, self.frames, self.coverage = answers(nodes)
         self.checks = checks or {}
         self.known: Result = NoData()
-        self.seen: Result = first_seen(replace(node, version="v1") for node in nodes) or NoData()
+        before = [replace(node, version="v1") for node in nodes]
+        self.first, self.last = seen(before, DAY) or NoData(), seen(before) or NoData()
         self.asked: list[tuple[str, datetime]] = []
         self.ranges: list[tuple[str, datetime, datetime, timedelta]] = []
         self.down: ProviderDown | None = None
@@ -128,7 +130,7 @@ class Recorded:
         if query.startswith("count by (namespace"):
             return self.known
         if "timestamp(" in query:
-            return self.seen
+            return self.first if query.startswith("min") else self.last
         kinds = (("confidence_bucket", self.buckets), ("count_over_time", self.coverage), ("frames_total", self.frames))
         return next(found for part, found in kinds if part in query) or NoData()
 

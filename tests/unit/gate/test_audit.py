@@ -108,7 +108,7 @@ async def test_permutation_gives_p_values_shares_of_alpha_and_every_test():
     assert test["harmfulAt"] is None
     assert -0.1 < detections["estimate"] < 0.1
     assert made["looks"]["test"] == {"number": 4, "of": 5, "at": "2026-11-21T10:01:00.000Z"}
-    assert len(made["queries"]) == 11
+    assert len(made["queries"]) == 12
 
 
 async def test_nodes_set_aside_are_counted_with_their_reasons():

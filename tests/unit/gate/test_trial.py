@@ -12,7 +12,7 @@ from modelfleet.gate.observe import gather
 from modelfleet.gate.past import Past
 from modelfleet.gate.trial import Increases, assemble, enough, rules, wanted
 from modelfleet.prometheus import NoData, Samples
-from unit.gate.builders import EQUAL, START, TIMID, Node, answers, canary, control, first_seen, plan, table
+from unit.gate.builders import DAY, EQUAL, START, TIMID, Node, answers, canary, control, plan, seen, table
 
 PERMUTATION = Comparison(method=ComparisonMethod.PERMUTATION)
 AUTO = Comparison()
@@ -41,7 +41,9 @@ class Fleet:
     async def instant(self, query, at):
         self.asked.append(query)
         if at <= START:
-            return (first_seen(self.past) if "timestamp(" in query else None) or NoData()
+            if "timestamp(" not in query:
+                return NoData()
+            return seen(self.past, DAY if query.startswith("min") else timedelta(0)) or NoData()
         found = answers(self.now, at)
         return found[2] if "count_over_time" in query else found[0] if "bucket" in query else found[1]
 
@@ -143,26 +145,26 @@ def test_increases_add_up_forward_from_the_start_and_back_from_it():
     first, back = of.test_time(1).timestamp(), START.timestamp() - 2 * step
     frames = Samples(((labels, ((first, 5.0), (first + step, 7.0), (first + 2 * step, nan))),))
     before = Samples(((past, ((back, 1.0), (back + step, 2.0), (back + 2 * step, 4.0))),))
-    seen, keys = table(canary("c0"), control("n0"), of=of), frozenset({(0, "c0"), (1, "n0")})
+    looked, keys = table(canary("c0"), control("n0"), of=of), frozenset({(0, "c0"), (1, "n0")})
     for since, sums in ((3, [4, 6, 7]), (9, [4, 6, 7]), (2.5, [4, 6, 6]), (1, [4, 4, 4]), (0.9, [0, 0, 0])):
-        past = Past(START - since * of.test_spacing, keys)
-        made = assemble(of, 3, seen, Increases(None, frames), past, Increases(None, before))
+        past = Past(START - since * of.test_spacing, START, keys)
+        made = assemble(of, 3, looked, Increases(None, frames), past, Increases(None, before))
         assert made.fleet.after.frames[:, 0].tolist() == [5, 12, 12]
         assert made.fleet.before.frames[:, 0].tolist() == sums
         assert made.fleet.after.frames[:, 1].tolist() == [0, 0, 0]
-        late = Past(START - since * of.test_spacing, frozenset({(1, "n0")}))
-        made = assemble(of, 3, seen, Increases(None, frames), late, Increases(None, before))
+        late = Past(START - since * of.test_spacing, START, frozenset({(1, "n0")}))
+        made = assemble(of, 3, looked, Increases(None, frames), late, Increases(None, before))
         assert made.fleet.before.frames[:, 0].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("bad", [nan, inf, -inf, -5.0])
 def test_what_is_no_number_or_fell_counts_nothing(bad):
     of = hours()
-    seen = table(*nodes(1, 1), of=of)
+    looked = table(*nodes(1, 1), of=of)
     at = of.test_time(1)
     buckets, frames, _ = answers(nodes(1, 1), at)
     broken = Samples(tuple((labels, ((at.timestamp(), bad),)) for labels, _ in frames.series))
-    made = assemble(of, 1, seen, Increases(buckets, broken))
+    made = assemble(of, 1, looked, Increases(buckets, broken))
     assert made.fleet.after.frames.tolist() == [[0, 0]]
     np.testing.assert_allclose(made.fleet.after.detections[0], [EQUAL, EQUAL])
 
@@ -231,7 +233,7 @@ async def test_the_number_of_queries_is_the_same_for_any_fleet_and_test():
         for fleet in (nodes(), nodes(10, 100)):
             provider = Fleet(fleet)
             await judged(provider, hours(comparison=AUTO), minutes)
-            assert len(provider.asked) == 11
+            assert len(provider.asked) == 12
 
 
 async def test_nobody_left_to_judge_is_no_data():
