@@ -51,7 +51,8 @@ class FetchConfig:
     """What `agent fetch` needs.
 
     MODEL_URI         where the file comes from: s3:// gs:// az:// https:// file://
-    ROLLOUT           who asks: the cache keeps the newest versions of each Rollout
+    ROLLOUT, ROLLOUT_NAMESPACE
+                      who asks: the cache keeps the newest versions of each Rollout
     MODEL_CACHE_KEEP  how many versions of this Rollout stay in the cache, the newest included. Default 3: the one that
                       runs, the one before it (a rollback needs no download) and one more. 1 keeps the disk smallest
                       and makes every rollback a download
@@ -59,7 +60,7 @@ class FetchConfig:
 
     model: ModelFile
     uri: str
-    rollout: str
+    owner: str  # <namespace>.<name>: a namespace has no dot
     keep: int = 3
 
 
@@ -122,7 +123,7 @@ def fetch_config(env: Mapping[str, str]) -> FetchConfig:
     return FetchConfig(
         model=_model_file(env),
         uri=_required(env, "MODEL_URI"),
-        rollout=_rollout(env),
+        owner=f"{_name(env, 'ROLLOUT_NAMESPACE')}.{_name(env, 'ROLLOUT')}",
         keep=_integer(env, "MODEL_CACHE_KEEP", 3, low=1, high=1000),
     )
 
@@ -187,10 +188,10 @@ def _model_file(env: Mapping[str, str]) -> ModelFile:
     return ModelFile(path=path, sha256=sha256, size=_integer(env, "MODEL_SIZE", None, low=1, high=1 << 50))
 
 
-def _rollout(env: Mapping[str, str]) -> str:
-    name = _required(env, "ROLLOUT")
+def _name(env: Mapping[str, str], variable: str) -> str:
+    name = _required(env, variable)
     if not _NAME.fullmatch(name):  # it becomes part of a file's name
-        raise ConfigError("ROLLOUT", f"is {name!r}; it must be the name of a Rollout")
+        raise ConfigError(variable, f"is {name!r}; it must be the name of a Kubernetes object")
     return name
 
 

@@ -3,7 +3,7 @@
 Layout below the cache's root (the volume `modelfleet-models`, which all pods of a node may share):
 
     <sha256>/<file name>         a verified file, readable by everyone, never written again
-    <sha256>/.wanted-by-<name>   Rollout <name> keeps it; the mark's time says when it last asked for the file
+    <sha256>/.wanted-by-<namespace>.<name>   that Rollout keeps it; the mark's time says when it last asked for the file
     <sha256>/.<other>            a download under way, or what a crash left of one
     .locks/<sha256>              held (flock) by the one fetch that downloads or removes that digest
     .locks/cache                 held while entries are counted and removed
@@ -152,11 +152,11 @@ def _prune(config: FetchConfig) -> None:
         shutil.rmtree(trash)
     entries = _entries(cache)
     mine = sorted(
-        (entry for entry in entries if config.rollout in entry.wanted), key=lambda entry: entry.wanted[config.rollout]
+        (entry for entry in entries if config.owner in entry.wanted), key=lambda entry: entry.wanted[config.owner]
     )
     for entry in mine[: -config.keep]:
-        del entry.wanted[config.rollout]
-        (cache / entry.sha256 / f"{_WANTED}{config.rollout}").unlink()
+        del entry.wanted[config.owner]
+        (cache / entry.sha256 / f"{_WANTED}{config.owner}").unlink()
     for entry in entries:
         if not entry.wanted and entry.sha256 != config.model.sha256:
             _remove(cache, entry)
@@ -223,9 +223,9 @@ def _same_file(path: Path, descriptor: int) -> bool:
 
 def _mark(config: FetchConfig) -> None:
     """Note that this Rollout wants this entry now: later than any other, even if the node's clock went back."""
-    asked = [entry.wanted.get(config.rollout, 0) for entry in _entries(config.model.cache)]
+    asked = [entry.wanted.get(config.owner, 0) for entry in _entries(config.model.cache)]
     at = max(time.time_ns(), max(asked, default=0) + 1)
-    mark = config.model.path.with_name(f"{_WANTED}{config.rollout}")
+    mark = config.model.path.with_name(f"{_WANTED}{config.owner}")
     mark.touch(mode=0o644)
     os.utime(mark, ns=(at, at))
 

@@ -25,15 +25,16 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stored(tmp_path: Path, cache: Path) -> Callable[..., Stored]:
-    """`stored(content, version="v1", rollout="line")`: a file in a store that this node's pods can reach."""
+    """`stored(content, version="v1", rollout="line", namespace="factory")`: a file in a store that pods can reach."""
 
-    def make(content: bytes, version: str = "v1", rollout: str = "line") -> Stored:
+    def make(content: bytes, version: str = "v1", rollout: str = "line", namespace: str = "factory") -> Stored:
         folder = tmp_path / "store" / version
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "best.onnx").write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         env = {
             "ROLLOUT": rollout,
+            "ROLLOUT_NAMESPACE": namespace,
             "GROUP": "canary",
             "NODE_NAME": "edge-1",
             "MODEL_NAME": "parts-detector",

@@ -13,6 +13,7 @@ from agent.metrics import Identity
 SHA = "ab" * 32
 ENV = {
     "ROLLOUT": "line",
+    "ROLLOUT_NAMESPACE": "factory",
     "GROUP": "canary",
     "NODE_NAME": "edge-1",
     "MODEL_NAME": "parts-detector",
@@ -63,7 +64,7 @@ def test_an_empty_value_is_as_good_as_none(variable: str) -> None:
 
 @pytest.mark.parametrize(
     "variable",
-    sorted(set(ENV) - {"MODEL_URI"}),
+    sorted(set(ENV) - {"MODEL_URI", "ROLLOUT_NAMESPACE"}),
 )
 def test_serve_names_what_is_missing(variable: str) -> None:
     with pytest.raises(ConfigError, match=f"environment variable {variable} is not set") as caught:
@@ -71,16 +72,18 @@ def test_serve_names_what_is_missing(variable: str) -> None:
     assert caught.value.variable == variable
 
 
-@pytest.mark.parametrize("variable", ["ROLLOUT", "MODEL_PATH", "MODEL_URI", "MODEL_SHA256", "MODEL_SIZE"])
+@pytest.mark.parametrize(
+    "variable", ["ROLLOUT", "ROLLOUT_NAMESPACE", "MODEL_PATH", "MODEL_URI", "MODEL_SHA256", "MODEL_SIZE"]
+)
 def test_fetch_names_what_is_missing(variable: str) -> None:
     with pytest.raises(ConfigError, match=f"environment variable {variable} is not set"):
         fetch_config(ENV | {variable: ""})
 
 
 def test_fetch_needs_no_more_than_that() -> None:
-    needed = ("ROLLOUT", "MODEL_PATH", "MODEL_URI", "MODEL_SHA256", "MODEL_SIZE")
+    needed = ("ROLLOUT", "ROLLOUT_NAMESPACE", "MODEL_PATH", "MODEL_URI", "MODEL_SHA256", "MODEL_SIZE")
     config = fetch_config({name: ENV[name] for name in needed})
-    assert config == FetchConfig(config.model, ENV["MODEL_URI"], "line", 3)
+    assert config == FetchConfig(config.model, ENV["MODEL_URI"], "factory.line", 3)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,8 @@ def test_a_bad_value_is_told_by_name_with_what_belongs_there(variable: str, valu
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("ROLLOUT", "../../etc", "the name of a Rollout"),
+        ("ROLLOUT", "../../etc", "the name of a Kubernetes object"),
+        ("ROLLOUT_NAMESPACE", "a/b", "the name of a Kubernetes object"),
         ("MODEL_CACHE_KEEP", "0", "from 1 to 1000"),
     ],
 )

@@ -100,7 +100,7 @@ def test_what_a_crash_left_is_cleaned_up(stored: Make) -> None:
     model.path.parent.mkdir()
     (model.path.parent / ".best.onnx.abc123").write_bytes(b"o")
     fetch.run(config(model))
-    assert {file.name for file in model.path.parent.iterdir()} == {"best.onnx", ".wanted-by-line"}
+    assert {file.name for file in model.path.parent.iterdir()} == {"best.onnx", ".wanted-by-factory.line"}
 
 
 def test_a_fetch_that_is_killed_harms_nobody(stored: Make, agent: Callable[..., Agent], tmp_path: Path) -> None:
@@ -218,8 +218,9 @@ def test_a_version_in_use_by_another_process_stays(stored: Make, cache: Path, in
     assert versions(cache) == {"content 0", "content 1"}
 
 
-def test_another_rollouts_versions_are_not_touched(stored: Make, cache: Path) -> None:
-    fetch.run(config(stored(b"theirs", rollout="other")))
+@pytest.mark.parametrize("other", [{"rollout": "other"}, {"namespace": "staging"}])
+def test_another_rollouts_versions_are_not_touched(stored: Make, cache: Path, other: dict[str, str]) -> None:
+    fetch.run(config(stored(b"theirs", **other)))
     for k in range(4):
         fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
     assert versions(cache) == {"theirs", "content 3"}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelfleet.api import names
+from modelfleet.api.common import ObjectMeta
 from modelfleet.api.rollout import Delivery, Rollout
 from modelfleet.kinds import DAEMON_SET
 from modelfleet.rollout import affinity
@@ -87,7 +88,7 @@ def _pod(rollout: Rollout, index: int, revision: Revision, labels: Mapping[str, 
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     spec: Json = dict(template.get("spec") or {})
     delivery = revision.delivery(group)
-    env = environment(rollout.metadata.name, group, revision, delivery)
+    env = environment(rollout.metadata, group, revision, delivery)
     original = next((c for c in spec["containers"] if c["name"] == delivery.container), {"name": delivery.container})
     application = _application(original, revision, delivery, env)
     spec["containers"] = [application if entry["name"] == delivery.container else entry for entry in spec["containers"]]
@@ -100,7 +101,7 @@ def _pod(rollout: Rollout, index: int, revision: Revision, labels: Mapping[str, 
     return {"metadata": metadata, "spec": spec}
 
 
-def environment(rollout: str, group: str, revision: Revision, delivery: Delivery) -> list[Json]:
+def environment(rollout: ObjectMeta, group: str, revision: Revision, delivery: Delivery) -> list[Json]:
     """What the pod's containers are told about the model, the same for fetching and for running it."""
     artifact = revision.data["artifact"]
     file = artifact["files"][delivery.format]
@@ -113,7 +114,8 @@ def environment(rollout: str, group: str, revision: Revision, delivery: Delivery
         "MODEL_SIZE": str(file["sizeBytes"]),
         "MODEL_CLASSES": json.dumps(revision.data["classes"], ensure_ascii=False),
         "MODEL_IMAGE_SIZE": str(revision.data["imageSize"]),
-        "ROLLOUT": rollout,
+        "ROLLOUT": rollout.name,
+        "ROLLOUT_NAMESPACE": rollout.namespace,
         "GROUP": group,
     }
     # `$(` would be expanded by the kubelet; `$$(` is how it is written plainly.

@@ -41,6 +41,7 @@ def test_the_pods_are_told_which_model_to_run():
         "MODEL_CLASSES": '["bolt", "nut"]',
         "MODEL_IMAGE_SIZE": "640",
         "ROLLOUT": "line",
+        "ROLLOUT_NAMESPACE": "factory",
         "GROUP": "canary",
         "NODE_NAME": {"fieldRef": {"fieldPath": "spec.nodeName"}},
     }
