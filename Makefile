@@ -56,7 +56,9 @@ lint: $(STAMP)  ## Format check, lint, types, layers
 	$(BIN)/mypy
 	PYTHONPATH=operator $(BIN)/lint-imports
 
-test: test-unit test-images build  ## All tests, from nothing: unit, images, cluster, trainer, e2e
+test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-images
+	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory --jobs=2 test-in-front test-behind
 
 # Two lanes, since much of the first is waiting: real trainings go on behind it, with the processor time that it leaves.
@@ -76,14 +78,14 @@ build: $(STAMP)  ## Build what is not cached: Kubernetes, tools, images (20 min 
 	$(RUN) -m harness build
 
 test-unit: $(STAMP)  ## The operator's decisions, half a minute
-	$(BIN)/pytest -q --numprocesses=3 tests/unit
+	$(BIN)/pytest -q --numprocesses=2 tests/unit
 
 test-images: $(STAMP)  ## What goes into the images, without training; another half
 	$(BIN)/pytest -q --numprocesses=4 -m "not cluster" agent-image artifact-store trainer-image --ignore=trainer-image/tests/training
 
 test-cluster: build  ## Real API server, KWOK nodes, real Prometheus
-	$(BIN)/pytest -m "cluster and not e2e and not alone" --ignore=trainer-image/tests/training \
-		--numprocesses=3 --dist=loadfile --durations=15
+	$(BIN)/pytest -m "cluster and not alone" --numprocesses=3 --dist=loadfile --durations=15 \
+		tests/cluster agent-image artifact-store trainer-image --ignore=trainer-image/tests/training
 	@# equal versions in real time: the gate keeps its promise in 99 of 100 gates, and so many have a second chance
 	$(BIN)/pytest -m alone tests/cluster || $(BIN)/pytest -m alone tests/cluster
 
