@@ -122,9 +122,10 @@ class _Reader:
         table = await self._table(last)
         now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
         past = await self._shared(plan.tests * step)
-        if past is None or past.length < step:
+        steps = 0 if past is None else past.steps(step, number)
+        if past is None or not steps:
             return trial.assemble(plan, number, table, trial.Increases(*now))
-        first = past.until - (min(number, past.length // step) - 1) * step
+        first = past.until - (steps - 1) * step
         then = [await self._range(query, first, past.until, step) for query in asked]
         return trial.assemble(plan, number, table, trial.Increases(*now), past, trial.Increases(*then))
 

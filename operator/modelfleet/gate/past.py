@@ -35,6 +35,10 @@ class Past:
         """How long it is; positive."""
         return self.until - self.since
 
+    def steps(self, step: timedelta, most: int) -> int:
+        """How many whole steps it has, at most `most`."""
+        return min(most, self.length // step)
+
     def nodes(self, side: int) -> frozenset[str]:
         """The nodes of one side."""
         return frozenset(node for its, node in self.keys if its == side)

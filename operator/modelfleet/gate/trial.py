@@ -1,6 +1,6 @@
 """From Prometheus' answers to what a permutation test takes: each node's counts at every test, and before the update.
 
-The counts come as two ranges of increases, one step for each test: from the start on, and as long back from it. Their
+The counts come as two ranges of increases, one step for each test: from the start on, and back from the update. Their
 sums give the windows of all tests at once, so that the number of queries does not grow with the number of looks.
 """
 
@@ -94,7 +94,7 @@ def assemble(
     keys = [(0, node) for node in table.canary.nodes] + [(1, node) for node in table.control.nodes]
     rows = {key: row for row, key in enumerate(keys)}
     now = _increases(plan, rows, _steps(plan, plan.test_time(1), number), after)
-    steps = 0 if past is None else min(number, past.length // step)
+    steps = 0 if past is None else past.steps(step, number)
     then = (np.zeros((1, len(keys), BUCKETS)), np.zeros((1, len(keys))))
     if past is not None and before is not None and steps:
         then = _increases(of_the_past(plan), rows, _steps(plan, past.until - (steps - 1) * step, steps), before)
