@@ -13,7 +13,7 @@ STAMP  := $(VENV)/.synced-$(shell sha256sum requirements-dev.txt requirements-bo
 SOURCE := operator:agent-image:trainer-image:artifact-store:tests:tests/cluster
 RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
 STATE  ?= /tmp/modelfleet-demo
-ARGUMENTS := operator/modelfleet/training/arguments.json
+ARGUMENTS := operator/modelfleet/training/hyperparameters.json
 LOCK   := $(abspath $(BIN))/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 help:  ## List the targets

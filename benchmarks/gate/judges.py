@@ -14,11 +14,11 @@ import numpy as np
 from gate.scenarios import MARGIN
 from gate.simulator import LOOK, LOOKS, WINDOW, Array, Recording
 from modelfleet.gate import threshold
-from modelfleet.gate.endpoints import MIDPOINTS, Weights
-from modelfleet.gate.fleet import Counts, Fleet
 from modelfleet.gate.inference import Inference, Rules, infer
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.tables import Side, Table
+from modelfleet.measurement.endpoints import MIDPOINTS, Weights
+from modelfleet.measurement.fleet import Counts, Fleet
+from modelfleet.measurement.node_table import Side, Table
 
 PER_LOOK = LOOK // WINDOW
 _MIDPOINTS = np.array(MIDPOINTS)

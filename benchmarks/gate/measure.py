@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gate.simulator import BASE, TRUTH, Array, World
-from modelfleet.gate.endpoints import EDGES, log_rate, precision
+from modelfleet.measurement.endpoints import EDGES, log_rate, precision
 from modelfleet.prometheus import Client, Samples
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from gate.simulator import BASE, STEPS, TRUTH, Change, Draft, World, autoregressive, small
-from modelfleet.gate.endpoints import RATE_MARGIN
+from modelfleet.measurement.endpoints import RATE_MARGIN
 
 MARGIN = 0.03
 

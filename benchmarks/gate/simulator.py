@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from modelfleet.gate.endpoints import BUCKETS, MIDPOINTS
+from modelfleet.measurement.endpoints import BUCKETS, MIDPOINTS
 
 Array = NDArray[np.float64]
 

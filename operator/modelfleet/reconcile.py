@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from modelfleet import prometheus, statuses, telemetry
+from modelfleet import prometheus, status_patch, telemetry
 from modelfleet.decision import Action, Apply, Create, Decision, Delete, Patch
 from modelfleet.kube import (
     AlreadyExists,
@@ -163,7 +163,7 @@ async def reconcile(
         metrics.actions.labels(controller.kind.kind, _name(action)).inc()
         log.info("%s", _told(action))
     if decision.status is not None:
-        patch = statuses.patch_for(before.get("status") or {}, decision.status)
+        patch = status_patch.patch_for(before.get("status") or {}, decision.status)
         if patch is not None and await _write_status(controller.kind, key, before, patch, deps):
             metrics.status_writes.labels(controller.kind.kind).inc()
     for announcement in decision.announcements:
@@ -222,7 +222,7 @@ async def _report_rejection(kind: Kind, key: Key, before: Object, action: Action
     """Tell the owner's user what the API server refused, in the server's words."""
     if isinstance(error, Forbidden) and error.is_terminating:
         return  # the namespace goes, and the owner with it
-    patch = statuses.rejection(before, _named_target(action), error.message, deps.clock())
+    patch = status_patch.rejection(before, _named_target(action), error.message, deps.clock())
     if patch is None:
         return
     try:

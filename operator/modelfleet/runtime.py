@@ -25,11 +25,11 @@ from typing import Any, Protocol, cast
 
 import kopf
 
-from modelfleet import handlers, prometheus, telemetry
+from modelfleet import prometheus, routing, telemetry
 from modelfleet.kinds import OWNERS, POD, WATCHED, Key, Kind
 from modelfleet.kube import ApiError, Backoff, Client, Connection, LogTails, Object, Queue, Store
-from modelfleet.kube import sync as syncing
-from modelfleet.kube.limit import TokenBucket
+from modelfleet.kube import resync as syncing
+from modelfleet.kube.rate_limit import TokenBucket
 from modelfleet.kube.scope import Scope, scopes
 from modelfleet.kube.streams import Streams
 from modelfleet.reconcile import Controller, Deps, Loop
@@ -124,7 +124,7 @@ class Operator:
         log.info("stopped")
 
     async def _serve(
-        self, connection: Connection, client: Client, loops: tuple[Loop[Any], ...], router: handlers.Router
+        self, connection: Connection, client: Client, loops: tuple[Loop[Any], ...], router: routing.Router
     ) -> None:
         """Everything between start and end. Ends only by failing, or when kopf was told to stop."""
         await self._until_possible(client)
@@ -171,7 +171,7 @@ class Operator:
             await asyncio.sleep(delay)
             delay = min(delay * 2, _RETRY_LONGEST)
 
-    async def _begin(self, client: Client, router: handlers.Router) -> None:
+    async def _begin(self, client: Client, router: routing.Router) -> None:
         """Wait for all streams, then fill the store and queue every owner. Only from then on single changes are routed:
         to ask for each of thousands of objects who depends on it, when all are to look anyway, would be a waste."""
         self._not_ready = "waiting for the watch streams to begin"
@@ -182,7 +182,7 @@ class Operator:
         self._store.subscribe(router.changed)
         router.wake_all()
 
-    async def _resync_forever(self, client: Client, router: handlers.Router) -> None:
+    async def _resync_forever(self, client: Client, router: routing.Router) -> None:
         period = self._settings.resync_period.total_seconds()
         while True:
             try:
@@ -214,13 +214,13 @@ class Operator:
     async def _watch(self, connection: Connection) -> None:
         """Run kopf's watch streams, until `_kopf_stop` or until one fails for good."""
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, self._store)
+        routing.register(registry, self._store)
         logins = _Logins(connection, self._streams)
         kopf.on.login(registry=registry, id="login")(logins.log_in)
         others = asyncio.all_tasks()  # whatever is younger, kopf takes for its own
         tasks = await kopf.spawn_tasks(
             registry=registry,
-            settings=handlers.watch_settings(self._scopes),
+            settings=routing.watch_settings(self._scopes),
             # kopf would make one of the user's name, and a container's user id has none; nobody reads it: no peering
             identity=cast(Any, "modelfleet"),
             standalone=True,
@@ -243,14 +243,14 @@ class Operator:
 
     def _loops(
         self, client: Client, logs: LogTails, providers: prometheus.Providers
-    ) -> tuple[tuple[Loop[Any], ...], handlers.Router]:
+    ) -> tuple[tuple[Loop[Any], ...], routing.Router]:
         """The queues, and what fills and empties them."""
         clock = asyncio.get_running_loop().time
         backoff = Backoff(self._settings.backoff.base, self._settings.backoff.limit)
         queues: dict[Kind, Queue[Key]] = {
             kind: Queue(clock, backoff, telemetry.QueueMeter(self._metrics, kind)) for kind in OWNERS
         }
-        router = handlers.Router(self._store, queues, [each.owners_of for each in self._capabilities])
+        router = routing.Router(self._store, queues, [each.owners_of for each in self._capabilities])
         deps = Deps(
             store=self._store,
             client=client,

@@ -22,7 +22,7 @@ from harness.control_plane import free_port
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
 from kube_watch import Watch
-from modelfleet.gate.endpoints import EDGES
+from modelfleet.measurement.endpoints import EDGES
 from rollout_world import LABEL, Fleet, model_version
 
 Json = dict[str, Any]

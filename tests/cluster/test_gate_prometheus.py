@@ -15,7 +15,7 @@ import pytest
 from gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
-from modelfleet.gate.tables import Aside
+from modelfleet.measurement.node_table import Aside
 from modelfleet.prometheus import Client, ProviderDown, Samples
 
 pytestmark = pytest.mark.cluster

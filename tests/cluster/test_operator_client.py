@@ -13,7 +13,7 @@ import pytest
 from harness import Cluster
 from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, TRAINING_JOB
 from modelfleet.kube import AlreadyExists, Client, Conflict, Connection, Forbidden, Invalid, NotFound, Store
-from modelfleet.kube import sync as syncing
+from modelfleet.kube import resync as syncing
 from modelfleet.kube.scope import Scope
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)

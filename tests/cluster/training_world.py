@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from harness import Cluster
 from harness.processes import wait_until
-from modelfleet.training.result import digest
+from modelfleet.training.termination import digest
 
 T = TypeVar("T")
 Json = dict[str, Any]

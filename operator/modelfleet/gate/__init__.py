@@ -15,15 +15,15 @@ The test behind it can be used without a cluster, on per-node counts from anywhe
 
 from modelfleet.api.gatespec import ComparisonMethod, Verdict
 from modelfleet.gate import audit, observe
-from modelfleet.gate.csvfile import read_csv
 from modelfleet.gate.evidence import Evidence
-from modelfleet.gate.fleet import Counts, Fleet
 from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, infer
 from modelfleet.gate.judge import judge
+from modelfleet.gate.judgement import EndpointName, Figure, Judgement, SetAside
+from modelfleet.gate.messages import explain
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check, Comparison, Policy, resolve
-from modelfleet.gate.verdict import EndpointName, Figure, Judgement, SetAside
-from modelfleet.gate.words import explain
+from modelfleet.measurement.csvfile import read_csv
+from modelfleet.measurement.fleet import Counts, Fleet
 
 __all__ = [
     "Check",

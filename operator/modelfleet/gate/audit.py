@@ -15,12 +15,12 @@ from typing import Any
 
 from modelfleet.api.gatespec import Verdict
 from modelfleet.api.quantities import format_duration
-from modelfleet.gate import trial
+from modelfleet.gate import permutation_look
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.evidence import Asked, Evidence
+from modelfleet.gate.judgement import Figure, Judgement
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Policy
-from modelfleet.gate.verdict import Figure, Judgement
 
 LIMIT = 56 * 1024
 """Bytes of a record as JSON, at most: with the message, a line stays below the 64 KiB that log pipelines take."""
@@ -158,7 +158,7 @@ def _endpoint(plan: Plan, evidence: Evidence, figure: Figure) -> dict[str, Any]:
     }
     found, comparison = figure.test, plan.policy.comparison
     if found is not None and comparison is not None and evidence.trial is not None:
-        rules, index = trial.rules(plan, comparison), evidence.trial.number - 1
+        rules, index = permutation_look.rules(plan, comparison), evidence.trial.number - 1
         made["test"] = {
             "pHarm": _number(found.p_harm),
             "pWorse": _number(found.p_worse),

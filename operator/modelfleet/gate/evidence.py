@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelfleet.gate.checks import Outcome
-from modelfleet.gate.tables import Table
-from modelfleet.gate.trial import Trial
+from modelfleet.gate.permutation_look import Trial
+from modelfleet.measurement.node_table import Table
 from modelfleet.prometheus.results import ProviderDown
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelfleet.api.gatespec import Verdict
-from modelfleet.gate import permutation
-from modelfleet.gate.endpoints import MIDPOINTS, RATE_MARGIN, Array
-from modelfleet.gate.fleet import Fleet
-from modelfleet.gate.permutation import Assignments
+from modelfleet.measurement import permutation
+from modelfleet.measurement.endpoints import MIDPOINTS, RATE_MARGIN, Array
+from modelfleet.measurement.fleet import Fleet
+from modelfleet.measurement.permutation import Assignments
 
 ENDPOINTS = 2  # P and R: harm is sought in either, so each has half of alpha
 

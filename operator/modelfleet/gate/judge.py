@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import cached_property
 
 from modelfleet.api.gatespec import Verdict
-from modelfleet.gate import compared, words
-from modelfleet.gate.compared import Compared
+from modelfleet.gate import messages
+from modelfleet.gate.comparison import Compared, asides, basis, compare
 from modelfleet.gate.evidence import Evidence
+from modelfleet.gate.judgement import Judgement
 from modelfleet.gate.plan import CONSECUTIVE, Plan
-from modelfleet.gate.tables import Table
-from modelfleet.gate.verdict import Judgement
+from modelfleet.measurement.node_table import Table
 
 Finding = tuple[Verdict, str, str]
 
@@ -31,7 +31,7 @@ class Case:
     def compared(self) -> Compared | None:
         """The comparison; None where there is none to make, or nothing was looked at yet."""
         comparison = self.plan.policy.comparison
-        return None if comparison is None else compared.compare(self.plan, comparison, self.evidence)
+        return None if comparison is None else compare(self.plan, comparison, self.evidence)
 
     @property
     def newest(self) -> Table | None:
@@ -51,8 +51,8 @@ class Case:
     def told(self, *parts: str) -> str:
         """A message that ends with what it rests on and what must be known about it."""
         if self.compared is not None:
-            return words.sentence(*parts, self.compared.basis)
-        return words.sentence(*parts, "" if self.newest is None else compared.basis(self.newest))
+            return messages.sentence(*parts, self.compared.basis)
+        return messages.sentence(*parts, "" if self.newest is None else basis(self.newest))
 
 
 def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
@@ -67,8 +67,8 @@ def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
     verdict, reason, message = next(finding for link in CHAIN if (finding := link(case)) is not None)
     timed_out = verdict is Verdict.INCONCLUSIVE and plan.timed_out(now)
     if timed_out:
-        waited = words.span(plan.policy.deadline)
-        reason, message = "TimedOut", words.sentence(f"No verdict on {case.subject} after {waited}.", message)
+        waited = messages.span(plan.policy.deadline)
+        reason, message = "TimedOut", messages.sentence(f"No verdict on {case.subject} after {waited}.", message)
     found, newest = case.compared, case.newest
     seen = None if newest is None else newest.canary
     return Judgement(
@@ -82,7 +82,7 @@ def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
         method=_method(case),
         next_look=_next(case, verdict),
         endpoints=() if found is None else found.endpoints,
-        aside=found.aside if found is not None else () if newest is None else compared.asides(newest),
+        aside=found.aside if found is not None else () if newest is None else asides(newest),
         timed_out=timed_out,
     )
 
@@ -92,7 +92,7 @@ def failed_check(case: Case) -> Finding | None:
     failed = [outcome for outcome in case.evidence.checks if outcome.failed]
     if not failed:
         return None
-    details = " ".join(words.check_failure(outcome) for outcome in failed)
+    details = " ".join(messages.check_failure(outcome) for outcome in failed)
     return Verdict.FAIL, "CheckFailed", case.told(f"{case.subject} failed.", details)
 
 
@@ -111,7 +111,7 @@ def too_early(case: Case) -> Finding | None:
     policy, plan = case.plan.policy, case.plan
     if case.looks or (policy.comparison is None and not policy.checks):
         return None
-    due = words.clock(plan.look_time(plan.first_look) + plan.settle)
+    due = messages.clock(plan.look_time(plan.first_look) + plan.settle)
     return Verdict.INCONCLUSIVE, "Waiting", f"The first look at {case.subject} is at {due}."
 
 
@@ -119,12 +119,12 @@ def provider_down(case: Case) -> Finding | None:
     """ProviderDown: a query has no answer, or its author must mend it."""
     if case.evidence.down is not None:
         message = f"{case.subject} can't be compared: {case.evidence.down.message}."
-        return Verdict.PROVIDER_DOWN, "ProviderDown", words.sentence(message, "Nothing is promoted or rolled back.")
+        return Verdict.PROVIDER_DOWN, "ProviderDown", messages.sentence(message, "Nothing is promoted or rolled back.")
     for outcome in case.evidence.checks:
         if outcome.down is not None:
             reason = "BadQuery" if outcome.down.bad_query else "ProviderDown"
             message = f"Check {outcome.check.name} can't be evaluated: {outcome.down.message}."
-            return Verdict.PROVIDER_DOWN, reason, words.sentence(message, "Nothing is promoted or rolled back.")
+            return Verdict.PROVIDER_DOWN, reason, messages.sentence(message, "Nothing is promoted or rolled back.")
     return None
 
 
@@ -154,7 +154,7 @@ def no_values(case: Case) -> Finding | None:
         return None
     lasting = case.looks >= CONSECUTIVE
     which = f"{'Checks' if len(missing) > 1 else 'Check'} {', '.join(missing)}"
-    said = f"{which} gave no value at {words.count(case.looks, 'look')}."
+    said = f"{which} gave no value at {messages.count(case.looks, 'look')}."
     return Verdict.NO_DATA if lasting else Verdict.INCONCLUSIVE, "NoCheckData", case.told(said)
 
 
@@ -176,15 +176,15 @@ def soaking(case: Case) -> Finding | None:
     if case.now >= until:
         return None
     figures = "" if case.compared is None else case.compared.figures
-    said = f"{case.subject} is fine so far and soaks until {words.clock(until)}."
+    said = f"{case.subject} is fine so far and soaks until {messages.clock(until)}."
     return Verdict.INCONCLUSIVE, "Soaking", case.told(said, figures)
 
 
 def passed(case: Case) -> Finding:
     """Pass: what is left."""
-    soak = words.span(case.plan.policy.soak)
+    soak = messages.span(case.plan.policy.soak)
     checks = len(case.evidence.checks)
-    checked = f"{words.count(checks, 'check')} fine, soaked {soak}." if checks else f"Soaked {soak}."
+    checked = f"{messages.count(checks, 'check')} fine, soaked {soak}." if checks else f"Soaked {soak}."
     found = case.compared
     if found is not None:
         said = f"{case.subject} is no worse than {case.plan.stable_version} ({found.by})."
@@ -211,7 +211,7 @@ def _whereabouts(case: Case, table: Table) -> str:
         )
     for side, groups in ((table.canary, (plan.group,)), (table.control, plan.control_groups)):
         others = [
-            f"{version} on {words.count(nodes, 'node')}" for group, version, nodes in table.others if group in groups
+            f"{version} on {messages.count(nodes, 'node')}" for group, version, nodes in table.others if group in groups
         ]
         if not side.seen and others:
             return f"Group {' and '.join(groups)} reports version {', '.join(others)}."

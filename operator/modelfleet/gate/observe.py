@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from modelfleet.gate import checks, queries, tables, trial
+from modelfleet.gate import checks, permutation_look
+from modelfleet.gate.baseline import Past, shared
 from modelfleet.gate.evidence import Asked, Evidence, Look
-from modelfleet.gate.past import Past, shared
+from modelfleet.gate.permutation_look import Trial
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Check, Comparison
-from modelfleet.gate.tables import Table
-from modelfleet.gate.trial import Trial
+from modelfleet.measurement import node_table, queries
+from modelfleet.measurement.node_table import Table
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
 
 _T = TypeVar("_T")
@@ -62,7 +63,7 @@ async def _facts(reader: "_Reader", plan: Plan, comparison: Comparison, newest: 
         return Evidence((look,), hint=await reader.hint(look.at))
     if not plan.compared:
         return Evidence((look,))
-    if trial.wanted(plan, comparison, look.table):
+    if permutation_look.wanted(plan, comparison, look.table):
         return Evidence((look,), large=True, trial=await reader.trial(test) if test else None)
     earlier = range(max(plan.first_look, newest - CONSECUTIVE + 1), newest)
     others = await _all(*(reader.look(number) for number in earlier))
@@ -111,7 +112,7 @@ class _Reader:
             return None
         asked = queries.buckets(plan, window), queries.frames(plan, window)
         buckets, frames = await self._instants(found.until, *asked)
-        table = tables.read(tables.of_the_past(plan), buckets, frames, None, scraped=False)
+        table = node_table.read(node_table.of_the_past(plan), buckets, frames, None, scraped=False)
         return replace(table, canary=table.canary.only(found.nodes(0)), control=table.control.only(found.nodes(1)))
 
     async def trial(self, number: int) -> Trial:
@@ -124,10 +125,12 @@ class _Reader:
         past = await self._shared(plan.tests * step)
         steps = 0 if past is None else past.steps(step, number)
         if past is None or not steps:
-            return trial.assemble(plan, number, table, trial.Increases(*now))
+            return permutation_look.assemble(plan, number, table, permutation_look.Increases(*now))
         first = past.until - (steps - 1) * step
         then = [await self._range(query, first, past.until, step) for query in asked]
-        return trial.assemble(plan, number, table, trial.Increases(*now), past, trial.Increases(*then))
+        return permutation_look.assemble(
+            plan, number, table, permutation_look.Increases(*now), past, permutation_look.Increases(*then)
+        )
 
     async def _shared(self, window: timedelta) -> Past | None:
         """The past that both sides share, of at most `window`: the same at every look."""
@@ -156,7 +159,7 @@ class _Reader:
     async def _table(self, at: datetime) -> Table:
         plan, window = self._plan, at - self._plan.measured_from
         asked = queries.buckets(plan, window), queries.frames(plan, window), queries.coverage(plan, window)
-        return tables.read(plan, *await self._instants(at, *asked))
+        return node_table.read(plan, *await self._instants(at, *asked))
 
     async def _instants(self, at: datetime, *asked: str) -> list[Samples | None]:
         return await _all(*(self._known(Asked(query, at, at)) for query in asked))

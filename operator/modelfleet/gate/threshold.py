@@ -10,10 +10,10 @@ names itself in every verdict, and gives no confidence interval.
 from dataclasses import dataclass
 from math import inf, nan
 
-from modelfleet.gate import endpoints
-from modelfleet.gate.endpoints import RATE_MARGIN, Weights
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.tables import Side, Table
+from modelfleet.measurement import endpoints
+from modelfleet.measurement.endpoints import RATE_MARGIN, Weights
+from modelfleet.measurement.node_table import Side, Table
 
 
 @dataclass(frozen=True)

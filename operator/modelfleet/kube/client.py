@@ -27,8 +27,8 @@ from modelfleet.api.names import FIELD_MANAGER
 from modelfleet.kinds import EVENT, POD, Kind, key_of, kind_of
 from modelfleet.kube import errors, events
 from modelfleet.kube.connection import Connection
-from modelfleet.kube.limit import TokenBucket
 from modelfleet.kube.lines import split_lines
+from modelfleet.kube.rate_limit import TokenBucket
 from modelfleet.kube.store import Object
 
 Json = dict[str, Any]

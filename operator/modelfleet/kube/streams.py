@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 import aiohttp
 
 from modelfleet.kube.errors import from_response
+from modelfleet.kube.resync import explain
 from modelfleet.kube.scope import Scope, by_path
-from modelfleet.kube.sync import explain
 
 log = logging.getLogger(__name__)
 

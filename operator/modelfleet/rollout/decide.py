@@ -1,8 +1,8 @@
 """Decides about one Rollout. Pure: what is observed and the time go in, writes and a status come out.
 
     locate     where the rollout stands (position.py)
-    establish  what became true and must be remembered: failures, promotions, commands (facts.py)
-    step       what happens now, and what it is called (steps.py)
+    establish  what became true and must be remembered: failures, promotions, commands (transitions.py)
+    step       what happens now, and what it is called (phases.py)
     targets    what each group should run, which the DaemonSets are then made to say (manifests.py)
 
 Writes come in an order that makes any prefix of them safe: first the facts on the ControllerRevisions, then the
@@ -14,26 +14,26 @@ from datetime import datetime, timedelta
 from modelfleet.api.rolloutstatus import GateStatus
 from modelfleet.decision import Action, Apply, Decision, Delete
 from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET
-from modelfleet.rollout import affinity, events, facts, groups, manifests, report, steps, windows
+from modelfleet.rollout import affinity, events, groups, manifests, phases, status, transitions, windows
 from modelfleet.rollout import revisions as revs
-from modelfleet.rollout.case import Case
+from modelfleet.rollout.assessment import Assessment
+from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position, locate
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.state import Snapshot
-from modelfleet.rollout.steps import Step
+from modelfleet.rollout.snapshot import Snapshot
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """The decision about one Rollout."""
     if snapshot.rollout.metadata.deletion_timestamp is not None:
         return Decision()  # its children go with it
-    position = facts.establish(snapshot, now)
-    case = Case(position, now)
-    step = steps.step(case)
+    position = transitions.establish(snapshot, now)
+    assessment = Assessment(position, now)
+    step = phases.step(assessment)
     targets = _targets(position, step)
-    before = Case(locate(snapshot, snapshot.revisions, now), now)
-    outcome = report.Outcome(case, step, targets, _gate(case, before, step))
-    status = report.status(outcome)
+    before = Assessment(locate(snapshot, snapshot.revisions, now), now)
+    outcome = status.Outcome(assessment, step, targets, _gate(assessment, before, step))
+    desired = status.status(outcome)
     return Decision(
         actions=(
             *revs.changes(snapshot.revisions, position.revisions, snapshot.rollout),
@@ -42,10 +42,10 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
             *_prune(position, targets),
         ),
         announcements=events.announcements(
-            snapshot.rollout.status, status, before.gate, snapshot.revisions, position.revisions
+            snapshot.rollout.status, desired, before.gate, snapshot.revisions, position.revisions
         ),
-        status=status,
-        requeue_after=_wake(case, step),
+        status=desired,
+        requeue_after=_wake(assessment, step),
     )
 
 
@@ -57,13 +57,13 @@ def _targets(position: Position, step: Step) -> tuple[Revision | None, ...]:
     return tuple(targets)
 
 
-def _gate(case: Case, before: Case, step: Step) -> GateStatus | None:
+def _gate(assessment: Assessment, before: Assessment, step: Step) -> GateStatus | None:
     """The gate to show: the active one; after the end of an attempt, the one that ended it."""
     if step.advance:
         return None
-    if case.position.candidate is not None:
-        return case.gate
-    return before.gate or case.position.snapshot.rollout.status.gate
+    if assessment.position.candidate is not None:
+        return assessment.gate
+    return before.gate or assessment.position.snapshot.rollout.status.gate
 
 
 def _apply(snapshot: Snapshot, targets: tuple[Revision | None, ...]) -> list[Action]:
@@ -114,6 +114,6 @@ def _prune(position: Position, targets: tuple[Revision | None, ...]) -> list[Act
     ]
 
 
-def _wake(case: Case, step: Step) -> timedelta | None:
-    moments = [moment for moment in (step.wake, case.next_deadline) if moment is not None]
-    return windows.until(min(moments), case.now) if moments else None
+def _wake(assessment: Assessment, step: Step) -> timedelta | None:
+    moments = [moment for moment in (step.wake, assessment.next_deadline) if moment is not None]
+    return windows.until(min(moments), assessment.now) if moments else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.quantities import IntOrPercent
-from modelfleet.rollout.state import GroupState, NodeState, PodState, Problem
+from modelfleet.rollout.snapshot import GroupState, NodeState, PodState, Problem
 
 EXAMPLES = 5
 

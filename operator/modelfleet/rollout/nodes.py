@@ -7,7 +7,7 @@ from typing import Any
 from modelfleet.rollout import affinity
 from modelfleet.rollout.affinity import Conjunction, Requirement
 from modelfleet.rollout.pods import timestamp
-from modelfleet.rollout.state import NodeState
+from modelfleet.rollout.snapshot import NodeState
 
 # Taints that say how a node is, not what it is for. They come and go, and DaemonSets tolerate them or wait.
 _CONDITION_TAINTS = "node.kubernetes.io/"

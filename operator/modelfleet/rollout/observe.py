@@ -34,11 +34,11 @@ from modelfleet.rollout import affinity, gating, manifests, nodes, overlaps
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.decide import decide
-from modelfleet.rollout.gauges import GateGauges, Look
+from modelfleet.rollout.metrics import GateGauges, Look
 from modelfleet.rollout.pods import pod_state
 from modelfleet.rollout.position import locate
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.state import GroupState, NodeState, Overlap, Snapshot
+from modelfleet.rollout.snapshot import GroupState, NodeState, Overlap, Snapshot
 
 log = logging.getLogger(__name__)
 

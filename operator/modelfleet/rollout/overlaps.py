@@ -9,7 +9,7 @@ from typing import Any
 
 from modelfleet.rollout import manifests, nodes
 from modelfleet.rollout.affinity import Conjunction
-from modelfleet.rollout.state import Overlap
+from modelfleet.rollout.snapshot import Overlap
 
 EXAMPLES = 5
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api import names
-from modelfleet.rollout.state import PodState, Problem
+from modelfleet.rollout.snapshot import PodState, Problem
 
 # A container that restarted this often and is backing off is judged from its pod's creation on: its Ready condition
 # flips with every start, and the progress deadline would never be reached.

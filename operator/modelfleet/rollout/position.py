@@ -11,9 +11,9 @@ from datetime import datetime
 from modelfleet.api.rollout import Group
 from modelfleet.rollout import affinity, groups, manifests, windows
 from modelfleet.rollout import revisions as revs
-from modelfleet.rollout.choice import Stall, choose
 from modelfleet.rollout.revisions import Quarantine, Revision
-from modelfleet.rollout.state import GroupState, Snapshot
+from modelfleet.rollout.selection import Stall, choose
+from modelfleet.rollout.snapshot import GroupState, Snapshot
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ Each step takes a snapshot and the time, and returns an outcome, or None to let 
 from datetime import datetime, timedelta
 
 from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
-from modelfleet.training import evaluation, manifests, record
+from modelfleet.training import evaluation, manifests, modelversion
 from modelfleet.training.jobs import End
+from modelfleet.training.naming import model_version_name
 from modelfleet.training.outcome import ANEW, Outcome, State, failed
 from modelfleet.training.pods import Attempt, failure, outcome
-from modelfleet.training.result import Failed, Succeeded
 from modelfleet.training.snapshot import Snapshot
 from modelfleet.training.starting import READING, REREADING
-from modelfleet.training.target import model_version_name
+from modelfleet.training.termination import Failed, Succeeded
 
 COMPLETE = "Complete"
 
@@ -33,7 +33,7 @@ _ASK_AGAIN = timedelta(seconds=5)
 def made(seen: Snapshot, now: datetime) -> Outcome | None:
     """The ModelVersion is there, and this TrainingJob made it: the end."""
     version = seen.version
-    if version is None or not record.is_of(version, seen.training):
+    if version is None or not modelversion.is_of(version, seen.training):
         return None
     verdict = version.spec.evaluation
     at = _ended_at(seen) or version.metadata.creation_timestamp or now
@@ -121,8 +121,8 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
     gates = seen.training.spec.evaluation
     verdict = None if gates is None else evaluation.judge(gates, detail.content.get("evaluation"))
     try:
-        create = record.create_version(seen.training, run, result, detail.content, verdict)
-    except record.Unrecordable as problem:
+        create = modelversion.create_version(seen.training, run, result, detail.content, verdict)
+    except modelversion.Unrecordable as problem:
         return failed("ResultInvalid", f"The trainer's report can't be recorded ({problem}).{ANEW}", end.at)
     return Outcome(
         State.WORKING,

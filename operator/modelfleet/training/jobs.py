@@ -14,7 +14,7 @@ from typing import Any
 
 from modelfleet.api.names import GROUP, KUEUE_QUEUE
 from modelfleet.training.pods import Attempt
-from modelfleet.training.run import Run, read
+from modelfleet.training.trainer_run import Run, read
 
 INTERRUPTED = f"{GROUP}/interrupted-pods"
 

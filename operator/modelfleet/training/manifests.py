@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelfleet import podtemplate
 from modelfleet.api import ModelVersion, Tracking, TrainingJob, names
 from modelfleet.decision import Create, Delete, Patch
 from modelfleet.kinds import JOB, TRAINING_JOB
-from modelfleet.training import run
+from modelfleet.training import trainer_run
 from modelfleet.training.jobs import INTERRUPTED, REREADS, SUSPENDED, Interruptions, JobFacts
 from modelfleet.training.pods import STOPPED
+from modelfleet.workloads import pod_template
 
 CANNOT_MEND = 64
 """The trainer's exit code for what retrying can't mend."""
@@ -40,7 +40,7 @@ def create_job(
     rereads: bool = False,
 ) -> Create:
     """Create the Job that makes `version`, or that reports again what was published (the trainer finds out itself)."""
-    manifest = job(training, image, run.document(training, version, parent, baseline))
+    manifest = job(training, image, trainer_run.document(training, version, parent, baseline))
     if rereads:
         manifest["metadata"]["annotations"] = {REREADS: "true"}
     return Create(manifest)
@@ -144,7 +144,7 @@ def _owner_reference(training: TrainingJob) -> Json:
 def _pod_template(training: TrainingJob, image: str, document: Mapping[str, Any], labels: Mapping[str, str]) -> Json:
     """Ours, with the user's laid over it, and what the operator relies on laid over both."""
     base = {"metadata": {"labels": labels}, "spec": {**_pod(), "containers": [_trainer(training, image)]}}
-    merged = podtemplate.merge(base, training.spec.template)
+    merged = pod_template.merge(base, training.spec.template)
     containers = merged["spec"].get("containers") or []
     if not any(entry["name"] == names.TRAINER_CONTAINER for entry in containers):
         containers = [*containers, *base["spec"]["containers"]]
@@ -155,14 +155,14 @@ def _pod_template(training: TrainingJob, image: str, document: Mapping[str, Any]
             "containers": [
                 {
                     "name": names.TRAINER_CONTAINER,
-                    "env": [run.to_env(document)],
+                    "env": [trainer_run.to_env(document)],
                     "terminationMessagePath": _LOG,
                     "terminationMessagePolicy": "File",
                 }
             ],
         },
     }
-    return podtemplate.merge({**merged, "spec": {**merged["spec"], "containers": containers}}, required)
+    return pod_template.merge({**merged, "spec": {**merged["spec"], "containers": containers}}, required)
 
 
 def _pod() -> Json:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from modelfleet.api import ModelVersion, Rollout, TrainingJob, VersionRef, conditions, names
 from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Object, Store
 from modelfleet.reconcile import Controller, Deps
-from modelfleet.training import record
+from modelfleet.training import modelversion
 from modelfleet.training.decide import decide
 from modelfleet.training.jobs import JobFacts, job_facts
+from modelfleet.training.naming import BadVersion, model_version_name, version_of
 from modelfleet.training.pods import Attempt, attempts, outcome
-from modelfleet.training.result import Succeeded, find_detail
 from modelfleet.training.snapshot import Detail, Reference, Snapshot
-from modelfleet.training.target import BadVersion, model_version_name, version_of
+from modelfleet.training.termination import Succeeded, find_detail
 from modelfleet.versions.observe import versions_of
 from modelfleet.versions.resolve import by_version, resolve
 
@@ -133,7 +133,7 @@ async def _detail(
 ) -> Detail | None:
     """The detail that the successful pod's termination message speaks of, while it is needed."""
     pod = next((attempt for attempt in reversed(pods) if attempt.succeeded), None)
-    done = _finished(training) or (version is not None and record.is_of(version, training))
+    done = _finished(training) or (version is not None and modelversion.is_of(version, training))
     if pod is None or job is None or job.end is None or done:
         return None
     result = outcome(pod)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.names import TRAINER_CONTAINER
-from modelfleet.training.result import Failed, Garbled, Succeeded, excerpt, parse
+from modelfleet.training.termination import Failed, Garbled, Succeeded, excerpt, parse
 
 STOPPED = 143
 """The exit code of a trainer that was asked to stop (128 + SIGTERM)."""

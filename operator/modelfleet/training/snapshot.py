@@ -6,9 +6,9 @@ from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingJob
 from modelfleet.training.jobs import Interruptions, JobFacts, count_interruptions
+from modelfleet.training.log_events import Followed, read
+from modelfleet.training.naming import BadVersion, version_of
 from modelfleet.training.pods import Attempt
-from modelfleet.training.progress import Followed, read
-from modelfleet.training.target import BadVersion, version_of
 from modelfleet.versions.resolve import Missing
 
 Reference = ModelVersion | Missing | None

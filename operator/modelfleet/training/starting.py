@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingMode, TrainingPhase, conditions, names
-from modelfleet.training import arguments, manifests
+from modelfleet.training import hyperparameters, manifests
+from modelfleet.training.modelversion import is_of
+from modelfleet.training.naming import BadVersion, model_version_name
 from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
-from modelfleet.training.record import is_of
 from modelfleet.training.snapshot import Reference, Snapshot
-from modelfleet.training.target import BadVersion, model_version_name
 from modelfleet.versions.resolve import Missing
 
 STARTING = "Starting"
@@ -74,7 +74,7 @@ def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
     training = seen.training.spec
     inherits = training.mode is TrainingMode.CONTINUE
     lineage = seen.parent.spec.lineage if inherits and isinstance(seen.parent, ModelVersion) else None
-    found = arguments.problems(
+    found = hyperparameters.problems(
         training.hyperparameters.to_dict(),
         {} if lineage is None else lineage.hyperparameters,
         training.resources.gpus,
@@ -83,7 +83,7 @@ def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
     if not found:
         return None
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    checked = f"The table of arguments is of ultralytics {arguments.TABLE.ultralytics}."
+    checked = f"The table of arguments is of ultralytics {hyperparameters.TABLE.ultralytics}."
     return failed("UnknownArgument", f"{'; '.join(found[:_SHOWN])}{more}. {checked}{ANEW}", now)
 
 

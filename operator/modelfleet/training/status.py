@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api import FirstEpoch, Progress, TrainingJobStatus
+from modelfleet.training.log_events import Followed
+from modelfleet.training.modelversion import is_of
 from modelfleet.training.outcome import Outcome, State
-from modelfleet.training.progress import Followed
-from modelfleet.training.record import is_of
 from modelfleet.training.snapshot import Snapshot
 
 

@@ -16,10 +16,10 @@ from modelfleet.api.conditions import READY, RECONCILING, STALLED
 from modelfleet.api.names import IN_USE
 from modelfleet.decision import Action, Announce, Decision
 from modelfleet.versions import manifests, resolve, retention, verification
-from modelfleet.versions.attempt import Attempt
 from modelfleet.versions.retention import Family, Policy
 from modelfleet.versions.usage import used_by
 from modelfleet.versions.verification import UNVERIFIED, Finding, Verifier
+from modelfleet.versions.verify_job import Attempt
 
 VERIFIED = "Verified"
 REMOVED = "VersionRemoved"

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from modelfleet import podtemplate
 from modelfleet.api import ModelVersion, names
 from modelfleet.api.names import IN_USE
 from modelfleet.decision import Delete, Patch
 from modelfleet.kinds import JOB, MODEL_VERSION
-from modelfleet.versions.attempt import Attempt
+from modelfleet.versions.verify_job import Attempt
+from modelfleet.workloads import pod_template
 
 SECRET = "object-store"
 """A Secret of this name, in the namespace of the version, is the verify Job's environment where there is one."""
@@ -126,7 +126,7 @@ def _marks(version: ModelVersion) -> Json:
 def _pod_template(version: ModelVersion, image: str, template: Mapping[str, Any]) -> Json:
     """Ours, with that of the settings laid over it, and what the operator relies on laid over both."""
     base = {"spec": {**_pod(), "containers": [_container(image)]}}
-    merged = podtemplate.merge(base, template)
+    merged = pod_template.merge(base, template)
     required = {
         "metadata": _marks(version),
         "spec": {
@@ -142,7 +142,7 @@ def _pod_template(version: ModelVersion, image: str, template: Mapping[str, Any]
             ],
         },
     }
-    return podtemplate.merge(merged, required)
+    return pod_template.merge(merged, required)
 
 
 def _artifact(version: ModelVersion) -> Json:

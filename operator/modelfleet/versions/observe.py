@@ -24,11 +24,11 @@ from modelfleet.kube import (
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.settings import Settings
 from modelfleet.versions import manifests, retention
-from modelfleet.versions.attempt import Attempt, attempt
 from modelfleet.versions.decide import Snapshot, decide
 from modelfleet.versions.retention import Family, Policy
 from modelfleet.versions.usage import roles
 from modelfleet.versions.verification import Verifier
+from modelfleet.versions.verify_job import Attempt, attempt
 
 
 def controller(deps: Deps) -> Controller[Snapshot]:

@@ -1,7 +1,8 @@
 """Whether a ModelVersion's files are at their source as declared: the next step to find out, and what is known. Pure.
 
 A short Job of the agent image reads every file and compares digest and size (`agent verify`); its word is kept in an
-annotation of the version (see record.py). Everything here follows from that annotation, the Job and its pods:
+annotation of the version (see verification_record.py). Everything here follows from that annotation, the Job and its
+pods:
 
     annotation says Verified              ->  Ready, for good
     Job that has ended and is not noted   ->  the outcome is noted; a Job that failed is deleted
@@ -23,9 +24,9 @@ from urllib.parse import urlsplit
 from modelfleet.api import ModelVersion, format_duration
 from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.decision import Action, Apply
-from modelfleet.versions import manifests, record
-from modelfleet.versions.attempt import FAILED, Attempt, Said
-from modelfleet.versions.record import VERIFIED, Record
+from modelfleet.versions import manifests, verification_record
+from modelfleet.versions.verification_record import VERIFIED, Record
+from modelfleet.versions.verify_job import FAILED, Attempt, Said
 
 AVAILABLE = "Available"
 UNVERIFIED = "ArtifactUnverified"
@@ -107,7 +108,7 @@ def look(
 
     `verifier` None: switched off; `others` is how many versions of the namespace are being verified now.
     """
-    known = record.read(version)
+    known = verification_record.read(version)
     if known is not None and known.verified:
         return Finding(AVAILABLE, f"{_files(version)} verified at the source at {_time(known.at)}.", verified=True)
     if verifier is None:
@@ -165,7 +166,7 @@ def _note(version: ModelVersion, attempt: Attempt, said: Said, known: Record | N
     message = said.message if result != FAILED or said.reason == FAILED else f"{said.reason}: {said.message}"
     attempts = 1 + (known.attempts if known is not None else 0)
     new = Record(result, message, now, attempts, attempt.uid)
-    note = manifests.note(version, record.to_text(new, version))
+    note = manifests.note(version, verification_record.to_text(new, version))
     if new.verified:
         text = f"{_files(version)} verified at the source at {_time(now)}."
         return Finding(AVAILABLE, text, verified=True, actions=(note,))

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from modelfleet.gate import Comparison, Evidence, Plan, Policy
 from modelfleet.gate.checks import Outcome
-from modelfleet.gate.endpoints import BUCKETS, EDGES
 from modelfleet.gate.evidence import Look
-from modelfleet.gate.tables import Table, read
+from modelfleet.measurement.endpoints import BUCKETS, EDGES
+from modelfleet.measurement.node_table import Table, read
 from modelfleet.prometheus import NoData, ProviderDown, Result, Samples
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)

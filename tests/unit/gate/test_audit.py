@@ -13,11 +13,11 @@ from modelfleet.gate import Check, Comparison, ComparisonMethod, Verdict, judge
 from modelfleet.gate.audit import LIMIT, Told, due, record
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.evidence import Asked, Evidence
+from modelfleet.gate.judgement import SetAside
 from modelfleet.gate.observe import gather
-from modelfleet.gate.verdict import SetAside
 from modelfleet.prometheus import ProviderDown, Samples
 from unit.gate.builders import FLEET, START, TIMID, Recorded, canary, control, plan
-from unit.gate.test_trial import Fleet, hours, nodes
+from unit.gate.test_permutation_look import Fleet, hours, nodes
 
 NOW = START + timedelta(minutes=20)
 

@@ -8,8 +8,8 @@ from math import log
 import numpy as np
 import pytest
 
-from modelfleet.gate.fleet import Counts, Fleet
 from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, infer
+from modelfleet.measurement.fleet import Counts, Fleet
 from unit.gate.builders import EQUAL, RAMP, TIMID
 
 MIX = np.array(EQUAL, float)

@@ -5,9 +5,9 @@ from math import inf, log
 import pytest
 
 from modelfleet.gate import Comparison
-from modelfleet.gate.endpoints import weights
-from modelfleet.gate.tables import Table
 from modelfleet.gate.threshold import Difference, compare
+from modelfleet.measurement.endpoints import weights
+from modelfleet.measurement.node_table import Table
 from unit.gate.builders import EQUAL, TIMID, canary, control, plan, table
 
 COMPARISON = Comparison()

@@ -9,7 +9,7 @@ import pytest
 from modelfleet.kinds import DAEMON_SET, NODE, POD, TRAINING_JOB
 from modelfleet.kube import AlreadyExists, ApiError, Client, Conflict, Connection, Invalid, NotFound, Unavailable
 from modelfleet.kube.client import encode, path_of
-from modelfleet.kube.limit import TokenBucket
+from modelfleet.kube.rate_limit import TokenBucket
 from unit.kube.apiserver import connected, hangs, refuses, says, serve, streams
 from unit.kube.raw import obj
 

@@ -9,10 +9,10 @@ import pytest
 from modelfleet.kinds import NODE, POD, ROLLOUT, WATCHED
 from modelfleet.kube.client import Client
 from modelfleet.kube.errors import Forbidden, NotFound, Unavailable
+from modelfleet.kube.resync import check, explain, fill
 from modelfleet.kube.scope import Scope, scopes
 from modelfleet.kube.store import Store
 from modelfleet.kube.streams import Streams
-from modelfleet.kube.sync import check, explain, fill
 from unit.kube.apiserver import connected, refuses, says, serve
 from unit.kube.raw import obj
 

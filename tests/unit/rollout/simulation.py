@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelfleet import gate, statuses
+from modelfleet import gate, status_patch
 from modelfleet.api import names
 from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
@@ -207,7 +207,7 @@ class World:
             self._carry_out(action)
             self._written()
         assert decision.status is not None
-        patch = statuses.patch_for(raw.get("status") or {}, decision.status)
+        patch = status_patch.patch_for(raw.get("status") or {}, decision.status)
         if patch is not None:
             status = self.get(ROLLOUT, "line").get("status") or {}
             if status != (raw.get("status") or {}):

@@ -15,7 +15,7 @@ from modelfleet.kinds import NODE, ROLLOUT, Key
 from modelfleet.prometheus import ProviderDown
 from modelfleet.rollout import controller
 from modelfleet.rollout import observe as observe_module
-from modelfleet.rollout.gauges import GateGauges, Look
+from modelfleet.rollout.metrics import GateGauges, Look
 from unit.gate.builders import EQUAL, FLEET, Recorded, canary, control, plan
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelfleet.api import ModelVersion, Rollout, TrainingJob
-from modelfleet.training import manifests, run
+from modelfleet.training import manifests, trainer_run
 from modelfleet.training.jobs import JobFacts, job_facts
 from modelfleet.training.pods import Attempt
 from modelfleet.training.pods import attempt as read_pod
-from modelfleet.training.result import digest
 from modelfleet.training.snapshot import Snapshot
+from modelfleet.training.termination import digest
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 IMAGE = "registry.example/trainer:1"
@@ -190,7 +190,7 @@ def job(
     """The Job that a TrainingJob made, as the API server has it."""
     parsed = TrainingJob.model_validate(training or training_job())
     parent_version = None if parent is None else ModelVersion.model_validate(parent)
-    raw = manifests.job(parsed, IMAGE, run.document(parsed, version, parent_version, None))
+    raw = manifests.job(parsed, IMAGE, trainer_run.document(parsed, version, parent_version, None))
     raw["metadata"] |= {"uid": "uid-job", "creationTimestamp": wire(START), "annotations": dict(annotations or {})}
     raw["metadata"]["ownerReferences"][0]["uid"] = owner
     if deleting:

@@ -8,11 +8,11 @@ import json
 import pytest
 
 from modelfleet.api import TrainingJob
-from modelfleet.training import record
+from modelfleet.training import modelversion
 from modelfleet.training.decide import decide
-from modelfleet.training.result import parse
-from modelfleet.training.run import Run
 from modelfleet.training.snapshot import Snapshot
+from modelfleet.training.termination import parse
+from modelfleet.training.trainer_run import Run
 from unit.training.builders import (
     DETAIL,
     START,
@@ -80,7 +80,9 @@ def test_a_report_that_makes_no_sense_is_passed_over(line):
 
 def test_it_is_in_the_lineage():
     detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
-    create = record.create_version(TrainingJob.model_validate(TUNED), told(), parse(success(detail)), detail, None)
+    create = modelversion.create_version(
+        TrainingJob.model_validate(TUNED), told(), parse(success(detail)), detail, None
+    )
     lineage = create.manifest["spec"]["lineage"]
     assert lineage["loadedShare"] == "0.99"
     assert lineage["classChanges"] == CHANGES
@@ -90,10 +92,10 @@ def test_it_is_in_the_lineage():
 def test_a_wiped_status_finds_it_again_in_the_lineage():
     detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
     training = TrainingJob.model_validate(TUNED)
-    create = record.create_version(training, told(), parse(success(detail)), detail, None)
+    create = modelversion.create_version(training, told(), parse(success(detail)), detail, None)
     made = create.manifest
     made["metadata"] |= {"uid": "u", "creationTimestamp": START.isoformat()}
-    assert made["metadata"]["annotations"] == {record.TRAINING_JOB_UID: UID}
+    assert made["metadata"]["annotations"] == {modelversion.TRAINING_JOB_UID: UID}
     found = decide(snapshot(TUNED, version=made), after(10)).status.to_dict()
     assert (found["loadedShare"], found["classChanges"], found["firstEpoch"]) == ("0.99", CHANGES, BESIDE)
 
@@ -107,7 +109,7 @@ def told() -> Run:
 def test_the_lineage_of_a_run_without_a_parent_has_none_of_it():
     detail = DETAIL | {"classChanges": None, "firstEpoch": {"map50": "0.4"}, "loadedShare": None}
     run = snapshot(job=job()).own_job.run
-    create = record.create_version(
+    create = modelversion.create_version(
         TrainingJob.model_validate(training_job()), run, parse(success(detail)), detail, None
     )
     assert not {"loadedShare", "classChanges", "firstEpoch"} & create.manifest["spec"]["lineage"].keys()

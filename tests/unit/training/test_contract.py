@@ -4,12 +4,12 @@ import io
 import json
 
 from modelfleet.api import TrackedRun, TrainingJob
-from modelfleet.training import run
+from modelfleet.training import trainer_run
+from modelfleet.training.log_events import read
 from modelfleet.training.manifests import CANNOT_MEND
-from modelfleet.training.progress import read
-from modelfleet.training.result import Failed, Succeeded, find_detail, parse
+from modelfleet.training.termination import Failed, Succeeded, find_detail, parse
 from trainer import failure, report
-from trainer import run as trainer_run
+from trainer import run as trainer_side
 from unit.training.builders import DETAIL, fine_tune, model_version, training_job, versions
 
 
@@ -29,8 +29,8 @@ def test_the_trainer_reads_the_run_that_the_operator_writes():
             "wandb": {"project": "parts", "secretRef": {"name": "wb"}},
         },
     )
-    document = run.document(TrainingJob.model_validate(raw), "v4", parent, baseline)
-    read = trainer_run.parse(json.dumps(document))
+    document = trainer_run.document(TrainingJob.model_validate(raw), "v4", parent, baseline)
+    read = trainer_side.parse(json.dumps(document))
     assert (read.training_job, read.uid, read.model, read.version) == ("parts-v4", "uid-parts-v4", "parts", "v4")
     assert (read.mode, read.architecture) == ("FineTune", None)
     assert read.parent is not None
@@ -42,14 +42,14 @@ def test_the_trainer_reads_the_run_that_the_operator_writes():
     assert read.hyperparameters.extra == {"close_mosaic": "10"}
     assert read.output.uri == "s3://models/parts/v4/"
     assert read.checkpoint_every_epochs == 7
-    assert read.tracking == trainer_run.Trackers(
-        trainer_run.MLflow("http://mlflow", "lines"), trainer_run.WandB("parts", None)
+    assert read.tracking == trainer_side.Trackers(
+        trainer_side.MLflow("http://mlflow", "lines"), trainer_side.WandB("parts", None)
     )
 
 
 def test_the_least_run_is_understood_too():
-    document = run.document(TrainingJob.model_validate(training_job()), "v4", None, None)
-    read = trainer_run.parse(json.dumps(document))
+    document = trainer_run.document(TrainingJob.model_validate(training_job()), "v4", None, None)
+    read = trainer_side.parse(json.dumps(document))
     assert (read.mode, read.architecture, read.parent, read.evaluation) == ("Scratch", "yolo11n", None, None)
     assert read.tracking is None
 

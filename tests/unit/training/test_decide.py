@@ -10,7 +10,7 @@ from modelfleet.decision import Create, Delete, Patch
 from modelfleet.kinds import JOB
 from modelfleet.training.decide import decide
 from modelfleet.training.jobs import Interruptions
-from modelfleet.training.record import TRAINING_JOB_UID
+from modelfleet.training.modelversion import TRAINING_JOB_UID
 from modelfleet.training.snapshot import Detail
 from modelfleet.versions.resolve import Missing
 from unit.training.builders import (

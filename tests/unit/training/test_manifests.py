@@ -3,7 +3,7 @@
 import json
 
 from modelfleet.api import TrainingJob
-from modelfleet.training import manifests, run
+from modelfleet.training import manifests, trainer_run
 from trainer.exporter import PORT
 from unit.training.builders import IMAGE, fine_tune, model_version, training_job, versions
 
@@ -153,7 +153,7 @@ def test_a_tracker_without_a_secret_gets_none():
 def test_the_run_is_read_back_from_the_job_as_it_was_written():
     (parent,) = versions(model_version("v3", classes=["$(HOME)", "a$$b", "ü"]))
     job = job_of(fine_tune({"version": "v3"}), parent=parent)
-    assert run.read(job) == run.Run("v4", "v3", None, "s3://models/parts/v4/")
+    assert trainer_run.read(job) == trainer_run.Run("v4", "v3", None, "s3://models/parts/v4/")
     # What the kubelet makes of it: `$$` is `$`, and nothing is expanded.
     text = env_of(job)["TRAINER_RUN"].replace("$$", "\0")
     assert "$" not in text
@@ -163,9 +163,9 @@ def test_the_run_is_read_back_from_the_job_as_it_was_written():
 def test_a_job_of_somebody_else_holds_no_run():
     job = job_of(training_job())
     trainer_of(job)["env"] = [{"name": "TRAINER_RUN", "value": '{"version": "v4"}'}]
-    assert run.read(job) is None
+    assert trainer_run.read(job) is None
     trainer_of(job)["env"] = []
-    assert run.read(job) is None
+    assert trainer_run.read(job) is None
 
 
 def test_gpus_and_resources():

@@ -11,9 +11,9 @@ import pytest
 
 from modelfleet.api import ModelVersion
 from modelfleet.decision import Apply, Delete, Patch
-from modelfleet.versions import record
-from modelfleet.versions.attempt import attempt
+from modelfleet.versions import verification_record
 from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.verify_job import attempt
 from unit.training.builders import START, model_version
 from unit.versions.verifying import VERIFIER, pod
 
@@ -66,7 +66,7 @@ def test_every_crash_ends_in_the_same_state(dies_after, wiped):
             world.version["status"] = {}
         world.now += timedelta(seconds=15)
     world.look()
-    known = record.read(ModelVersion.model_validate(world.version))
+    known = verification_record.read(ModelVersion.model_validate(world.version))
     assert (known.verified, known.attempts, world.made) == (True, 2, 2)
     (ready,) = world.version["status"]["conditions"]
     assert (ready["status"], ready["reason"]) == ("True", "Available")

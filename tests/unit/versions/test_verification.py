@@ -10,11 +10,11 @@ from modelfleet.decision import Apply, Delete, Patch
 from modelfleet.kinds import JOB, MODEL_VERSION, Key
 from modelfleet.kube import Store
 from modelfleet.settings import Images, Settings
-from modelfleet.versions import record
-from modelfleet.versions.attempt import Attempt, Said, attempt
+from modelfleet.versions import verification_record
 from modelfleet.versions.decide import Snapshot, decide
 from modelfleet.versions.observe import snapshot
 from modelfleet.versions.verification import Verifier, look, wait_after
+from modelfleet.versions.verify_job import Attempt, Said, attempt
 from unit.training.builders import START, after, condition, model_version
 from unit.versions.verifying import JOB_UID, VERIFIER, failure, job, pod, verified, version
 
@@ -32,7 +32,7 @@ def noted(finding, of):
     assert (patch.kind, patch.name, patch.body["metadata"]["uid"]) == (MODEL_VERSION, "parts-v3", "uid-parts-v3")
     raw = of.to_dict()
     raw["metadata"]["annotations"] = dict(patch.body["metadata"]["annotations"])
-    return record.read(ModelVersion.model_validate(raw))
+    return verification_record.read(ModelVersion.model_validate(raw))
 
 
 def test_a_version_that_is_new_gets_a_job():
@@ -236,7 +236,9 @@ def test_a_wiped_status_costs_nothing():
         "null",
         "{}",
         '{"uid":"uid-parts-v3","result":"Verified","message":"","at":"yesterday","attempts":1,"job":"j"}',
-        record.to_text(verified(), ModelVersion.model_validate(model_version("v2"))),  # copied from another object
+        verification_record.to_text(
+            verified(), ModelVersion.model_validate(model_version("v2"))
+        ),  # copied from another object
     ],
 )
 def test_a_note_that_is_not_of_this_version_counts_for_nothing(text):

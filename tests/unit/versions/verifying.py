@@ -6,9 +6,9 @@ from typing import Any
 
 from modelfleet.api import ModelVersion
 from modelfleet.api.names import VERIFICATION
-from modelfleet.versions import manifests, record
-from modelfleet.versions.record import Record
+from modelfleet.versions import manifests, verification_record
 from modelfleet.versions.verification import Verifier
+from modelfleet.versions.verification_record import Record
 from unit.training.builders import START, model_version, wire
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ def version(*, noted: Record | None = None, **fields: Any) -> ModelVersion:
     if noted is None:
         return parsed
     return ModelVersion.model_validate(
-        model_version(**fields, annotations={VERIFICATION: record.to_text(noted, parsed)})
+        model_version(**fields, annotations={VERIFICATION: verification_record.to_text(noted, parsed)})
     )
 
 

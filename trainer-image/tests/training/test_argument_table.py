@@ -56,7 +56,7 @@ def test_arguments_are_checked_by_ultralytics_itself(changes: dict[str, Any], me
 
 def test_the_committed_table_is_that_of_this_ultralytics() -> None:
     made = argument_table.to_text(argument_table.table())
-    assert (OPERATOR / "arguments.json").read_text() == made, "run `make arguments` and commit what it writes"
+    assert (OPERATOR / "hyperparameters.json").read_text() == made, "run `make arguments` and commit what it writes"
 
 
 def test_every_name_is_one_of_ultralytics() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from modelfleet.api.conditions import find
 from modelfleet.api.trainingjob import _NOT_EXTRA
-from modelfleet.training import arguments
+from modelfleet.training import hyperparameters
 from modelfleet.training.decide import decide
 from modelfleet.versions.resolve import Missing
 from trainer import argument_table
@@ -24,7 +24,7 @@ from unit.training.builders import (
 )
 
 ROOT = Path(__file__).parents[3]
-VERSION = arguments.TABLE.ultralytics
+VERSION = hyperparameters.TABLE.ultralytics
 
 
 def look(**spec):
@@ -116,7 +116,7 @@ def ready(decision):
     ],
 )
 def test_what_is_refused(given, problem):
-    assert arguments.problems(given, {}, 1) == (problem,)
+    assert hyperparameters.problems(given, {}, 1) == (problem,)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_is_refused(given, problem):
     ],
 )
 def test_what_is_taken(given):
-    assert arguments.problems(given, {}, 1) == ()
+    assert hyperparameters.problems(given, {}, 1) == ()
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ def test_what_is_taken(given):
     ],
 )
 def test_a_batch_for_several_gpus(given, inherited, gpus, problem):
-    found = arguments.problems(given, inherited, gpus)
+    found = hyperparameters.problems(given, inherited, gpus)
     assert (problem in "".join(found)) if problem else found == ()
 
 
 def test_an_image_of_ones_own_may_know_other_arguments_but_not_take_over():
     given = {"extra": {"lr_warp": "9", "lr0": "7", "device": "3"}, "augmentation": {"shiny": "1"}, "optimizer": "Lion"}
-    (problem,) = arguments.problems(given, {"lr0": "fast"}, 4, own_image=True)
+    (problem,) = hyperparameters.problems(given, {"lr0": "fast"}, 4, own_image=True)
     assert problem.startswith("spec.hyperparameters.extra.device can't be given")
 
 
@@ -233,7 +233,7 @@ def test_a_run_that_has_its_job_is_left_to_the_trainer():
 
 def test_the_table_says_of_each_argument_what_the_trainer_says():
     """Types, ranges and the version are held to ultralytics inside the trainer image, by test_argument_table.py."""
-    rows = arguments.TABLE.rows
+    rows = hyperparameters.TABLE.rows
     places = {name: row["place"] for name, row in rows.items() if "place" in row}
     assert {name for name, place in places.items() if place == "augmentation"} == trainer_arguments.AUGMENTATION
     assert {name for name, place in places.items() if place == "extra"} == trainer_arguments.TRAINING
@@ -243,11 +243,11 @@ def test_the_table_says_of_each_argument_what_the_trainer_says():
 
 def test_what_the_api_server_refuses_is_refused_by_the_table_too():
     for name in _NOT_EXTRA:
-        assert arguments.problems({"extra": {name: "1"}}, {}, 1), name
+        assert hyperparameters.problems({"extra": {name: "1"}}, {}, 1), name
 
 
 def test_the_page_shows_the_table():
-    table = {"ultralytics": VERSION, "arguments": list(arguments.TABLE.rows.values())}
+    table = {"ultralytics": VERSION, "arguments": list(hyperparameters.TABLE.rows.values())}
     assert (ROOT / "docs/training-arguments.md").read_text() == argument_table.to_markdown(table)
 
 
@@ -255,4 +255,4 @@ def test_the_page_shows_the_table():
     "text", ["10", "1.0", "1e-3", "true", "False", " none ", "AdamW", "[0, 1]", "[0, 1", "1_0", "nan"]
 )
 def test_values_are_read_as_the_trainer_reads_them(text):
-    assert repr(arguments.parse(text)) == repr(trainer_arguments.parse(text))
+    assert repr(hyperparameters.parse(text)) == repr(trainer_arguments.parse(text))

@@ -1,4 +1,4 @@
-"""One rollout at one moment, with what follows from it: what the chains in facts.py and steps.py look at."""
+"""One rollout at one moment, with what follows from it: what the chains in transitions.py and phases.py look at."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ PODS_MISSING = "PodsMissing"
 
 
 @dataclass(frozen=True)
-class Case:
+class Assessment:
     """A position and the time."""
 
     position: Position

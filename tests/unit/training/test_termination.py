@@ -5,7 +5,7 @@ import json
 import pytest
 
 from modelfleet.training.pods import attempt, failure
-from modelfleet.training.result import Failed, Garbled, Succeeded, camel_case, find_detail, parse
+from modelfleet.training.termination import Failed, Garbled, Succeeded, camel_case, find_detail, parse
 from unit.training.builders import DETAIL, detail_line, failed_pod, file, pod, success
 
 SHA = json.loads(success())["detailSha256"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, Tracking, TrainingJob
 from modelfleet.api.names import TRAINER_CONTAINER
-from modelfleet.training.progress import first_metrics
-from modelfleet.training.target import output_folder
+from modelfleet.training.log_events import first_metrics
+from modelfleet.training.naming import output_folder
 
 ENV = "TRAINER_RUN"
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from modelfleet.podtemplate import merge
+from modelfleet.workloads.pod_template import merge
 
 TRAINER = {"name": "trainer", "image": "ours", "env": [{"name": "HOME", "value": "/work"}]}
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelfleet.training.progress import read
+from modelfleet.training.log_events import read
 from unit.training.builders import epoch_line
 
 

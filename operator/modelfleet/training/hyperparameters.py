@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FILE = Path(__file__).with_name("arguments.json")
+_FILE = Path(__file__).with_name("hyperparameters.json")
 _GROUPS = ("augmentation", "extra")
 _WORDS = {"bool": "true or false", "number": "a number", "text": "a text", "list": "a list"}
 _WHOLE = {"int": "a whole number", "whole": "a whole number"}  # the first may be written 10.0

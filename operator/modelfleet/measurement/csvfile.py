@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelfleet.gate.endpoints import BUCKETS, EDGES
-from modelfleet.gate.fleet import Counts, Fleet
+from modelfleet.measurement.endpoints import BUCKETS, EDGES
+from modelfleet.measurement.fleet import Counts, Fleet
 
 BUCKET_COLUMNS = tuple(f"{low:g}-{high:g}" for low, high in pairwise(EDGES))
 """The columns with detections by confidence: 0.25-0.3, 0.3-0.4, ... 0.95-1. A bucket includes its upper edge."""

@@ -5,7 +5,7 @@ import itertools
 import kopf
 import pytest
 
-from modelfleet import handlers
+from modelfleet import routing
 from modelfleet.kinds import JOB, NODE, OWNERS, POD, ROLLOUT, TRAINING_JOB, WATCHED, Key
 from modelfleet.kube import Queue, Store
 from modelfleet.kube.scope import scopes
@@ -25,7 +25,7 @@ class Bench:
     def __init__(self, *owners_of):
         self.store = Store()
         self.queues = {kind: Queue(lambda: 0.0) for kind in OWNERS}
-        self.router = handlers.Router(self.store, self.queues, owners_of or (by_label,))
+        self.router = routing.Router(self.store, self.queues, owners_of or (by_label,))
         self.store.subscribe(self.router.changed)
 
     def woken(self, kind=TRAINING_JOB):
@@ -123,12 +123,12 @@ def node(**changes):
     ],
 )
 def test_heartbeat_of_a_node_is_no_news(now, matters):
-    assert handlers.node_matters(NODE_BEFORE, now) is matters
+    assert routing.node_matters(NODE_BEFORE, now) is matters
 
 
 async def test_handlers_feed_the_store_and_cover_every_kind():
     registry, store = kopf.OperatorRegistry(), Store()
-    handlers.register(registry, store)
+    routing.register(registry, store)
     found = registry._watching.get_all_handlers()
     assert {(each.selector.group, each.selector.version, each.selector.plural) for each in found} == {
         (kind.group, kind.version, kind.plural) for kind in WATCHED
@@ -143,10 +143,10 @@ async def test_handlers_feed_the_store_and_cover_every_kind():
 
 def test_kopf_only_watches_and_never_gives_up():
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, Store())
+    routing.register(registry, Store())
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
-    settings = handlers.watch_settings(scopes(()))
+    settings = routing.watch_settings(scopes(()))
     assert not settings.posting.enabled
     assert settings.peering.standalone
     assert settings.scanning.disabled
@@ -154,7 +154,7 @@ def test_kopf_only_watches_and_never_gives_up():
 
 
 def test_children_are_watched_by_label_and_nothing_else_is():
-    settings = handlers.watch_settings(scopes(("a", "b")))
+    settings = routing.watch_settings(scopes(("a", "b")))
     selected = {
         kind: settings.watching.label_selectors.collect(
             kopf.Resource(group=kind.group, version=kind.version, plural=kind.plural, kind=kind.kind, namespaced=True)

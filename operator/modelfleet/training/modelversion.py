@@ -25,10 +25,10 @@ from modelfleet.api import (
 )
 from modelfleet.decision import Create
 from modelfleet.kinds import MODEL_VERSION
-from modelfleet.training.progress import first_metrics
-from modelfleet.training.result import Succeeded, first_error
-from modelfleet.training.run import Run
-from modelfleet.training.target import model_version_name
+from modelfleet.training.log_events import first_metrics
+from modelfleet.training.naming import model_version_name
+from modelfleet.training.termination import Succeeded, first_error
+from modelfleet.training.trainer_run import Run
 
 TRAINING_JOB_UID = f"{names.GROUP}/training-job-uid"
 

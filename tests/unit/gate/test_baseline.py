@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelfleet.gate.past import Past, shared
+from modelfleet.gate.baseline import Past, shared
 from modelfleet.prometheus import Samples
 from unit.gate.builders import START, canary, control, plan, seen
 

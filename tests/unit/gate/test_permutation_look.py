@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from modelfleet.gate import Comparison, ComparisonMethod, Plan, Verdict, judge
+from modelfleet.gate.baseline import Past
 from modelfleet.gate.observe import gather
-from modelfleet.gate.past import Past
-from modelfleet.gate.trial import Increases, assemble, enough, rules, wanted
+from modelfleet.gate.permutation_look import Increases, assemble, enough, rules, wanted
 from modelfleet.prometheus import NoData, Samples
 from unit.gate.builders import DAY, EQUAL, START, TIMID, Node, answers, canary, control, plan, seen, table
 

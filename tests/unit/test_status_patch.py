@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelfleet import statuses
+from modelfleet import status_patch
 from modelfleet.api import TrainingJobStatus, conditions
 from modelfleet.kinds import TRAINING_JOB
 from unit.kube.raw import obj
@@ -18,19 +18,19 @@ def status(**changes):
 
 
 def test_same_status_is_not_written():
-    assert statuses.patch_for(status().to_dict(), status()) is None
+    assert status_patch.patch_for(status().to_dict(), status()) is None
 
 
 def test_other_spellings_and_unknown_fields_are_no_reason_to_write():
     stored = status().to_dict()
     stored["conditions"][0]["lastTransitionTime"] = "2026-11-21T11:00:00+01:00"
     stored["fromANewerRelease"] = {"x": 1}
-    assert statuses.patch_for(stored, status()) is None
+    assert status_patch.patch_for(stored, status()) is None
 
 
 def test_only_what_differs_is_in_the_patch_and_what_is_gone_is_null():
     stored = status(model_version="parts-v1", started_at=NOW).to_dict()
-    assert statuses.patch_for(stored, status(phase="Succeeded", started_at=NOW)) == {
+    assert status_patch.patch_for(stored, status(phase="Succeeded", started_at=NOW)) == {
         "phase": "Succeeded",
         "modelVersion": None,
     }
@@ -38,7 +38,7 @@ def test_only_what_differs_is_in_the_patch_and_what_is_gone_is_null():
 
 def test_status_that_can_not_be_read_is_replaced():
     stored = {**status().to_dict(), "phase": "Nonsense", "attempts": "many"}
-    patch = statuses.patch_for(stored, status())
+    patch = status_patch.patch_for(stored, status())
     assert patch["phase"] == "Running"
     assert patch["attempts"] == 0
 
@@ -59,8 +59,8 @@ def test_status_that_can_not_be_read_is_replaced():
     ],
 )
 def test_difference_is_a_merge_patch(old, new, patch):
-    assert statuses.difference(old, new) == patch
-    assert merge_patch(old, statuses.difference(old, new)) == new
+    assert status_patch.difference(old, new) == patch
+    assert merge_patch(old, status_patch.difference(old, new)) == new
 
 
 def merge_patch(target, patch):
@@ -85,7 +85,7 @@ def owner(**changes):
 def test_rejection_says_what_the_server_said_and_keeps_the_rest():
     extra = conditions.merge((), [conditions.true("Ready", "Done"), conditions.true("Complete", "Done")], 3, NOW)
     later = NOW + timedelta(minutes=5)
-    patch = statuses.rejection(
+    patch = status_patch.rejection(
         owner(conditions=[each.to_dict() for each in extra]), "Job ns/t", "exceeded quota: jobs", later
     )
     found = {each["type"]: each for each in patch["conditions"]}
@@ -100,12 +100,12 @@ def test_rejection_says_what_the_server_said_and_keeps_the_rest():
 
 
 def test_rejection_that_is_told_already_is_not_written_again():
-    first = statuses.rejection(owner(), "Job ns/t", "no", NOW)
+    first = status_patch.rejection(owner(), "Job ns/t", "no", NOW)
     told = owner(**first)
-    assert statuses.rejection(told, "Job ns/t", "no", NOW + timedelta(hours=1)) is None
-    assert statuses.rejection(told, "Job ns/t", "still no, but otherwise", NOW) is not None
+    assert status_patch.rejection(told, "Job ns/t", "no", NOW + timedelta(hours=1)) is None
+    assert status_patch.rejection(told, "Job ns/t", "still no, but otherwise", NOW) is not None
 
 
 def test_rejection_of_an_owner_without_a_status():
     raw = obj(TRAINING_JOB, "t", 7)
-    assert len(statuses.rejection(raw, "Job ns/t", "no", NOW)["conditions"]) == 2
+    assert len(status_patch.rejection(raw, "Job ns/t", "no", NOW)["conditions"]) == 2

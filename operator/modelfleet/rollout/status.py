@@ -13,11 +13,11 @@ from modelfleet.api.conditions import Condition
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.unsupported import unsupported_fields
 from modelfleet.rollout import commands, gating, groups
-from modelfleet.rollout.case import PODS_MISSING, Case
+from modelfleet.rollout.assessment import PODS_MISSING, Assessment
+from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.state import GroupState, Snapshot
-from modelfleet.rollout.steps import Step
+from modelfleet.rollout.snapshot import GroupState, Snapshot
 
 NODES_OVERLAP = "NodesOverlap"
 GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
@@ -33,7 +33,7 @@ class Outcome:
     gate     the gate's status to show
     """
 
-    case: Case
+    assessment: Assessment
     step: Step
     targets: tuple[Revision | None, ...]
     gate: GateStatus | None
@@ -41,8 +41,8 @@ class Outcome:
 
 def status(outcome: Outcome) -> RolloutStatus:
     """The complete status."""
-    case, position = outcome.case, outcome.case.position
-    snapshot, now = position.snapshot, case.now
+    assessment, position = outcome.assessment, outcome.assessment.position
+    snapshot, now = position.snapshot, assessment.now
     old, generation = snapshot.rollout.status, snapshot.rollout.metadata.generation
     shown = position.chosen if position.held else position.candidate
     return RolloutStatus(
@@ -68,7 +68,7 @@ def status(outcome: Outcome) -> RolloutStatus:
 def _current(outcome: Outcome, shown: Revision | None) -> str | None:
     """The last group of those, from the first on, that have the candidate."""
     name = None
-    for group, target in zip(outcome.case.position.snapshot.groups, outcome.targets, strict=True):
+    for group, target in zip(outcome.assessment.position.snapshot.groups, outcome.targets, strict=True):
         if shown is None or target is None or target.hash != shown.hash:
             break
         name = group.name
@@ -76,7 +76,7 @@ def _current(outcome: Outcome, shown: Revision | None) -> str | None:
 
 
 def _group(outcome: Outcome, index: int) -> GroupStatus:
-    case, snapshot = outcome.case, outcome.case.position.snapshot
+    assessment, snapshot = outcome.assessment, outcome.assessment.position.snapshot
     group, target = snapshot.groups[index], outcome.targets[index]
     revision, version = _named(snapshot, group, target)
     progress = groups.progress(group, target.hash if target else groups.carried(group))
@@ -85,7 +85,7 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
     started = old.started_at if old is not None and same else None
     ready = old.ready_at if old is not None and same else None
     if ready is None and revision and progress.nodes and progress.settled:
-        ready = case.now
+        ready = assessment.now
     return GroupStatus(
         name=group.name,
         phase=_group_phase(outcome, index),
@@ -95,7 +95,7 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
         updated=progress.updated,
         ready=progress.ready,
         unreachable=progress.unreachable,
-        started_at=started or (case.now if revision else None),
+        started_at=started or (assessment.now if revision else None),
         ready_at=ready,
         reason=_group_reason(group, progress) or None,
         passed=_passed(outcome, index) or (old.passed if old is not None and same else None),
@@ -104,10 +104,14 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
 
 def _passed(outcome: Outcome, index: int) -> str | None:
     """What the gate says of the candidate at the moment when it leaves the group."""
-    case = outcome.case
-    if not outcome.step.advance or index != case.position.reached - 1 or not gating.passed_before(case.gate):
+    assessment = outcome.assessment
+    if (
+        not outcome.step.advance
+        or index != assessment.position.reached - 1
+        or not gating.passed_before(assessment.gate)
+    ):
         return None
-    return case.gate.message if case.gate is not None else None
+    return assessment.gate.message if assessment.gate is not None else None
 
 
 def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None]:
@@ -121,7 +125,7 @@ def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tu
 
 
 def _group_phase(outcome: Outcome, index: int) -> str:
-    _case, position = outcome.case, outcome.case.position
+    position = outcome.assessment.position
     group, target = position.snapshot.groups[index], outcome.targets[index]
     carried = groups.carried(group)
     if carried is None and target is None:
@@ -148,8 +152,8 @@ def _group_reason(group: GroupState, progress: groups.Progress) -> str:
 
 
 def _conditions(outcome: Outcome) -> Iterable[Condition]:
-    step, case = outcome.step, outcome.case
-    snapshot = case.position.snapshot
+    step, assessment = outcome.step, outcome.assessment
+    snapshot = assessment.position.snapshot
     if step.standing == "Ready":
         yield conditions.true(conditions.READY, step.reason, step.message)
     else:
@@ -158,8 +162,9 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
         yield conditions.true(conditions.RECONCILING, step.reason, step.message)
     if step.standing == "Stalled":
         yield conditions.true(conditions.STALLED, step.reason, step.message)
-    if case.missing:
-        said = f"The DaemonSet controller made no pod for {groups.examples(case.missing)}; see the DaemonSet's events."
+    if assessment.missing:
+        nodes = groups.examples(assessment.missing)
+        said = f"The DaemonSet controller made no pod for {nodes}; see the DaemonSet's events."
         yield conditions.true(PODS_MISSING, "NoPod", said)
     if snapshot.overlaps:
         yield conditions.true(NODES_OVERLAP, "SameHostResources", _overlaps(snapshot))

@@ -12,14 +12,14 @@ from zlib import crc32
 import numpy as np
 
 from modelfleet.api.gatespec import ComparisonMethod
-from modelfleet.gate import permutation
-from modelfleet.gate.endpoints import BUCKETS, EDGES, Array, Weights
-from modelfleet.gate.fleet import Counts, Fleet
+from modelfleet.gate.baseline import Past
 from modelfleet.gate.inference import Inference, Rules, Shortfall, infer
-from modelfleet.gate.past import Past
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.tables import Table, column, node_of, of_the_past, side_of
+from modelfleet.measurement import permutation
+from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array, Weights
+from modelfleet.measurement.fleet import Counts, Fleet
+from modelfleet.measurement.node_table import Table, column, node_of, of_the_past, side_of
 from modelfleet.prometheus.results import Samples
 
 

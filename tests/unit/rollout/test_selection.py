@@ -7,7 +7,7 @@ import pytest
 from modelfleet.api import Rollout
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.rollout import revisions as revs
-from modelfleet.rollout.choice import Stall, choose
+from modelfleet.rollout.selection import Stall, choose
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START
 

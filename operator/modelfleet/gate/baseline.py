@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
-from modelfleet.gate import queries
 from modelfleet.gate.plan import Plan
-from modelfleet.gate.tables import node_of, of_the_past, side_of
+from modelfleet.measurement import queries
+from modelfleet.measurement.node_table import node_of, of_the_past, side_of
 from modelfleet.prometheus.results import Samples
 
 SHARE = 0.8

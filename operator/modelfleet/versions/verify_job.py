@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.names import VERIFY_CONTAINER
-from modelfleet.versions.record import VERIFIED
+from modelfleet.versions.verification_record import VERIFIED
 
 FAILED = "VerificationFailed"
 

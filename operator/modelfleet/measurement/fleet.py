@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelfleet.gate.endpoints import BUCKETS, Array
+from modelfleet.measurement.endpoints import BUCKETS, Array
 
 
 @dataclass(frozen=True, eq=False)

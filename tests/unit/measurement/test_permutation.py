@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modelfleet.gate.permutation import Statistic, assignments, possible, sequential, studentised
+from modelfleet.measurement.permutation import Statistic, assignments, possible, sequential, studentised
 
 ONE = np.zeros(100, np.int64)
 

@@ -5,7 +5,7 @@ from math import inf, isnan, log
 import numpy as np
 import pytest
 
-from modelfleet.gate import endpoints
+from modelfleet.measurement import endpoints
 from unit.gate.builders import RAMP, plan
 
 

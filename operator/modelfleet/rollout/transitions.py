@@ -12,10 +12,10 @@ from datetime import datetime
 from modelfleet.gate import Verdict
 from modelfleet.rollout import commands, gating
 from modelfleet.rollout import revisions as revs
-from modelfleet.rollout.case import Case
+from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.position import Position, locate
 from modelfleet.rollout.revisions import Quarantine, Revision, Scope
-from modelfleet.rollout.state import Snapshot
+from modelfleet.rollout.snapshot import Snapshot
 
 Revisions = tuple[Revision, ...]
 
@@ -24,21 +24,21 @@ def establish(snapshot: Snapshot, now: datetime) -> Position:
     """Where the rollout stands once everything that can be found out now is taken down."""
     position = locate(snapshot, snapshot.revisions, now)
     for link in CHAIN:
-        found = link(Case(position, now))
+        found = link(Assessment(position, now))
         if found != position.revisions:
             position = locate(snapshot, found, now)
     return position
 
 
-def retried(case: Case) -> Revisions:
+def retried(assessment: Assessment) -> Revisions:
     """Somebody lifts a quarantine."""
-    position = case.position
-    return commands.lift(position.snapshot.rollout.metadata.annotations, position.revisions, case.now)
+    position = assessment.position
+    return commands.lift(position.snapshot.rollout.metadata.annotations, position.revisions, assessment.now)
 
 
-def let_past(case: Case) -> Revisions:
+def let_past(assessment: Assessment) -> Revisions:
     """Somebody lets the candidate pass its gates."""
-    position = case.position
+    position = assessment.position
     if position.chosen is None:
         return position.revisions
     return commands.latch_promote(
@@ -46,19 +46,19 @@ def let_past(case: Case) -> Revisions:
     )
 
 
-def approved(case: Case) -> Revisions:
+def approved(assessment: Assessment) -> Revisions:
     """Somebody approves that the candidate leaves the Manual group it is in."""
-    position = case.position
+    position = assessment.position
     if position.chosen is None:
         return position.revisions
-    group = position.current.name if case.needs_approval and position.current is not None else None
+    group = position.current.name if assessment.needs_approval and position.current is not None else None
     annotations = position.snapshot.rollout.metadata.annotations
     return commands.latch_approve(annotations, position.revisions, position.candidate, group)
 
 
-def aborted(case: Case) -> Revisions:
+def aborted(assessment: Assessment) -> Revisions:
     """Somebody stops what is on its way, or what failed and was left where it is."""
-    position = case.position
+    position = assessment.position
     if position.chosen is None:
         return position.revisions
     moving = position.chosen if position.held else position.candidate
@@ -67,53 +67,55 @@ def aborted(case: Case) -> Revisions:
     if command is None or moving is None:
         return commands.latch_idle_abort(annotations, position.revisions, moving)
     known = revs.with_changed(position.revisions, commands.noted(moving, command, moving.hash))
-    return _quarantine(replace(position, revisions=known), moving.hash, "Aborted", "aborted by annotation", case.now)
+    return _quarantine(
+        replace(position, revisions=known), moving.hash, "Aborted", "aborted by annotation", assessment.now
+    )
 
 
-def missed_deadline(case: Case) -> Revisions:
+def missed_deadline(assessment: Assessment) -> Revisions:
     """A node can't become ready on the candidate. (On a first install there is no use in giving up.)"""
-    position, candidate = case.position, case.position.candidate
-    if candidate is None or position.stable is None or not case.late:
+    position, candidate = assessment.position, assessment.position.candidate
+    if candidate is None or position.stable is None or not assessment.late:
         return position.revisions
-    return _quarantine(position, candidate.hash, "ProgressDeadlineExceeded", case.late, case.now)
+    return _quarantine(position, candidate.hash, "ProgressDeadlineExceeded", assessment.late, assessment.now)
 
 
-def judged_bad(case: Case) -> Revisions:
+def judged_bad(assessment: Assessment) -> Revisions:
     """The gate failed the candidate, or came to no verdict and the policy says to go back then."""
-    position, candidate, gate = case.position, case.position.candidate, case.gate
-    if candidate is None or gate is None or case.judgement is None:
+    position, candidate, gate = assessment.position, assessment.position.candidate, assessment.gate
+    if candidate is None or gate is None or assessment.judgement is None:
         return position.revisions
     policy, message = gating.policy(position), gate.message or ""
-    soaked = gate.started_at is not None and case.now >= gate.started_at + policy.soak
-    if case.verdict is Verdict.FAIL:
+    soaked = gate.started_at is not None and assessment.now >= gate.started_at + policy.soak
+    if assessment.verdict is Verdict.FAIL:
         cause = "GateFailed"
-    elif case.timed_out and policy.on_timeout == "Rollback":
+    elif assessment.timed_out and policy.on_timeout == "Rollback":
         cause = "GateTimedOut"
-    elif case.verdict is Verdict.NO_DATA and policy.on_no_data == "Rollback" and soaked:
+    elif assessment.verdict is Verdict.NO_DATA and policy.on_no_data == "Rollback" and soaked:
         cause = "NoData"
     else:
         return position.revisions
-    return _quarantine(position, candidate.hash, cause, message, case.now)
+    return _quarantine(position, candidate.hash, cause, message, assessment.now)
 
 
-def finished(case: Case) -> Revisions:
+def finished(assessment: Assessment) -> Revisions:
     """The candidate went through all groups, the last one's watch included: it is the stable one from now on."""
-    position, candidate = case.position, case.position.candidate
+    position, candidate = assessment.position, assessment.position.candidate
     if candidate is None or position.reached < len(position.snapshot.groups):
         return position.revisions
-    if not case.judged_well or case.needs_approval:
+    if not assessment.judged_well or assessment.needs_approval:
         return position.revisions
-    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(case, candidate)
+    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(assessment, candidate)
     promoted = replace(
         candidate,
-        promoted_at=case.now,
+        promoted_at=assessment.now,
         promoted_reason=reason,
         commands=dict.fromkeys(candidate.commands, commands.NOWHERE),
     )
     return revs.with_changed(position.revisions, promoted)
 
 
-CHAIN: tuple[Callable[[Case], Revisions], ...] = (
+CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
     retried,
     let_past,
     approved,
@@ -124,12 +126,12 @@ CHAIN: tuple[Callable[[Case], Revisions], ...] = (
 )
 
 
-def _why(case: Case, candidate: Revision) -> str:
+def _why(assessment: Assessment, candidate: Revision) -> str:
     """What the gates said in all groups, the first (which compares with the most nodes) first."""
     before = [
-        group.passed for group in case.position.snapshot.rollout.status.groups if group.revision == candidate.name
+        group.passed for group in assessment.position.snapshot.rollout.status.groups if group.revision == candidate.name
     ]
-    here = case.gate.message if case.gate is not None else None
+    here = assessment.gate.message if assessment.gate is not None else None
     return " ".join(said for said in (*before, here) if said)
 
 

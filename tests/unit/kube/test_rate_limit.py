@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelfleet.kube.limit import TokenBucket
+from modelfleet.kube.rate_limit import TokenBucket
 
 
 def test_burst_is_free_and_then_the_rate_holds():

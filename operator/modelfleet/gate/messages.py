@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from math import expm1, isfinite
 
 from modelfleet.gate.checks import Outcome
-from modelfleet.gate.endpoints import RATE_MARGIN
 from modelfleet.gate.inference import Inference, Shortfall
+from modelfleet.gate.judgement import SetAside
 from modelfleet.gate.threshold import Difference
-from modelfleet.gate.verdict import SetAside
+from modelfleet.measurement.endpoints import RATE_MARGIN
 
 LIMIT = 1000
 

@@ -11,9 +11,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from modelfleet.gate import queries
-from modelfleet.gate.endpoints import BUCKETS, EDGES, Array
 from modelfleet.gate.plan import Plan
+from modelfleet.measurement import queries
+from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array
 from modelfleet.prometheus.results import Samples
 
 MIN_COVERAGE = 0.8

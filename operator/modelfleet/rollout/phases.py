@@ -11,10 +11,10 @@ from typing import Literal
 
 from modelfleet.api.quantities import format_duration
 from modelfleet.rollout import commands, gating, groups, windows
-from modelfleet.rollout.case import Case
+from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.state import GroupState
+from modelfleet.rollout.snapshot import GroupState
 
 Standing = Literal["Ready", "Degraded", "Reconciling", "Stalled"]
 
@@ -31,20 +31,22 @@ class Step:
     wake: datetime | None = None
 
 
-def step(case: Case) -> Step:
+def step(assessment: Assessment) -> Step:
     """What happens now."""
-    return next(found for link in CHAIN if (found := link(case)) is not None)
+    return next(found for link in CHAIN if (found := link(assessment)) is not None)
 
 
-def nothing_usable(case: Case) -> Step | None:
+def nothing_usable(assessment: Assessment) -> Step | None:
     """Stalled: the spec, or something around it, has to change first."""
-    stall = case.position.stall
-    return None if stall is None else Step("Stalled", "Stalled", stall.reason, stall.message, wake=_next_look(case))
+    stall = assessment.position.stall
+    return (
+        None if stall is None else Step("Stalled", "Stalled", stall.reason, stall.message, wake=_next_look(assessment))
+    )
 
 
-def left_where_it_failed(case: Case) -> Step | None:
+def left_where_it_failed(assessment: Assessment) -> Step | None:
     """Stalled: the chosen revision failed and is not taken back."""
-    position = case.position
+    position = assessment.position
     if position.quarantine is None or position.chosen is None or not position.held:
         return None
     version, quarantine = position.chosen.version, position.quarantine
@@ -63,26 +65,26 @@ def left_where_it_failed(case: Case) -> Step | None:
     return Step("Failed", "Stalled", quarantine.cause, message)
 
 
-def rolled_back(case: Case) -> Step | None:
+def rolled_back(assessment: Assessment) -> Step | None:
     """Reconciling while the groups go back to stable, Stalled from then on: what the spec asks for has failed."""
-    position = case.position
+    position = assessment.position
     if position.quarantine is None or position.chosen is None or position.stable is None:
         return None
     version, stable, quarantine = position.chosen.version, position.stable, position.quarantine
-    pending = _not_at(case, stable)
+    pending = _not_at(assessment, stable)
     why = f"{version} was rolled back ({quarantine.cause}): {quarantine.reason}"
     if pending:
         failed = f"{version} failed ({quarantine.cause}): {quarantine.reason}"
         message = f"Going back to {stable.version} in {_listed(pending)}, since {failed}"
-        return Step("RollingBack", "Reconciling", "RollingBack", message, wake=_next_end(case))
+        return Step("RollingBack", "Reconciling", "RollingBack", message, wake=_next_end(assessment))
     again = commands.hint(position.revisions, "retry", version)
     message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
     return Step("RolledBack", "Stalled", "RolledBack", message)
 
 
-def at_stable(case: Case) -> Step | None:
+def at_stable(assessment: Assessment) -> Step | None:
     """Ready: the fleet runs what the spec asks for; Reconciling until it does."""
-    position = case.position
+    position = assessment.position
     if not position.at_stable or position.stable is None:
         return None
     version, paused = position.stable.version, position.snapshot.rollout.spec.paused
@@ -94,25 +96,25 @@ def at_stable(case: Case) -> Step | None:
     if elsewhere and paused:
         message = f"Paused: {_listed(elsewhere)} would go back to {version}. Set spec.paused to false to go on."
         return Step("Paused", "Reconciling", "Paused", message)
-    pending = _not_at(case, position.stable)
+    pending = _not_at(assessment, position.stable)
     if pending:
         message = f"Bringing {version} to {_listed(pending)}."
-        return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_end(case))
-    return _health(case, position.stable)
+        return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_end(assessment))
+    return _health(assessment, position.stable)
 
 
-def _health(case: Case, stable: Revision) -> Step:
-    position = case.position
+def _health(assessment: Assessment, stable: Revision) -> Step:
+    position = assessment.position
     minimum = position.snapshot.rollout.spec.min_reachable
-    nodes = sum(progress.nodes for progress in case.progress)
-    ready = sum(progress.ready for progress in case.progress)
-    away = sum(progress.unreachable for progress in case.progress)
+    nodes = sum(progress.nodes for progress in assessment.progress)
+    ready = sum(progress.ready for progress in assessment.progress)
+    away = sum(progress.unreachable for progress in assessment.progress)
     message = f"{stable.version} is ready on {ready} of {_count(nodes)}" + (f"; {away} unreachable" if away else "")
-    trouble = groups.trouble(found for progress in case.progress for found in progress.problems)
+    trouble = groups.trouble(found for progress in assessment.progress for found in progress.problems)
     message += f". {trouble}" if trouble else "."
     poor = [
         group
-        for group, progress in zip(position.snapshot.groups, case.progress, strict=True)
+        for group, progress in zip(position.snapshot.groups, assessment.progress, strict=True)
         if progress.ready < progress.required(minimum)
     ]
     if poor:
@@ -120,28 +122,28 @@ def _health(case: Case, stable: Revision) -> Step:
     return Step("Ready", "Ready", "Promoted", message)
 
 
-def not_begun(case: Case) -> Step | None:
+def not_begun(assessment: Assessment) -> Step | None:
     """The candidate has reached no group yet."""
-    position = case.position
+    position = assessment.position
     if position.reached or position.candidate is None:
         return None
-    return _waits_to_move(case) or _move(case)
+    return _waits_to_move(assessment) or _move(assessment)
 
 
-def nodes_are_late(case: Case) -> Step | None:
+def nodes_are_late(assessment: Assessment) -> Step | None:
     """Stalled: on a first install, nodes that can't become ready. It goes on by itself when they can."""
-    if not case.late or case.position.candidate is None:
+    if not assessment.late or assessment.position.candidate is None:
         return None
-    message = f"{case.position.candidate.version} can't be installed everywhere: {case.late}."
-    return Step("Stalled", "Stalled", "ProgressDeadlineExceeded", message, wake=_next_look(case))
+    message = f"{assessment.position.candidate.version} can't be installed everywhere: {assessment.late}."
+    return Step("Stalled", "Stalled", "ProgressDeadlineExceeded", message, wake=_next_look(assessment))
 
 
-def updating(case: Case) -> Step | None:
+def updating(assessment: Assessment) -> Step | None:
     """Reconciling: nodes of the current group are not updated and ready."""
-    position, candidate, current = case.position, case.position.candidate, case.position.current
-    if candidate is None or current is None or case.done or case.judged_well:
+    position, candidate, current = assessment.position, assessment.position.candidate, assessment.position.current
+    if candidate is None or current is None or assessment.done or assessment.judged_well:
         return None
-    rollout, here = position.snapshot.rollout, case.here
+    rollout, here = position.snapshot.rollout, assessment.here
     where = f"{candidate.version} in group {current.name}"
     if here.nodes == 0:
         message = (
@@ -154,63 +156,63 @@ def updating(case: Case) -> Step | None:
             f"{where}: ready on all {here.nodes - here.unreachable} nodes that can be reached; {max(1, needed)} of "
             f"{_count(here.nodes)} must be before it goes on (minReachable {rollout.spec.min_reachable})."
         )
-        return Step("Progressing", "Reconciling", "NodesUnreachable", message, wake=_next_look(case))
-    trouble = groups.trouble(found for _, progress in case.moving for found in progress.problems)
+        return Step("Progressing", "Reconciling", "NodesUnreachable", message, wake=_next_look(assessment))
+    trouble = groups.trouble(found for _, progress in assessment.moving for found in progress.problems)
     message = f"{where}: {_counts(here)}" + (f". {trouble}" if trouble else ".")
-    if case.missing:
-        message += f" No pod on {groups.examples(case.missing)}."
-    return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_look(case))
+    if assessment.missing:
+        message += f" No pod on {groups.examples(assessment.missing)}."
+    return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_look(assessment))
 
 
-def nobody_can_see(case: Case) -> Step | None:
+def nobody_can_see(assessment: Assessment) -> Step | None:
     """Reconciling, held: the gate has nothing to judge by. Says since when, and why."""
-    if case.verdict not in gating.HOLDS or case.gate is None or case.position.candidate is None:
+    if assessment.verdict not in gating.HOLDS or assessment.gate is None or assessment.position.candidate is None:
         return None
-    since = f"since {case.gate.since:%Y-%m-%d %H:%M:%S} UTC" if case.gate.since else ""
-    message = f"{_where(case)} is held {since}: {case.gate.message}"
-    return Step("Holding", "Reconciling", case.verdict.value, message, wake=_next_look(case))
+    since = f"since {assessment.gate.since:%Y-%m-%d %H:%M:%S} UTC" if assessment.gate.since else ""
+    message = f"{_where(assessment)} is held {since}: {assessment.gate.message}"
+    return Step("Holding", "Reconciling", assessment.verdict.value, message, wake=_next_look(assessment))
 
 
-def undecided_for_good(case: Case) -> Step | None:
+def undecided_for_good(assessment: Assessment) -> Step | None:
     """Stalled: the gate came to no verdict in time, and the policy says to ask."""
-    position, candidate = case.position, case.position.candidate
-    if not case.timed_out or candidate is None or case.gate is None:
+    position, candidate = assessment.position, assessment.position.candidate
+    if not assessment.timed_out or candidate is None or assessment.gate is None:
         return None
     go = commands.hint(position.revisions, "promote", candidate.version)
     back = commands.hint(position.revisions, "abort", candidate.version)
-    message = f"{case.gate.message} Decide yourself: {go}, or {back}."
+    message = f"{assessment.gate.message} Decide yourself: {go}, or {back}."
     return Step("Paused", "Stalled", "GateTimedOut", message)
 
 
-def being_judged(case: Case) -> Step | None:
+def being_judged(assessment: Assessment) -> Step | None:
     """Reconciling: the gate has not said Pass yet."""
-    if case.judged_well:
+    if assessment.judged_well:
         return None
-    policy = gating.policy(case.position)
-    if case.gate is None or case.gate.message is None:
-        message = f"{_where(case)} is judged from now on, for {format_duration(policy.soak)} at least."
+    policy = gating.policy(assessment.position)
+    if assessment.gate is None or assessment.gate.message is None:
+        message = f"{_where(assessment)} is judged from now on, for {format_duration(policy.soak)} at least."
     else:
-        message = case.gate.message
-    return Step("Soaking", "Reconciling", "Soaking", message, wake=_next_look(case))
+        message = assessment.gate.message
+    return Step("Soaking", "Reconciling", "Soaking", message, wake=_next_look(assessment))
 
 
-def asks(case: Case) -> Step | None:
+def asks(assessment: Assessment) -> Step | None:
     """Reconciling: somebody must approve."""
-    position, candidate, current = case.position, case.position.candidate, case.position.current
-    if not case.needs_approval or candidate is None or current is None:
+    position, candidate, current = assessment.position, assessment.position.candidate, assessment.position.current
+    if not assessment.needs_approval or candidate is None or current is None:
         return None
     hint = commands.hint(position.revisions, "approve", candidate.version)
-    why = f" {case.gate.message}" if case.gate is not None and case.gate.message else ""
+    why = f" {assessment.gate.message}" if assessment.gate is not None and assessment.gate.message else ""
     message = f"{candidate.version} may leave group {current.name} when somebody approves: annotate with {hint}.{why}"
-    return Step("WaitingForApproval", "Reconciling", "WaitingForApproval", message, wake=_next_look(case))
+    return Step("WaitingForApproval", "Reconciling", "WaitingForApproval", message, wake=_next_look(assessment))
 
 
-def moving_on(case: Case) -> Step:
+def moving_on(assessment: Assessment) -> Step:
     """The current group is through: into the next one, when that may start."""
-    return _waits_to_move(case) or _move(case)
+    return _waits_to_move(assessment) or _move(assessment)
 
 
-CHAIN: tuple[Callable[[Case], Step | None], ...] = (
+CHAIN: tuple[Callable[[Assessment], Step | None], ...] = (
     left_where_it_failed,
     rolled_back,
     nothing_usable,
@@ -226,54 +228,55 @@ CHAIN: tuple[Callable[[Case], Step | None], ...] = (
 )
 
 
-def _waits_to_move(case: Case) -> Step | None:
+def _waits_to_move(assessment: Assessment) -> Step | None:
     """Paused, or outside all windows."""
-    position, candidate, following = case.position, case.position.candidate, case.position.next_group
+    position, candidate, following = assessment.position, assessment.position.candidate, assessment.position.next_group
     if candidate is None or following is None:
         return None
     what = f"{candidate.version} would go into group {following.name}"
     if position.snapshot.rollout.spec.paused:
         message = f"Paused: {what} now. Set spec.paused to false to go on."
-        return Step("Paused", "Reconciling", "Paused", message, wake=_next_look(case))
-    opening = windows.opens(position.snapshot.rollout.spec.windows, case.now)
+        return Step("Paused", "Reconciling", "Paused", message, wake=_next_look(assessment))
+    opening = windows.opens(position.snapshot.rollout.spec.windows, assessment.now)
     if opening is None:
         message = f"{what}, but no window of spec.windows ever opens."
         return Step("WaitingForWindow", "Stalled", "NoWindow", message)
-    if opening > case.now:
+    if opening > assessment.now:
         message = f"{what} when the next window opens, at {opening:%Y-%m-%d %H:%M} UTC."
-        wake = _soonest(opening, _next_look(case))
+        wake = _soonest(opening, _next_look(assessment))
         return Step("WaitingForWindow", "Reconciling", "WaitingForWindow", message, wake=wake)
     return None
 
 
-def _move(case: Case) -> Step:
+def _move(assessment: Assessment) -> Step:
     """Into the next group."""
-    candidate, following = case.position.candidate, case.position.next_group
+    candidate, following = assessment.position.candidate, assessment.position.next_group
     if candidate is None or following is None:
         raise ValueError("nothing moves without a candidate and a next group")
     message = f"{candidate.version} goes into group {following.name}."
     return Step("Progressing", "Reconciling", "Progressing", message, advance=True)
 
 
-def _next_look(case: Case) -> datetime | None:
+def _next_look(assessment: Assessment) -> datetime | None:
     """When the gate is to be looked at again."""
-    if case.gate is None or case.gate.started_at is None:
+    if assessment.gate is None or assessment.gate.started_at is None:
         return None
-    if case.judgement is not None:
-        return case.judgement.next_look
-    plan = gating.plan(case.position, case.gate.started_at)
-    return _soonest(plan.next_look(case.now), max(case.now, case.gate.started_at + plan.policy.soak))
+    if assessment.judgement is not None:
+        return assessment.judgement.next_look
+    plan = gating.plan(assessment.position, assessment.gate.started_at)
+    return _soonest(plan.next_look(assessment.now), max(assessment.now, assessment.gate.started_at + plan.policy.soak))
 
 
-def _not_at(case: Case, revision: Revision) -> list[GroupState]:
+def _not_at(assessment: Assessment, revision: Revision) -> list[GroupState]:
     """Groups that have other things running on reachable nodes.
 
     A node that has just joined does not count, nor one with a pod that should be gone by now and is not.
     """
     return [
         group
-        for group, progress in zip(case.position.snapshot.groups, case.progress, strict=True)
-        if groups.carried(group) != revision.hash or any(_to_be_replaced(view, case.now) for view in progress.views)
+        for group, progress in zip(assessment.position.snapshot.groups, assessment.progress, strict=True)
+        if groups.carried(group) != revision.hash
+        or any(_to_be_replaced(view, assessment.now) for view in progress.views)
     ]
 
 
@@ -283,14 +286,14 @@ def _to_be_replaced(view: NodeView, now: datetime) -> bool:
     return any(pod.ends is None or pod.ends > now for pod in view.others)
 
 
-def _next_end(case: Case) -> datetime | None:
+def _next_end(assessment: Assessment) -> datetime | None:
     """When the next pod that is being deleted should be gone."""
-    ends = [pod.ends for progress in case.progress for view in progress.views for pod in view.others]
-    return min((end for end in ends if end is not None and end > case.now), default=None)
+    ends = [pod.ends for progress in assessment.progress for view in progress.views for pod in view.others]
+    return min((end for end in ends if end is not None and end > assessment.now), default=None)
 
 
-def _where(case: Case) -> str:
-    candidate, current = case.position.candidate, case.position.current
+def _where(assessment: Assessment) -> str:
+    candidate, current = assessment.position.candidate, assessment.position.current
     return f"{candidate.version if candidate else ''} in group {current.name if current else ''}"
 
 

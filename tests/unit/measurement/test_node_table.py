@@ -5,7 +5,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from modelfleet.gate.tables import Aside, read
+from modelfleet.measurement.node_table import Aside, read
 from modelfleet.prometheus import Samples
 from unit.gate.builders import EQUAL, FLEET, answers, canary, control, plan, table
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from math import expm1, isfinite
 
 from modelfleet.api.gatespec import ComparisonMethod
-from modelfleet.gate import endpoints, threshold, trial, words
-from modelfleet.gate.endpoints import RATE_LOSS, Weights
+from modelfleet.gate import messages, permutation_look, threshold
 from modelfleet.gate.evidence import Evidence
 from modelfleet.gate.inference import Endpoint, Shortfall
+from modelfleet.gate.judgement import EndpointName, Figure, SetAside, Tested, tally
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.tables import Table
 from modelfleet.gate.threshold import Difference, Gap
-from modelfleet.gate.verdict import EndpointName, Figure, SetAside, Tested, tally
+from modelfleet.measurement import endpoints
+from modelfleet.measurement.endpoints import RATE_LOSS, Weights
+from modelfleet.measurement.node_table import Table
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence
         gap=gap,
         lasting=_made(plan, evidence) >= CONSECUTIVE and all(isinstance(each, Gap) and each.missing for each in found),
         missing=f"{CONSECUTIVE} looks in a row must agree, and do not yet",
-        figures="" if shown is None else words.sentence(words.difference(shown), weights.note),
+        figures="" if shown is None else messages.sentence(messages.difference(shown), weights.note),
         endpoints=() if shown is None else _differences(evidence, found, shown.margin),
     )
 
@@ -103,11 +104,11 @@ def _differences(evidence: Evidence, found: Sequence[Difference | Gap], margin: 
 def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, evidence: Evidence) -> Compared:
     look = evidence.looks[-1]
     if evidence.trial is None:
-        first = words.clock(plan.test_time(1) + plan.settle)
+        first = messages.clock(plan.test_time(1) + plan.settle)
         gap = _unusable(look.table) or Gap("Waiting", f"the first of {plan.tests} tests is at {first}", missing=False)
         return _nothing(look.table, gap, lasting=gap.missing and _made(plan, evidence) >= CONSECUTIVE)
     table = evidence.trial.table
-    found = trial.evaluate(plan, comparison, weights, evidence.trial)
+    found = permutation_look.evaluate(plan, comparison, weights, evidence.trial)
     if isinstance(found, Shortfall):
         unusable = _unusable(table)
         gap = unusable or Gap(found.reason, found.message, missing=False)
@@ -119,14 +120,14 @@ def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, eviden
         canary_nodes=found.canary_nodes,
         control_nodes=found.control_nodes,
         detections=found.detections,
-        basis=words.sentence(
-            words.basis(found.canary_nodes, found.detections, found.control_nodes), _remarks(table, found.aside)
+        basis=messages.sentence(
+            messages.basis(found.canary_nodes, found.detections, found.control_nodes), _remarks(table, found.aside)
         ),
         aside=asides(table, found.aside),
         worse=worse,
         no_worse=found.precision.no_worse and found.rate.no_worse,
         missing="the difference is not yet certain",
-        figures=words.sentence(words.explain(found), weights.note),
+        figures=messages.sentence(messages.explain(found), weights.note),
         endpoints=(
             _figure(EndpointName.PRECISION, found.precision, found.precision.margin),
             _figure(EndpointName.DETECTIONS, found.rate, RATE_LOSS, expm1),
@@ -164,14 +165,14 @@ def _made(plan: Plan, evidence: Evidence) -> int:
 
 def _nothing(table: Table, gap: Gap, *, lasting: bool, aside: tuple[tuple[str, str], ...] = ()) -> Compared:
     """A permutation test that can't be made."""
-    text = words.basis(len(table.canary.nodes), table.canary.detections, len(table.control.nodes))
+    text = messages.basis(len(table.canary.nodes), table.canary.detections, len(table.control.nodes))
     return Compared(
         method=ComparisonMethod.PERMUTATION,
         by="Permutation",
         canary_nodes=len(table.canary.nodes),
         control_nodes=len(table.control.nodes),
         detections=table.canary.detections,
-        basis=words.sentence(text, _remarks(table, aside)),
+        basis=messages.sentence(text, _remarks(table, aside)),
         aside=asides(table, aside),
         gap=gap,
         lasting=lasting,
@@ -188,8 +189,8 @@ def _unusable(table: Table) -> Gap | None:
 def basis(table: Table) -> str:
     """How much one look saw, and what was set aside, in words."""
     canary, control = table.canary, table.control
-    text = words.basis(len(canary.nodes), canary.detections, len(control.nodes), control.detections)
-    return words.sentence(text, _remarks(table, ()))
+    text = messages.basis(len(canary.nodes), canary.detections, len(control.nodes), control.detections)
+    return messages.sentence(text, _remarks(table, ()))
 
 
 def asides(table: Table, more: tuple[tuple[str, str], ...] = ()) -> tuple[SetAside, ...]:
@@ -204,4 +205,6 @@ def asides(table: Table, more: tuple[tuple[str, str], ...] = ()) -> tuple[SetAsi
 def _remarks(table: Table, more: tuple[tuple[str, str], ...]) -> str:
     """Which nodes are set aside, and what is wrong with their labels."""
     unnamed = table.canary.unnamed or table.control.unnamed
-    return words.sentence(words.asides(asides(table, more)), words.labels(unnamed=unnamed, renamed=table.renamed))
+    return messages.sentence(
+        messages.asides(asides(table, more)), messages.labels(unnamed=unnamed, renamed=table.renamed)
+    )

@@ -1,0 +1,1 @@
+"""From the counters of each node to figures that can be compared: no gate and no drift here."""
