@@ -16,9 +16,10 @@ from gate.simulator import LOOK, LOOKS, WINDOW, Array, Recording
 from modelfleet.gate import threshold
 from modelfleet.gate.inference import Inference, Rules, infer
 from modelfleet.gate.policy import Comparison
-from modelfleet.measurement.endpoints import MIDPOINTS, Weights
+from modelfleet.gate.weights import Weights
+from modelfleet.measurement.endpoints import MIDPOINTS
 from modelfleet.measurement.fleet import Counts, Fleet
-from modelfleet.measurement.node_table import Side, Table
+from modelfleet.measurement.node_table import Rows, Table
 
 PER_LOOK = LOOK // WINDOW
 _MIDPOINTS = np.array(MIDPOINTS)
@@ -204,7 +205,7 @@ def _table(recording: Recording, windows: Array, frames_by_window: Array) -> Tab
     good = np.isfinite(counts).all(axis=1) & (frames > 0)
     canary, control = recording.canary & good, ~recording.canary & good
     canary_side, control_side = (
-        Side(tuple(map(str, np.flatnonzero(s))), counts[s], frames[s]) for s in (canary, control)
+        Rows(tuple(map(str, np.flatnonzero(s))), counts[s], frames[s]) for s in (canary, control)
     )
     return Table(canary_side, control_side)
 

@@ -13,13 +13,10 @@ from math import ceil
 
 from modelfleet.gate.plan import Plan
 from modelfleet.measurement import queries
-from modelfleet.measurement.node_table import node_of, of_the_past, side_of
+from modelfleet.measurement.sides import CANARY, CONTROL, NodeKey, node_of
 from modelfleet.prometheus.results import Samples
 
 SHARE = 0.8
-
-Key = tuple[int, str]
-"""Side and node; side 0 is the canary's and 1 the control's."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Past:
 
     since: datetime
     until: datetime
-    keys: frozenset[Key]
+    keys: frozenset[NodeKey]
 
     @property
     def length(self) -> timedelta:
@@ -50,7 +47,7 @@ def shared(plan: Plan, first_seen: Samples | None, last_seen: Samples | None, wi
     `first_seen` and `last_seen` answer the queries of these names for that window.
     """
     first, last = _moments(plan, first_seen, min), _moments(plan, last_seen, max)
-    sides = [[key for key in first if key[0] == side and key in last] for side in (0, 1)]
+    sides = [[key for key in first if key[0] == side and key in last] for side in (CANARY, CONTROL)]
     if not all(sides):
         return None
     slack = max(2 * queries.seen_resolution(window), plan.policy.interval)  # scrapes are not all at one moment
@@ -63,12 +60,14 @@ def shared(plan: Plan, first_seen: Samples | None, last_seen: Samples | None, wi
     return Past(since, until, frozenset(keys))
 
 
-def _moments(plan: Plan, answer: Samples | None, of: Callable[[datetime, datetime], datetime]) -> dict[Key, datetime]:
+def _moments(
+    plan: Plan, answer: Samples | None, of: Callable[[datetime, datetime], datetime]
+) -> dict[NodeKey, datetime]:
     """When each node of either side was seen on the stable version: `of` picks one of several moments."""
-    found: dict[Key, datetime] = {}
-    then = of_the_past(plan)
+    found: dict[NodeKey, datetime] = {}
+    then = plan.sides.before_the_update
     for labels, values in () if answer is None else answer.series:
-        side, node = side_of(then, labels), node_of(labels)
+        side, node = then.of(labels), node_of(labels)
         if side is not None and node:
             moment = datetime.fromtimestamp(values[-1][1], UTC)
             found[side, node] = of(moment, found.get((side, node), moment))

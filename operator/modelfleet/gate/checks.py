@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from math import isnan
+from string import Template
 
+from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check
+from modelfleet.prometheus.promql import escape
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
 
 
@@ -26,6 +29,18 @@ class Outcome:
     def missing(self) -> bool:
         """The provider answered, and there was no value at any look."""
         return self.down is None and self.looks == 0
+
+
+def query(check: Check, plan: Plan) -> str:
+    """The check's query with ${namespace} ${rollout} ${group} ${model} ${version} filled in; anything else stays."""
+    names = {
+        "namespace": plan.namespace,
+        "rollout": plan.rollout,
+        "group": plan.group,
+        "model": plan.model,
+        "version": plan.candidate_version,
+    }
+    return Template(check.query).safe_substitute({name: escape(value) for name, value in names.items()})
 
 
 def evaluate(check: Check, result: Result) -> Outcome:

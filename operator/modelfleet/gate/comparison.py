@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from math import expm1, isfinite
 
 from modelfleet.api.gatespec import ComparisonMethod
-from modelfleet.gate import messages, permutation_look, threshold
+from modelfleet.gate import messages, permutation_look, threshold, weights
 from modelfleet.gate.evidence import Evidence
 from modelfleet.gate.inference import Endpoint, Shortfall
 from modelfleet.gate.judgement import EndpointName, Figure, SetAside, Tested, tally
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Comparison
 from modelfleet.gate.threshold import Difference, Gap
-from modelfleet.measurement import endpoints
-from modelfleet.measurement.endpoints import RATE_LOSS, Weights
+from modelfleet.gate.weights import Weights
+from modelfleet.measurement.endpoints import RATE_LOSS
 from modelfleet.measurement.node_table import Table
 
 
@@ -50,10 +50,10 @@ def compare(plan: Plan, comparison: Comparison, evidence: Evidence) -> Compared 
     """By the method that the evidence was gathered for; None before there is any."""
     if not evidence.looks or not plan.compared:
         return None
-    weights = endpoints.weights(plan)
+    found = weights.of(plan)
     if evidence.large:
-        return _by_permutation(plan, comparison, weights, evidence)
-    return _by_threshold(plan, comparison, weights, evidence)
+        return _by_permutation(plan, comparison, found, evidence)
+    return _by_threshold(plan, comparison, found, evidence)
 
 
 def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence: Evidence) -> Compared:

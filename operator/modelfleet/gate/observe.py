@@ -110,16 +110,16 @@ class _Reader:
         window = min(wanted, found.length)
         if window < plan.policy.interval:
             return None
-        asked = queries.buckets(plan, window), queries.frames(plan, window)
+        asked = queries.buckets(plan.sides, window), queries.frames(plan.sides, window)
         buckets, frames = await self._instants(found.until, *asked)
-        table = node_table.read(node_table.of_the_past(plan), buckets, frames, None, scraped=False)
+        table = node_table.read(plan.sides.before_the_update, buckets, frames, None, scraped=False)
         return replace(table, canary=table.canary.only(found.nodes(0)), control=table.control.only(found.nodes(1)))
 
     async def trial(self, number: int) -> Trial:
         """Test `number` of the Permutation method."""
         plan = self._plan
         step, last = plan.test_spacing, plan.test_time(number)
-        asked = queries.buckets(plan, step), queries.frames(plan, step)
+        asked = queries.buckets(plan.sides, step), queries.frames(plan.sides, step)
         table = await self._table(last)
         now = [await self._range(query, plan.test_time(1), last, step) for query in asked]
         past = await self._shared(plan.tests * step)
@@ -134,13 +134,14 @@ class _Reader:
 
     async def _shared(self, window: timedelta) -> Past | None:
         """The past that both sides share, of at most `window`: the same at every look."""
-        asked = queries.first_seen(self._plan, window), queries.last_seen(self._plan, window)
+        sides = self._plan.sides
+        asked = queries.first_seen(sides, window), queries.last_seen(sides, window)
         first, last = await self._instants(self._plan.past_until, *asked)
         return shared(self._plan, first, last, window)
 
     async def hint(self, at: datetime) -> str:
         """Where the figures are instead: another namespace label, other groups or versions. Empty if nowhere."""
-        (found,) = await self._instants(at, queries.known(self._plan))
+        (found,) = await self._instants(at, queries.known(self._plan.sides))
         if found is None:
             return ""
         places = [
@@ -152,14 +153,18 @@ class _Reader:
     async def check(self, check: Check, newest: int) -> checks.Outcome:
         """One check, over all looks so far."""
         plan = self._plan
-        query = queries.check(check.query, plan)
+        query = checks.query(check, plan)
         asked = Asked(query, plan.look_time(1), plan.look_time(newest), plan.policy.interval)
         return checks.evaluate(check, await self._send(asked))
 
     async def _table(self, at: datetime) -> Table:
         plan, window = self._plan, at - self._plan.measured_from
-        asked = queries.buckets(plan, window), queries.frames(plan, window), queries.coverage(plan, window)
-        return node_table.read(plan, *await self._instants(at, *asked))
+        asked = (
+            queries.buckets(plan.sides, window),
+            queries.frames(plan.sides, window),
+            queries.coverage(plan.sides, window, plan.measured_from - plan.started_at),
+        )
+        return node_table.read(plan.sides, *await self._instants(at, *asked))
 
     async def _instants(self, at: datetime, *asked: str) -> list[Samples | None]:
         return await _all(*(self._known(Asked(query, at, at)) for query in asked))

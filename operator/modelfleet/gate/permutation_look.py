@@ -16,10 +16,12 @@ from modelfleet.gate.baseline import Past
 from modelfleet.gate.inference import Inference, Rules, Shortfall, infer
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Comparison
+from modelfleet.gate.weights import Weights
 from modelfleet.measurement import permutation
-from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array, Weights
+from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array
 from modelfleet.measurement.fleet import Counts, Fleet
-from modelfleet.measurement.node_table import Table, column, node_of, of_the_past, side_of
+from modelfleet.measurement.node_table import Table, column
+from modelfleet.measurement.sides import CANARY, CONTROL, NodeKey, Sides, node_of
 from modelfleet.prometheus.results import Samples
 
 
@@ -91,13 +93,15 @@ def assemble(
     at, step = plan.test_time(number), plan.test_spacing
     if not names:
         return Trial(number, at, table, None)
-    keys = [(0, node) for node in table.canary.nodes] + [(1, node) for node in table.control.nodes]
+    keys = [(CANARY, node) for node in table.canary.nodes] + [(CONTROL, node) for node in table.control.nodes]
     rows = {key: row for row, key in enumerate(keys)}
-    now = _increases(plan, rows, _steps(plan, plan.test_time(1), number), after)
+    now = _increases(plan.sides, rows, _steps(plan, plan.test_time(1), number), after)
     steps = 0 if past is None else past.steps(step, number)
     then = (np.zeros((1, len(keys), BUCKETS)), np.zeros((1, len(keys))))
     if past is not None and before is not None and steps:
-        then = _increases(of_the_past(plan), rows, _steps(plan, past.until - (steps - 1) * step, steps), before)
+        then = _increases(
+            plan.sides.before_the_update, rows, _steps(plan, past.until - (steps - 1) * step, steps), before
+        )
         for side, node in rows.keys() - past.keys:
             for increases in then:
                 increases[:, rows[side, node]] = 0
@@ -105,7 +109,7 @@ def assemble(
     summed = np.minimum(np.arange(number), max(steps, 1) - 1)
     fleet = Fleet(
         names,
-        np.array([side == 0 for side, _ in keys]),
+        np.array([side == CANARY for side, _ in keys]),
         Counts(now[0].cumsum(axis=0), now[1].cumsum(axis=0)),
         Counts(*(increases[::-1].cumsum(axis=0)[summed] for increases in then)),
         tuple(plan.strata.get(name, "") for name in names) if plan.strata else None,
@@ -125,15 +129,13 @@ def _steps(plan: Plan, first: datetime, number: int) -> Array:
     return np.asarray(first.timestamp() + plan.test_spacing.total_seconds() * np.arange(number), np.float64)
 
 
-def _increases(
-    plan: Plan, rows: Mapping[tuple[int, str], int], steps: Array, answers: Increases
-) -> tuple[Array, Array]:
+def _increases(sides: Sides, rows: Mapping[NodeKey, int], steps: Array, answers: Increases) -> tuple[Array, Array]:
     """Detections (steps, nodes, 10) and frames (steps, nodes) of each step. What is no number, or fell, is nothing."""
     cumulative = np.zeros((len(rows), len(EDGES) + 1, len(steps)))
     counted = np.zeros((len(rows), len(steps)))
     for samples, target in ((answers.buckets, cumulative), (answers.frames, counted)):
         for labels, values in () if samples is None else samples.series:
-            side = side_of(plan, labels)
+            side = sides.of(labels)
             row = None if side is None else rows.get((side, node_of(labels)))
             edge = column(labels.get("le", "")) if target is cumulative else 0
             if row is None or edge is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from modelfleet.gate.policy import Policy
+from modelfleet.measurement.sides import Side, Sides
 
 CONSECUTIVE = 3
 """Looks in a row that must agree (Threshold)."""
@@ -53,6 +54,12 @@ class Plan:
     def compared(self) -> bool:
         """Whether there is a comparison to make: asked for, and with somebody to compare with."""
         return self.policy.comparison is not None and bool(self.control_groups) and self.stable_version is not None
+
+    @property
+    def sides(self) -> Sides:
+        """Whose figures are read."""
+        control = Side(self.control_groups, self.stable_version) if self.compared and self.stable_version else None
+        return Sides(self.namespace, self.rollout, Side((self.group,), self.candidate_version), control)
 
     @property
     def measured_from(self) -> datetime:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import inf, nan
 
 from modelfleet.gate.policy import Comparison
+from modelfleet.gate.weights import Weights
 from modelfleet.measurement import endpoints
-from modelfleet.measurement.endpoints import RATE_MARGIN, Weights
-from modelfleet.measurement.node_table import Side, Table
+from modelfleet.measurement.endpoints import RATE_MARGIN
+from modelfleet.measurement.node_table import Rows, Table
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def compare(table: Table, past: Table | None, weights: Weights, comparison: Comp
     return Difference(p_canary, p_control, precision, rate, comparison.margin, common is not None)
 
 
-def _common(table: Table, past: Table, comparison: Comparison) -> tuple[tuple[Side, Side], tuple[Side, Side]] | None:
+def _common(table: Table, past: Table, comparison: Comparison) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]] | None:
     """For either side, the nodes with a past, now and then; None where a side has too little of it."""
     pairs = []
     for now, then in ((table.canary, past.canary), (table.control, past.control)):
@@ -89,7 +90,7 @@ def _common(table: Table, past: Table, comparison: Comparison) -> tuple[tuple[Si
     return (pairs[0], pairs[1]) if pairs[1][0].detections else None
 
 
-def _gap(canary: Side, control: Side, comparison: Comparison) -> Gap | None:
+def _gap(canary: Rows, control: Rows, comparison: Comparison) -> Gap | None:
     for side, name in ((canary, "canary"), (control, "control")):
         if not side.nodes:
             return Gap("NoNodes", f"no {name} node can be used", missing=True)
@@ -111,7 +112,7 @@ def _gap(canary: Side, control: Side, comparison: Comparison) -> Gap | None:
     return None
 
 
-def _pooled(side: Side, weight: endpoints.Array) -> tuple[float, float]:
+def _pooled(side: Rows, weight: endpoints.Array) -> tuple[float, float]:
     counts, frames = side.counts.sum(axis=0), side.frames.sum()
     if not counts.sum():
         return nan, -inf

@@ -3,14 +3,11 @@
 A model that misses objects is often *more* confident on those it still finds, so that neither figure is enough alone.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
-
-from modelfleet.gate.plan import Plan
 
 EDGES = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 """Edges of the histogram `modelfleet_detection_confidence`. Bucket k is (EDGES[k], EDGES[k + 1]]."""
@@ -25,32 +22,6 @@ RATE_MARGIN = -log(1 - RATE_LOSS)
 """By how much R, their logarithm, may fall."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What a detection in each bucket counts, for either side, and where that is from."""
-
-    canary: Array
-    control: Array
-    calibrated: bool
-    note: str
-
-
-def weights(plan: Plan) -> Weights:
-    """Calibrated weights where both versions have them, else midpoints for both: never one scale against another."""
-    candidate, stable = plan.candidate_weights, plan.stable_weights
-    if candidate is not None and stable is not None and len(candidate) == len(stable) == BUCKETS:
-        return Weights(np.array(candidate, float), np.array(stable, float), True, "")
-    without = [
-        version
-        for version, known in ((plan.candidate_version, candidate), (plan.stable_version, stable))
-        if version is not None and (known is None or len(known) != BUCKETS)
-    ]
-    midpoints = np.array(MIDPOINTS)
-    names = list(dict.fromkeys(without))
-    note = f"Raw confidence was used: no calibration of {' and '.join(names)}."
-    return Weights(midpoints, midpoints, False, note)
 
 
 def precision(counts: Array, weight: Array) -> Array:

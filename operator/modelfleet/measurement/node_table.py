@@ -4,16 +4,16 @@ A node is set aside only for what has nothing to do with how well a version dete
 numbers, or not what the contract of the metrics says. Each reason has its own words, and all are counted.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelfleet.gate.plan import Plan
 from modelfleet.measurement import queries
 from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array
+from modelfleet.measurement.sides import CANARY, CONTROL, NodeKey, Sides, node_of
 from modelfleet.prometheus.results import Samples
 
 MIN_COVERAGE = 0.8
@@ -37,7 +37,7 @@ class Aside(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class Rows:
     """The nodes of one side. `counts` (n, 10) and `frames` (n,) are increases over the window, a row for each node."""
 
     nodes: tuple[str, ...]
@@ -46,10 +46,10 @@ class Side:
     aside: tuple[tuple[str, Aside], ...] = ()
     unnamed: bool = False  # there are series without a node label
 
-    def only(self, names: Collection[str]) -> "Side":
+    def only(self, names: Collection[str]) -> "Rows":
         """The side with these nodes alone."""
         chosen = [row for row, node in enumerate(self.nodes) if node in names]
-        return Side(tuple(self.nodes[row] for row in chosen), self.counts[chosen], self.frames[chosen])
+        return Rows(tuple(self.nodes[row] for row in chosen), self.counts[chosen], self.frames[chosen])
 
     @property
     def detections(self) -> int:
@@ -66,8 +66,8 @@ class Side:
 class Table:
     """What one look sees. `others`: (group, version) pairs that belong to neither side, with how many nodes."""
 
-    canary: Side
-    control: Side
+    canary: Rows
+    control: Rows
     others: tuple[tuple[str, str, int], ...] = ()
     renamed: bool = False  # the scrape renamed `node` to `exported_node`
 
@@ -77,21 +77,21 @@ class Table:
         return not (self.canary.seen or self.control.seen or self.others or self.canary.unnamed or self.control.unnamed)
 
 
-class _Rows:
-    """Rows by (side, node) while the answers are read; side 0 is the canary's and 1 the control's."""
+class _Index:
+    """Rows by (side, node) while the answers are read."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self.index: dict[tuple[int, str], int] = {}
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self.index: dict[NodeKey, int] = {}
         self.others: dict[tuple[str, str], set[str]] = {}
-        self.unnamed = {0: False, 1: False}
+        self.unnamed = {CANARY: False, CONTROL: False}
         self.renamed = False
 
     def find(self, samples: Samples | None) -> Iterator[tuple[int, str, float]]:
         """(row, le, value) of each series that belongs to a side."""
         for labels, values in () if samples is None else samples.series:
             node = node_of(labels)
-            side = side_of(self._plan, labels)
+            side = self._sides.of(labels)
             if side is None:
                 self.others.setdefault((labels.get("group", ""), labels.get("version", "")), set()).add(node)
                 continue
@@ -103,34 +103,14 @@ class _Rows:
             yield row, labels.get("le", ""), values[-1][1]
 
 
-def node_of(labels: Mapping[str, str]) -> str:
-    """The node that a series speaks of, as the application named it; empty where nobody did."""
-    return labels.get("exported_node", "") or labels.get("node", "")
-
-
-def side_of(plan: Plan, labels: Mapping[str, str]) -> int | None:
-    """0 for the canary side, 1 for the control side, None for neither."""
-    group, version = labels.get("group", ""), labels.get("version", "")
-    if group == plan.group and version == plan.candidate_version:
-        return 0
-    if plan.compared and group in plan.control_groups and version == plan.stable_version:
-        return 1
-    return None
-
-
-def of_the_past(plan: Plan) -> Plan:
-    """The plan with the sides as they were before the update, when the canary nodes ran the stable version."""
-    return replace(plan, candidate_version=plan.stable_version or plan.candidate_version)
-
-
 def read(
-    plan: Plan, buckets: Samples | None, frames: Samples | None, coverage: Samples | None, *, scraped: bool = True
+    sides: Sides, buckets: Samples | None, frames: Samples | None, coverage: Samples | None, *, scraped: bool = True
 ) -> Table:
     """The table of one look from the three answers of `queries`; None stands for an answer without data.
 
     `scraped` False: no matter how much of the time there were figures.
     """
-    rows = _Rows(plan)
+    rows = _Index(sides)
     size = sum(len(samples.series) for samples in (buckets, frames, coverage) if samples is not None)
     cumulative = np.zeros((size, _COLUMNS))
     present = np.zeros((size, _COLUMNS), bool)
@@ -156,13 +136,13 @@ def read(
     reasons = _reasons(rows, cumulative, present, foreign, counter, framed, covered)
     cumulative[~np.isfinite(cumulative)] = 0  # their rows are set aside
     counts = np.clip(np.diff(cumulative, axis=1)[:, :BUCKETS], 0, None)
-    canary, control = (_take(rows, side, reasons, counts, framed) for side in (0, 1))
+    canary, control = (_take(rows, side, reasons, counts, framed) for side in (CANARY, CONTROL))
     others = tuple((group, version, len(nodes)) for (group, version), nodes in sorted(rows.others.items()))
     return Table(canary, control, others, rows.renamed)
 
 
 def _reasons(
-    rows: _Rows,
+    rows: _Index,
     cumulative: Array,
     present: NDArray[np.bool_],
     foreign: NDArray[np.bool_],
@@ -194,12 +174,12 @@ def _reasons(
     return reasons
 
 
-def _take(rows: _Rows, side: int, reasons: list[Aside | None], counts: Array, frames: Array) -> Side:
+def _take(rows: _Index, side: int, reasons: list[Aside | None], counts: Array, frames: Array) -> Rows:
     members = sorted((node, row) for (its, node), row in rows.index.items() if its == side)
     used = [(node, row) for node, row in members if reasons[row] is None]
     chosen = [row for _, row in used]
     aside = tuple((node, reason) for node, row in members if (reason := reasons[row]) is not None)
-    return Side(tuple(node for node, _ in used), counts[chosen], frames[chosen], aside, rows.unnamed[side])
+    return Rows(tuple(node for node, _ in used), counts[chosen], frames[chosen], aside, rows.unnamed[side])
 
 
 _LE = {**{edge: number for number, edge in enumerate(EDGES)}, float("inf"): len(EDGES)}

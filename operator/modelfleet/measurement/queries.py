@@ -1,10 +1,10 @@
-"""The PromQL of a gate. A constant number of queries however many nodes, and nothing but what every dialect serves."""
+"""The PromQL of a comparison. A constant number of queries however many nodes, and nothing but what every dialect
+serves."""
 
 from datetime import timedelta
-from string import Template
 
-from modelfleet.gate.plan import Plan
-from modelfleet.prometheus.promql import duration, equals, escape, one_of
+from modelfleet.measurement.sides import Sides
+from modelfleet.prometheus.promql import duration, equals, one_of
 
 FRAMES = "modelfleet_frames_total"
 CONFIDENCE = "modelfleet_detection_confidence_bucket"
@@ -20,35 +20,34 @@ _COVERAGE_POINTS = 20
 _SEEN_POINTS = 120
 
 
-def selector(plan: Plan) -> str:
+def selector(sides: Sides) -> str:
     """Matchers of all series of the compared groups."""
-    groups = (plan.group, *plan.control_groups) if plan.compared else (plan.group,)
-    return ",".join((equals("namespace", plan.namespace), equals("rollout", plan.rollout), one_of("group", groups)))
+    matchers = equals("namespace", sides.namespace), equals("rollout", sides.rollout), one_of("group", sides.groups)
+    return ",".join(matchers)
 
 
-def buckets(plan: Plan, window: timedelta) -> str:
+def buckets(sides: Sides, window: timedelta) -> str:
     """Detections of each node in the window, cumulative by confidence (`le`).
 
     At the end of a window, or over a range with the window as its step: each point has the increase since the last.
     """
-    return _increase(CONFIDENCE, plan, window, f"{BY}, le")
+    return _increase(CONFIDENCE, sides, window, f"{BY}, le")
 
 
-def frames(plan: Plan, window: timedelta) -> str:
+def frames(sides: Sides, window: timedelta) -> str:
     """Frames of each node in the window."""
-    return _increase(FRAMES, plan, window, BY)
+    return _increase(FRAMES, sides, window, BY)
 
 
-def coverage(plan: Plan, window: timedelta) -> str:
+def coverage(sides: Sides, window: timedelta, before: timedelta) -> str:
     """At how many of about 20 moments of the window Prometheus had fresh figures of each node.
 
     A failed scrape makes a series stale at once, so this is the share of time without scrapes, whatever their interval.
-    A node that died between the start and the window is in no other answer; here it is, with 0.
+    A node that died in the time `before` the window is in no other answer; here it is, with 0.
     """
     step = window / _COVERAGE_POINTS
-    since_start = window + (plan.measured_from - plan.started_at)
-    present = f"count by ({BY}) ({FRAMES}{{{selector(plan)}}})"
-    members = f"count by ({BY}) (count_over_time({FRAMES}{{{selector(plan)}}}[{duration(since_start)}]))"
+    present = f"count by ({BY}) ({FRAMES}{{{selector(sides)}}})"
+    members = f"count by ({BY}) (count_over_time({FRAMES}{{{selector(sides)}}}[{duration(window + before)}]))"
     return f"count_over_time(({present})[{duration(window)}:{duration(step)}]) or 0 * {members}"
 
 
@@ -57,14 +56,14 @@ def coverage_share(count: float) -> float:
     return min(1.0, count / _COVERAGE_POINTS)
 
 
-def first_seen(plan: Plan, window: timedelta) -> str:
+def first_seen(sides: Sides, window: timedelta) -> str:
     """Since when there are figures of each node, in Unix seconds; before the window for those known for longer."""
-    return _seen("min", plan, window)
+    return _seen("min", sides, window)
 
 
-def last_seen(plan: Plan, window: timedelta) -> str:
+def last_seen(sides: Sides, window: timedelta) -> str:
     """Until when there were figures of each node in the window, in Unix seconds."""
-    return _seen("max", plan, window)
+    return _seen("max", sides, window)
 
 
 def seen_resolution(window: timedelta) -> timedelta:
@@ -72,29 +71,17 @@ def seen_resolution(window: timedelta) -> timedelta:
     return window / _SEEN_POINTS
 
 
-def known(plan: Plan) -> str:
+def known(sides: Sides) -> str:
     """Where Prometheus has figures of a Rollout of that name at all; for a message when there are none."""
-    return f"count by (namespace, group, version) ({FRAMES}{{{equals('rollout', plan.rollout)}}})"
+    return f"count by (namespace, group, version) ({FRAMES}{{{equals('rollout', sides.rollout)}}})"
 
 
-def check(query: str, plan: Plan) -> str:
-    """A user's query with ${namespace} ${rollout} ${group} ${model} ${version} filled in; anything else stays."""
-    names = {
-        "namespace": plan.namespace,
-        "rollout": plan.rollout,
-        "group": plan.group,
-        "model": plan.model,
-        "version": plan.candidate_version,
-    }
-    return Template(query).safe_substitute({name: escape(value) for name, value in names.items()})
-
-
-def _increase(metric: str, plan: Plan, window: timedelta, by: str) -> str:
-    increased = f"increase({metric}{{{selector(plan)}}}[{duration(window)}])"
+def _increase(metric: str, sides: Sides, window: timedelta, by: str) -> str:
+    increased = f"increase({metric}{{{selector(sides)}}}[{duration(window)}])"
     return f"sum by ({by}) (max without ({_SCRAPERS}) ({increased}))"
 
 
-def _seen(which: str, plan: Plan, window: timedelta) -> str:
+def _seen(which: str, sides: Sides, window: timedelta) -> str:
     resolution = seen_resolution(window)
-    moments = f"timestamp({FRAMES}{{{selector(plan)}}})[{duration(window + 2 * resolution)}:{duration(resolution)}]"
+    moments = f"timestamp({FRAMES}{{{selector(sides)}}})[{duration(window + 2 * resolution)}:{duration(resolution)}]"
     return f"{which} by ({BY}) ({which}_over_time({moments}))"

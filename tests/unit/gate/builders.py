@@ -89,7 +89,7 @@ def answers(nodes: Iterable[Node], at: datetime = START) -> tuple[Samples | None
 
 
 def table(*nodes: Node, of: Plan | None = None) -> Table:
-    return read(of or plan(), *answers(nodes))
+    return read((of or plan()).sides, *answers(nodes))
 
 
 def evidence(of: Plan, now: datetime, *looks: Iterable[Node], checks: tuple[Outcome, ...] = (), **rest) -> Evidence:

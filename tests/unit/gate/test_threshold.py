@@ -4,9 +4,8 @@ from math import inf, log
 
 import pytest
 
-from modelfleet.gate import Comparison
+from modelfleet.gate import Comparison, weights
 from modelfleet.gate.threshold import Difference, compare
-from modelfleet.measurement.endpoints import weights
 from modelfleet.measurement.node_table import Table
 from unit.gate.builders import EQUAL, TIMID, canary, control, plan, table
 
@@ -25,7 +24,7 @@ def before(name="cam-1", **changes):
 
 
 def compared(now: Table, then: Table | None) -> Difference:
-    found = compare(now, then, weights(plan()), COMPARISON)
+    found = compare(now, then, weights.of(plan()), COMPARISON)
     assert isinstance(found, Difference)
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelfleet.measurement import endpoints
-from unit.gate.builders import RAMP, plan
+from unit.gate.builders import RAMP
 
 
 def test_by_hand():
@@ -27,29 +27,3 @@ def test_row_by_row_and_without_detections():
 
 def test_midpoints_of_the_contracts_edges():
     assert pytest.approx((0.275, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.975)) == endpoints.MIDPOINTS
-
-
-@pytest.mark.parametrize(
-    ("changes", "note"),
-    [
-        ({"candidate_weights": None}, "Raw confidence was used: no calibration of v2."),
-        ({"stable_weights": None}, "Raw confidence was used: no calibration of v1."),
-        (
-            {"candidate_weights": None, "stable_weights": (0.5,)},
-            "Raw confidence was used: no calibration of v2 and v1.",
-        ),
-    ],
-)
-def test_one_calibration_is_none(changes, note):
-    weights = endpoints.weights(plan(**changes))
-    assert not weights.calibrated
-    assert weights.canary.tolist() == weights.control.tolist() == list(endpoints.MIDPOINTS)
-    assert weights.note == note
-
-
-def test_each_version_has_its_own_calibration():
-    weights = endpoints.weights(plan(candidate_weights=(0.9,) * 10))
-    assert weights.calibrated
-    assert weights.note == ""
-    assert weights.canary.tolist() == [0.9] * 10
-    assert weights.control.tolist() == list(RAMP)

@@ -68,7 +68,7 @@ def test_a_node_without_figures_in_the_window_is_counted():
     """It died between the start and the first window: only the coverage knows of it."""
     buckets, frames, _ = answers(FLEET)
     coverage = answers([*FLEET, canary("cam-7", coverage=0)])[2]
-    assert read(plan(), buckets, frames, coverage).canary.aside == (("cam-7", Aside.RARELY_SCRAPED),)
+    assert read(plan().sides, buckets, frames, coverage).canary.aside == (("cam-7", Aside.RARELY_SCRAPED),)
 
 
 def test_a_histogram_with_other_buckets():
@@ -86,7 +86,7 @@ def test_buckets_may_be_written_in_any_way_that_is_the_same_number():
     buckets, frames, coverage = answers(FLEET)
     spelled = {"0.25": "2.5e-01", "0.3": "0.30", "1.0": "1", "+Inf": "Inf"}
     same = tuple(({**labels, "le": spelled.get(labels["le"], labels["le"])}, v) for labels, v in buckets.series)
-    assert read(plan(), Samples(same), frames, coverage).canary.nodes == ("cam-1",)
+    assert read(plan().sides, Samples(same), frames, coverage).canary.nodes == ("cam-1",)
 
 
 def test_no_histogram_and_no_counter():
@@ -98,7 +98,7 @@ def test_no_histogram_and_no_counter():
 
 
 def table_reasons(buckets, frames, coverage):
-    seen = read(plan(), buckets, frames, coverage)
+    seen = read(plan().sides, buckets, frames, coverage)
     assert seen.canary.nodes == seen.control.nodes == ()
     return {reason for side in (seen.canary, seen.control) for _, reason in side.aside}
 
@@ -120,7 +120,7 @@ def test_missing_and_renamed_node_labels():
 
 
 def test_nothing_at_all():
-    seen = read(plan(), None, None, None)
+    seen = read(plan().sides, None, None, None)
     assert seen.empty
     assert seen.canary.counts.shape == (0, 10)
 
