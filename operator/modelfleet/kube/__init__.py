@@ -35,7 +35,7 @@ from modelfleet.kube.errors import (
 )
 from modelfleet.kube.logs import LogTails
 from modelfleet.kube.queue import Backoff, Queue
-from modelfleet.kube.store import Object, Store
+from modelfleet.kube.store import Index, Object, Store, View
 
 __all__ = [
     "CHILDREN",
@@ -57,6 +57,7 @@ __all__ = [
     "Connection",
     "Expired",
     "Forbidden",
+    "Index",
     "Invalid",
     "Key",
     "Kind",
@@ -67,6 +68,7 @@ __all__ = [
     "Queue",
     "Store",
     "Unavailable",
+    "View",
     "key_of",
     "kind_of",
 ]

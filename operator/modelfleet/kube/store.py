@@ -14,12 +14,16 @@ own write comes second and says nothing new: those who depend on the object were
 
 Objects are raw JSON dicts without `metadata.managedFields` (half of the bytes, and of no use here). They are shared,
 not copied: callers must never change what `get` and `list` return.
+
+Nobody should have to search: an `Index` (as client-go's indexers) finds the objects that have some value, and is kept
+up to date at each change; a `View` keeps what was parsed of an object for as long as the object stays the same. Both
+are declared by those who use them, and cost nothing until the first use.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from modelfleet.kinds import Key, Kind, key_of, kind_of
 
@@ -27,6 +31,27 @@ Object = Mapping[str, Any]
 
 Subscriber = Callable[[Kind, Object | None, Object | None], None]
 """Told of each change: kind, the object before (None: it is new), the object now (None: it is gone)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Finds objects of a kind by what `values` says of each; a pure function of the raw object."""
+
+    kind: Kind
+    values: Callable[[Object], Iterable[Hashable]]
+
+
+@dataclass(frozen=True, eq=False)
+class View(Generic[T]):
+    """A way to read objects of a kind; `parse` is a pure function of the raw object, and its result is never changed.
+
+    What it raises is raised to whoever asks, each time."""
+
+    kind: Kind
+    parse: Callable[[Object], T]
+
 
 _TOMBSTONES = 10_000
 """Deletions remembered per kind. Events that are late by more than that many deletions do not happen: a watch delivers
@@ -47,18 +72,45 @@ class _Shelf:
     by_namespace: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     by_label: defaultdict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
     by_owner: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    indexes: dict[Index, defaultdict[Hashable, set[Key]]] = field(default_factory=dict)
+    views: dict[View[Any], dict[Key, tuple[Object, Any]]] = field(default_factory=dict)
     tombstones: OrderedDict[Key, _Tombstone] = field(default_factory=OrderedDict)
     newest: int = 0
 
     def add(self, key: Key, obj: Object) -> None:
+        entries = list(self._entries(key, obj))  # first: an index that raises must not cost us the object we have
         self.drop(key)
         self.objects[key] = obj
-        for index, entry in self._entries(key, obj):
+        for index, entry in entries:
             index[entry].add(key)
+
+    def index(self, index: Index) -> Mapping[Hashable, set[Key]]:
+        """The entries of an index; made from all objects at its first use."""
+        entries = self.indexes.get(index)
+        if entries is None:
+            entries = self.indexes[index] = defaultdict(set)
+            for key, obj in self.objects.items():
+                for value in index.values(obj):
+                    entries[value].add(key)
+        return entries
+
+    def view(self, view: View[T], key: Key, obj: Object) -> T:
+        """What the view makes of an object. Kept while the shelf holds this very object."""
+        cache = self.views.setdefault(view, {})
+        known = cache.get(key)
+        if known is not None and known[0] is obj:
+            parsed: T = known[1]
+            return parsed
+        parsed = view.parse(obj)
+        if self.objects.get(key) is obj:
+            cache[key] = (obj, parsed)
+        return parsed
 
     def drop(self, key: Key) -> Object | None:
         obj = self.objects.pop(key, None)
         if obj is not None:
+            for cache in self.views.values():
+                cache.pop(key, None)
             for index, entry in self._entries(key, obj):
                 index[entry].discard(key)
                 if not index[entry]:
@@ -80,10 +132,13 @@ class _Shelf:
             yield self.by_label, label
         for reference in metadata.get("ownerReferences") or ():
             yield self.by_owner, reference["uid"]
+        for index, entries in self.indexes.items():
+            for value in index.values(obj):
+                yield entries, value
 
 
 class Store:
-    """Objects by kind, namespace and name, with indexes by namespace, label and owner."""
+    """Objects by kind, namespace and name, with indexes by namespace, label and owner, and those that are declared."""
 
     def __init__(self) -> None:
         self._shelves: defaultdict[Kind, _Shelf] = defaultdict(_Shelf)
@@ -122,6 +177,22 @@ class Store:
         keys = found[0] if found else shelf.objects.keys()
         others = found[1:]
         return tuple(shelf.objects[key] for key in sorted(keys) if all(key in other for other in others))
+
+    def find(self, index: Index, *values: Hashable) -> tuple[Object, ...]:
+        """The objects that have any of these values in an index, sorted by namespace and name. Never change them."""
+        shelf = self._shelves[index.kind]
+        return tuple(shelf.objects[key] for key in sorted(self.keys(index, *values)))
+
+    def keys(self, index: Index, *values: Hashable) -> Collection[Key]:
+        """The keys of the objects that have any of these values in an index, in no order."""
+        entries = self._shelves[index.kind].index(index)
+        if len(values) == 1:
+            return tuple(entries.get(values[0], ()))
+        return {key for value in values for key in entries.get(value, ())}
+
+    def read(self, view: View[T], obj: Object) -> T:
+        """What a view makes of an object: parsed once for each version of it that the store holds."""
+        return self._shelves[view.kind].view(view, key_of(obj), obj)
 
     def count(self, kind: Kind) -> int:
         """How many objects of this kind there are."""

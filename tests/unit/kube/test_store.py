@@ -3,8 +3,10 @@
 import itertools
 import time
 
+import pytest
+
 from modelfleet.kinds import JOB, NODE, POD
-from modelfleet.kube import Store
+from modelfleet.kube import Index, Store, View
 from unit.kube.raw import obj
 
 
@@ -180,3 +182,53 @@ def test_thousands_of_pods_are_found_without_a_scan():
         assert len(store.list(POD, "ns", labels={"rollout": f"r{number}"})) == 10
         assert len(store.list(POD, owner_uid=f"o{number}")) == 10
     assert time.perf_counter() - started < 1.0  # a scan of all would take about ten seconds
+
+
+BY_PHASE = Index(POD, lambda pod: [(pod.get("status") or {}).get("phase")])
+
+
+def test_an_index_follows_every_change():
+    store = Store()
+    store.put(obj(POD, "a", 1, status={"phase": "Running"}))  # before the index is first used
+    assert names(store.find(BY_PHASE, "Running")) == ["a"]
+    store.put(obj(POD, "b", 2, status={"phase": "Running"}))
+    store.put(obj(POD, "c", 3, status={"phase": "Pending"}))
+    assert names(store.find(BY_PHASE, "Running")) == ["a", "b"]
+    assert names(store.find(BY_PHASE, "Running", "Pending", "Failed")) == ["a", "b", "c"]
+    assert sorted(store.keys(BY_PHASE, "Pending")) == [("ns", "c")]
+    store.put(obj(POD, "a", 4, status={"phase": "Failed"}))
+    store.remove(obj(POD, "b", 5))
+    assert store.find(BY_PHASE, "Running") == ()
+    store.replace(POD, [obj(POD, "c", 3, status={"phase": "Pending"})], 9)
+    assert names(store.find(BY_PHASE, "Failed", "Pending")) == ["c"]
+    assert not store.keys(BY_PHASE, "Failed")
+
+
+def test_an_index_that_raises_does_not_cost_what_is_known():
+    strict, store = Index(POD, lambda pod: [pod["status"]["phase"]]), Store()
+    store.put(obj(POD, "a", 1, status={"phase": "Running"}))
+    assert names(store.find(strict, "Running")) == ["a"]
+    with pytest.raises(KeyError):
+        store.put(obj(POD, "a", 2))
+    assert names(store.find(strict, "Running")) == ["a"]
+
+
+def test_an_object_is_parsed_once_for_each_version_of_it():
+    parsed, store = [], Store()
+
+    def parse(pod):
+        parsed.append(pod["metadata"]["resourceVersion"])
+        return pod["metadata"]["name"]
+
+    view = View(POD, parse)
+    store.put(obj(POD, "a", 1))
+    old = store.get(POD, "ns", "a")
+    assert [store.read(view, old) for _ in range(3)] == ["a"] * 3
+    assert parsed == ["1"]
+    store.put(obj(POD, "a", 2))
+    assert [store.read(view, store.get(POD, "ns", "a")) for _ in range(3)] == ["a"] * 3
+    assert parsed == ["1", "2"]
+    assert store.read(view, old) == "a"  # who still holds the old one reads the old one
+    assert parsed == ["1", "2", "1"]
+    assert store.read(view, store.get(POD, "ns", "a")) == "a"
+    assert parsed == ["1", "2", "1"]
