@@ -10,47 +10,41 @@ write) wakes the same owners.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import kopf
 
-from modelfleet.kinds import NODE, OWNERS, WATCHED, Key, Kind, key_of
+from modelfleet.kinds import OWNERS, WATCHED, Key, Kind, key_of
 from modelfleet.kube import Object, Queue, Store
 from modelfleet.kube.scope import Scope
+from modelfleet.watches import Watch
 
 log = logging.getLogger(__name__)
-
-OwnersOf = Callable[[Kind, Object, Store], Iterable[tuple[Kind, Key]]]
-"""Which owners must look again when this object has changed: `owners_of` of a capability, pure over the store."""
 
 
 class Router:
     """Turns changes of objects into keys in the owners' queues."""
 
-    def __init__(self, store: Store, queues: Mapping[Kind, Queue[Key]], owners_of: Iterable[OwnersOf]) -> None:
+    def __init__(self, store: Store, queues: Mapping[Kind, Queue[Key]], watches: Iterable[Watch]) -> None:
         self._store = store
         self._queues = queues
-        self._owners_of = tuple(owners_of)
+        self._watches: dict[Kind, list[Watch]] = {}
+        for watch in watches:
+            self._watches.setdefault(watch.kind, []).append(watch)
 
     def changed(self, kind: Kind, before: Object | None, now: Object | None) -> None:
-        """An object has changed (a subscriber of the store). Asks for both forms: a label that was moved away
-        counts."""
-        if kind == NODE and not node_matters(before, now):
-            return
-        forms = [obj for obj in (before, now) if obj is not None]
-        if kind in self._queues:
-            self._queues[kind].add(key_of(forms[-1]))
-        for owners_of in self._owners_of:
-            for obj in forms:
-                try:
-                    owners = tuple(owners_of(kind, obj, self._store))
-                except Exception:  # a bug in one capability must not keep the news from the others
-                    log.exception("could not tell who depends on %s %s; all owners look again", kind, key_of(obj))
-                    self.wake_all()
-                    continue
-                for owner in owners:
-                    self.wake(*owner)
+        """An object has changed (a subscriber of the store)."""
+        for watch in self._watches.get(kind, ()):
+            try:
+                woken = watch.woken(before, now, self._store)
+            except Exception:  # a bug in one capability must not keep the news from the others
+                key = key_of(next(form for form in (now, before) if form is not None))
+                log.exception("could not tell who depends on %s %s; all owners look again", kind, key)
+                self.wake_all()
+                continue
+            for key in woken:
+                self._queues[watch.owner].add_after(key, watch.delay)
 
     def wake(self, kind: Kind, key: Key) -> None:
         """Have an owner look again, now."""
@@ -103,24 +97,3 @@ class _Forever:
         yield from (1, 1, 2, 3, 5, 8, 13)
         while True:
             yield 20
-
-
-def node_matters(before: Object | None, now: Object | None) -> bool:
-    """Whether a change of a node is more than its heartbeat: thousands of nodes report their state every few
-    minutes."""
-    return _node_essence(before) != _node_essence(now)
-
-
-def _node_essence(node: Object | None) -> tuple[object, ...] | None:
-    if node is None:
-        return None
-    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    return (
-        metadata["uid"],
-        metadata.get("labels") or {},
-        metadata.get("deletionTimestamp"),
-        bool(spec.get("unschedulable")),
-        spec.get("taints") or [],
-        [(each["type"], each["status"]) for each in status.get("conditions") or ()],
-        status.get("allocatable") or {},
-    )

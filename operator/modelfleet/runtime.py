@@ -17,7 +17,7 @@ Concurrency: one event loop for all: kopf's streams, the workers, the logs, the 
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ from modelfleet.kube.streams import Streams
 from modelfleet.reconcile import Controller, Deps, Loop
 from modelfleet.server import Server
 from modelfleet.settings import Settings
+from modelfleet.watches import Watch
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +51,13 @@ _KOPF_STOP_TIMEOUT = 8.0
 class Capability(Protocol):
     """What a capability's package exports."""
 
-    def controller(self, deps: Deps, /) -> Controller[Any]:
-        """Its controller, of one of the owners' kinds."""
+    @property
+    def WATCHES(self) -> tuple[Watch, ...]:
+        """Which changes make its owners look again."""
         ...
 
-    def owners_of(self, kind: Kind, obj: Object, store: Store, /) -> Iterable[tuple[Kind, Key]]:
-        """Which of its owners must look again when this object has changed."""
+    def controller(self, deps: Deps, /) -> Controller[Any]:
+        """Its controller, of one of the owners' kinds."""
         ...
 
 
@@ -250,7 +252,7 @@ class Operator:
         queues: dict[Kind, Queue[Key]] = {
             kind: Queue(clock, backoff, telemetry.QueueMeter(self._metrics, kind)) for kind in OWNERS
         }
-        router = routing.Router(self._store, queues, [each.owners_of for each in self._capabilities])
+        router = routing.Router(self._store, queues, [watch for each in self._capabilities for watch in each.WATCHES])
         deps = Deps(
             store=self._store,
             client=client,

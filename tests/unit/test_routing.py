@@ -1,31 +1,41 @@
 """From events to queues: who looks again, and what kopf is told to do."""
 
 import itertools
+from datetime import timedelta
 
 import kopf
-import pytest
 
 from modelfleet import routing
 from modelfleet.kinds import JOB, NODE, OWNERS, POD, ROLLOUT, TRAINING_JOB, WATCHED, Key
 from modelfleet.kube import Queue, Store
 from modelfleet.kube.scope import scopes
+from modelfleet.watches import Watch
 from unit.kube.raw import obj
 
 
-def by_label(kind, changed, store):
-    """Owners are named by a label, as a capability's `owners_of` might do it."""
+def itself(obj, store):
+    yield Key("ns", obj["metadata"]["name"])
+
+
+def by_label(changed, store):
+    """Owners are named by a label."""
     name = changed["metadata"].get("labels", {}).get("owner")
     if name:
-        yield TRAINING_JOB, Key("ns", name)
+        yield Key("ns", name)
+
+
+ITSELF = tuple(Watch(kind, kind, itself) for kind in OWNERS)
+LABELLED = (Watch(TRAINING_JOB, POD, by_label), Watch(TRAINING_JOB, JOB, by_label))
 
 
 class Bench:
     """A store, queues, and the router between them."""
 
-    def __init__(self, *owners_of):
+    def __init__(self, *watches):
         self.store = Store()
-        self.queues = {kind: Queue(lambda: 0.0) for kind in OWNERS}
-        self.router = routing.Router(self.store, self.queues, owners_of or (by_label,))
+        self.now = 0.0
+        self.queues = {kind: Queue(lambda: self.now) for kind in OWNERS}
+        self.router = routing.Router(self.store, self.queues, (*ITSELF, *(watches or LABELLED)))
         self.store.subscribe(self.router.changed)
 
     def woken(self, kind=TRAINING_JOB):
@@ -72,10 +82,10 @@ def test_late_event_of_an_own_write_wakes_nobody_again():
 
 
 def test_bug_in_one_capability_does_not_keep_the_news_from_the_others(caplog):
-    def broken(kind, changed, store):
+    def broken(changed, store):
         raise KeyError("a bug")
 
-    bench = Bench(broken, by_label)
+    bench = Bench(Watch(ROLLOUT, POD, broken), *LABELLED)
     bench.store.put(obj(ROLLOUT, "r", 1))
     bench.woken(ROLLOUT)
     bench.store.put(obj(POD, "p", 2, labels={"owner": "t"}))
@@ -94,36 +104,30 @@ def test_wake_all_wakes_every_owner_of_every_kind():
     assert [bench.woken(kind) for kind in OWNERS] == [["a", "b"]] * 3
 
 
-NODE_BEFORE = obj(
-    NODE,
-    "n",
-    1,
-    labels={"site": "a"},
-    spec={"taints": [{"key": "x", "effect": "NoSchedule"}]},
-    status={"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "10:00"}], "images": []},
-)
+def test_a_change_of_what_nobody_goes_by_wakes_nobody():
+    bench = Bench(Watch(TRAINING_JOB, POD, by_label, essence=lambda pod: pod.get("status")))
+    bench.store.put(obj(POD, "p", 1, labels={"owner": "t"}, status={"phase": "Pending"}))
+    assert bench.woken() == ["t"]
+    bench.store.put(obj(POD, "p", 2, labels={"owner": "t", "more": "x"}, status={"phase": "Pending"}))
+    assert bench.woken() == []
+    bench.store.put(obj(POD, "p", 3, labels={"owner": "t"}, status={"phase": "Running"}))
+    assert bench.woken() == ["t"]
+    bench.store.put(obj(POD, "p", 4, labels={"owner": "t"}, status={"phase": "Running"}, uid="another"))
+    assert bench.woken() == ["t"]
+    bench.store.remove(obj(POD, "p", 5, labels={"owner": "t"}, uid="another"))
+    assert bench.woken() == ["t"]
 
 
-def node(**changes):
-    return {**NODE_BEFORE, **changes}
-
-
-@pytest.mark.parametrize(
-    ("now", "matters"),
-    [
-        (node(status={"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "10:05"}]}), False),
-        (node(status={**NODE_BEFORE["status"], "images": [{"names": ["x"]}]}), False),
-        (node(status={"conditions": [{"type": "Ready", "status": "Unknown"}]}), True),
-        (node(spec={"unschedulable": True}), True),
-        (node(spec={}), True),
-        (node(metadata={**NODE_BEFORE["metadata"], "labels": {"site": "b"}}), True),
-        (node(metadata={**NODE_BEFORE["metadata"], "annotations": {"x": "y"}}), False),
-        (node(metadata={**NODE_BEFORE["metadata"], "deletionTimestamp": "10:00"}), True),
-        (None, True),
-    ],
-)
-def test_heartbeat_of_a_node_is_no_news(now, matters):
-    assert routing.node_matters(NODE_BEFORE, now) is matters
+def test_news_that_may_wait_comes_together():
+    bench = Bench(Watch(TRAINING_JOB, POD, by_label, delay=timedelta(seconds=1)))
+    for version, at in enumerate((0.0, 0.4, 0.9), start=1):
+        bench.now = at
+        bench.store.put(obj(POD, "p", version, labels={"owner": "t"}))
+    assert bench.woken() == []
+    bench.now = 1.0
+    assert bench.woken() == ["t"]
+    bench.now = 10.0
+    assert bench.woken() == []
 
 
 async def test_handlers_feed_the_store_and_cover_every_kind():

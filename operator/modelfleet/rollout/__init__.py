@@ -1,5 +1,6 @@
 """Rollouts: how a new version reaches a fleet, group after group, judged in each, and how it goes back."""
 
-from modelfleet.rollout.observe import controller, owners_of
+from modelfleet.rollout.observe import controller
+from modelfleet.rollout.watch import WATCHES
 
-__all__ = ["controller", "owners_of"]
+__all__ = ["WATCHES", "controller"]

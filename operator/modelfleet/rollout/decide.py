@@ -25,13 +25,19 @@ from modelfleet.rollout.snapshot import Snapshot
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """The decision about one Rollout."""
+    return decide_at(locate(snapshot, snapshot.revisions, now), now)
+
+
+def decide_at(found: Position, now: datetime) -> Decision:
+    """The decision about one Rollout that was found at this position."""
+    snapshot = found.snapshot
     if snapshot.rollout.metadata.deletion_timestamp is not None:
         return Decision()  # its children go with it
-    position = transitions.establish(snapshot, now)
-    assessment = Assessment(position, now)
+    before = Assessment(found, now)
+    assessment = transitions.establish(before)
+    position = assessment.position
     step = phases.step(assessment)
     targets = _targets(position, step)
-    before = Assessment(locate(snapshot, snapshot.revisions, now), now)
     outcome = status.Outcome(assessment, step, targets, _gate(assessment, before, step))
     desired = status.status(outcome)
     return Decision(

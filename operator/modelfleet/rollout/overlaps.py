@@ -1,13 +1,15 @@
-"""Nodes on which two Rollouts want the same thing of the host: a port, a folder they write to, a device. Pure.
+"""Nodes on which two Rollouts want the same thing of the host: a port, a folder they write to, a device.
 
 Two Rollouts on one node are fine as long as they share nothing. What is looked at: host ports, and host paths (device
 files among them) that a container may write to. The operator's own cache of models is made to be shared.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from modelfleet.rollout import manifests, nodes
+from modelfleet.kube import ROLLOUT, Index, Key, Object, Store, key_of
+from modelfleet.rollout import manifests, membership, nodes
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.snapshot import Overlap
 
@@ -43,24 +45,32 @@ def _paths(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> 
             yield f"host path {path.rstrip('/') or '/'}"
 
 
-def find(
-    mine: frozenset[str],
-    selectors: tuple[Conjunction, ...],
-    others: Iterable[tuple[str, frozenset[str], tuple[Conjunction, ...]]],
-    all_nodes: Iterable[Mapping[str, Any]],
-) -> tuple[Overlap, ...]:
-    """At most five examples of nodes that `others` (name, resources, selectors) want the same of."""
-    rivals = [(name, mine & theirs, selected) for name, theirs, selected in others if mine & theirs]
-    if not rivals:
-        return ()
-    found: list[Overlap] = []
-    for node in all_nodes:
-        labels = nodes.labels_of(node)
-        if nodes.first_match(labels, selectors) is None:
+ROLLOUTS_BY_RESOURCE = Index(ROLLOUT, lambda rollout: host_resources(rollout["spec"]["template"]))
+"""Rollouts by what their pods take of a host."""
+
+
+def rivals(
+    rollout: Object, selectors: Sequence[Conjunction], store: Store
+) -> Iterator[tuple[str, Key, frozenset[str]]]:
+    """(node, Rollout, host resources) wherever another Rollout wants the same of a node as this raw one."""
+    own = key_of(rollout)
+    mine = host_resources(rollout["spec"]["template"])
+    others = set(store.keys(ROLLOUTS_BY_RESOURCE, *mine)) - {own} if mine else set()
+    if not others:
+        return
+    for node in membership.nodes_of(selectors, store):
+        if nodes.first_match(nodes.labels_of(node), selectors) is None:
             continue
-        for name, shared, selected in rivals:
-            if nodes.first_match(labels, selected) is not None:
-                found.append(Overlap(node["metadata"]["name"], name, tuple(sorted(shared))))
-        if len(found) >= EXAMPLES:
-            break
-    return tuple(found[:EXAMPLES])
+        for key in sorted(membership.rollouts_of(node, store, others)):
+            raw = store.get(ROLLOUT, key.namespace, key.name)
+            if raw is not None:
+                yield node["metadata"]["name"], key, mine & host_resources(raw["spec"]["template"])
+
+
+def find(rollout: Object, selectors: Sequence[Conjunction], store: Store) -> tuple[Overlap, ...]:
+    """At most five examples of nodes that other Rollouts want the same of."""
+    own = key_of(rollout)
+    return tuple(
+        Overlap(node, key.name if key.namespace == own.namespace else str(key), tuple(sorted(shared)))
+        for node, key, shared in islice(rivals(rollout, selectors, store), EXAMPLES)
+    )

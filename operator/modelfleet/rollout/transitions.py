@@ -15,19 +15,18 @@ from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.position import Position, locate
 from modelfleet.rollout.revisions import Quarantine, Revision, Scope
-from modelfleet.rollout.snapshot import Snapshot
 
 Revisions = tuple[Revision, ...]
 
 
-def establish(snapshot: Snapshot, now: datetime) -> Position:
+def establish(assessment: Assessment) -> Assessment:
     """Where the rollout stands once everything that can be found out now is taken down."""
-    position = locate(snapshot, snapshot.revisions, now)
+    snapshot, now = assessment.position.snapshot, assessment.now
     for link in CHAIN:
-        found = link(Assessment(position, now))
-        if found != position.revisions:
-            position = locate(snapshot, found, now)
-    return position
+        found = link(assessment)
+        if found != assessment.position.revisions:
+            assessment = Assessment(locate(snapshot, found, now), now)
+    return assessment
 
 
 def retried(assessment: Assessment) -> Revisions:

@@ -7,8 +7,8 @@ lacks our label), and for the detail of a run that succeeded (its log is read on
 import asyncio
 from collections.abc import Callable, Iterable
 
-from modelfleet.api import ModelVersion, Rollout, TrainingJob, VersionRef, conditions, names
-from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Object, Store
+from modelfleet.api import ModelVersion, TrainingJob, VersionRef, conditions, names
+from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Store
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.training import modelversion
 from modelfleet.training.decide import decide
@@ -17,8 +17,8 @@ from modelfleet.training.naming import BadVersion, model_version_name, version_o
 from modelfleet.training.pods import Attempt, attempts, outcome
 from modelfleet.training.snapshot import Detail, Reference, Snapshot
 from modelfleet.training.termination import Succeeded, find_detail
-from modelfleet.versions.observe import versions_of
 from modelfleet.versions.resolve import by_version, resolve
+from modelfleet.views import ROLLOUTS, TRAININGS, VERSIONS, versions_of
 
 _NUDGE = 3.0  # seconds from a log line to the look at it: epochs of milliseconds must not mean a write each
 _LOG_TAIL = 1000  # lines: the detail is the last one, though the kubelet may count a long line as several
@@ -29,7 +29,7 @@ def controller(deps: Deps) -> Controller[Snapshot]:
 
     async def observe(key: Key) -> Snapshot | None:
         raw = deps.store.get(TRAINING_JOB, key.namespace, key.name)
-        return None if raw is None else await _gather(TrainingJob.model_validate(raw), key, deps)
+        return None if raw is None else await _gather(deps.store.read(TRAININGS, raw), key, deps)
 
     return Controller(TRAINING_JOB, observe, decide)
 
@@ -101,7 +101,7 @@ def _target(training: TrainingJob, own: JobFacts | None, key: Key, store: Store)
     except BadVersion:
         return None
     raw = store.get(MODEL_VERSION, key.namespace, model_version_name(training.spec.model, version))
-    return None if raw is None else ModelVersion.model_validate(raw)
+    return None if raw is None else store.read(VERSIONS, raw)
 
 
 def _baseline(training: TrainingJob) -> VersionRef | None:
@@ -119,7 +119,7 @@ def _resolve(reference: VersionRef | None, before: str | None, training: Trainin
         if isinstance(same, ModelVersion):
             return same
     raw = store.get(ROLLOUT, namespace, reference.rollout) if reference.rollout else None
-    rollout = None if raw is None else Rollout.model_validate(raw)
+    rollout = None if raw is None else store.read(ROLLOUTS, raw)
     return resolve(reference, model, versions_of(store, namespace, model), rollout)
 
 
@@ -152,35 +152,3 @@ async def _detail(
     if found is None:
         return Detail(problem="the pod's log does not hold the details that its report speaks of", lost=True)
     return Detail(found)
-
-
-def owners_of(kind: Kind, obj: Object, store: Store) -> Iterable[tuple[Kind, Key]]:
-    """The TrainingJobs that must look again now that `obj` changed or is gone."""
-    namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-    if kind == TRAINING_JOB:
-        return [(TRAINING_JOB, Key(namespace, name))]
-    if kind in (JOB, POD):
-        labelled = (obj["metadata"].get("labels") or {}).get(names.TRAINING_JOB)
-        return [(TRAINING_JOB, Key(namespace, labelled))] if labelled else []
-    if kind == MODEL_VERSION:
-        model = obj["spec"]["model"]
-        waiting = [raw for raw in store.list(TRAINING_JOB, namespace) if raw["spec"]["model"] == model]
-    elif kind == ROLLOUT:
-        waiting = [raw for raw in store.list(TRAINING_JOB, namespace) if name in _rollouts(raw)]
-    else:
-        return []
-    return [(TRAINING_JOB, Key(namespace, raw["metadata"]["name"])) for raw in waiting if not _is_over(raw)]
-
-
-def _rollouts(training: Object) -> Iterable[str]:
-    """The Rollouts that a raw TrainingJob refers to."""
-    spec = training["spec"]
-    references = (spec.get("from") or {}, (spec.get("evaluation") or {}).get("baseline") or {})
-    return [reference["rollout"] for reference in references if "rollout" in reference]
-
-
-def _is_over(training: Object) -> bool:
-    found = (training.get("status") or {}).get("conditions") or ()
-    return any(
-        entry["type"] in (conditions.COMPLETE, conditions.FAILED) and entry["status"] == "True" for entry in found
-    )

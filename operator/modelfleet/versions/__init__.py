@@ -1,5 +1,6 @@
 """ModelVersions: which one a reference means, whether it is Ready, which tags are its, and who uses it."""
 
-from modelfleet.versions.observe import controller, owners_of
+from modelfleet.versions.observe import controller
+from modelfleet.versions.watch import WATCHES
 
-__all__ = ["controller", "owners_of"]
+__all__ = ["WATCHES", "controller"]

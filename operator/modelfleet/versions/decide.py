@@ -11,13 +11,13 @@ model is woken sees to all of them, so that none has to be woken for the others'
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from modelfleet.api import Condition, ModelVersion, ModelVersionStatus, UsedBy, conditions, unsupported_fields
+from modelfleet.api import Condition, ModelVersion, ModelVersionStatus, conditions, unsupported_fields
 from modelfleet.api.conditions import READY, RECONCILING, STALLED
 from modelfleet.api.names import IN_USE
 from modelfleet.decision import Action, Announce, Decision
 from modelfleet.versions import manifests, resolve, retention, verification
 from modelfleet.versions.retention import Family, Policy
-from modelfleet.versions.usage import used_by
+from modelfleet.versions.usage import Uses
 from modelfleet.versions.verification import UNVERIFIED, Finding, Verifier
 from modelfleet.versions.verify_job import Attempt
 
@@ -37,6 +37,7 @@ class Snapshot:
     attempt   its verify Job
     others    how many other versions of the namespace are being verified
     policy    what retention keeps of its model; None: everything
+    uses      the Rollouts that use it
     """
 
     version: ModelVersion
@@ -45,12 +46,13 @@ class Snapshot:
     attempt: Attempt | None = None
     others: int = 0
     policy: Policy | None = None
+    uses: Uses = field(default_factory=Uses)
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Hold or release the version, have it verified, say how it stands, and remove what nobody needs any more."""
     version = snapshot.version
-    uses = used_by(version, snapshot.family.rollouts)
+    uses = snapshot.uses
     holding = _finalizer(version, uses)
     deleting = version.metadata.deletion_timestamp is not None
     if deleting and not uses and set(version.metadata.finalizers) <= {IN_USE}:
@@ -61,7 +63,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
         observed_generation=version.metadata.generation,
         conditions=conditions.merge(version.status.conditions, desired, version.metadata.generation, now),
         tags=_tags(version, desired, snapshot.family.versions),
-        used_by=uses,
+        used_by=uses.first,
     )
     surplus = _surplus(snapshot, now)
     return Decision(
@@ -97,7 +99,7 @@ def _soonest(*delays: timedelta | None) -> timedelta | None:
     return min((delay for delay in delays if delay is not None), default=None)
 
 
-def _finalizer(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Action, ...]:
+def _finalizer(version: ModelVersion, uses: Uses) -> tuple[Action, ...]:
     held = IN_USE in version.metadata.finalizers
     if uses and not held and version.metadata.deletion_timestamp is None:  # the server takes none on a deleted object
         return (manifests.hold(version),)
@@ -106,11 +108,11 @@ def _finalizer(version: ModelVersion, uses: tuple[UsedBy, ...]) -> tuple[Action,
     return ()
 
 
-def _conditions(version: ModelVersion, uses: tuple[UsedBy, ...], finding: Finding | None) -> tuple[Condition, ...]:
+def _conditions(version: ModelVersion, uses: Uses, finding: Finding | None) -> tuple[Condition, ...]:
     return (*_state(version, uses, finding), *conditions.unsupported(unsupported_fields(version)))
 
 
-def _state(version: ModelVersion, uses: tuple[UsedBy, ...], finding: Finding | None) -> tuple[Condition, ...]:
+def _state(version: ModelVersion, uses: Uses, finding: Finding | None) -> tuple[Condition, ...]:
     """Ready and, where they hold, Reconciling or Stalled."""
     if version.metadata.deletion_timestamp is not None:
         reason, message = (DELETION_HELD, _held(uses)) if uses else (BEING_DELETED, _by_others(version))
@@ -128,9 +130,9 @@ def _state(version: ModelVersion, uses: tuple[UsedBy, ...], finding: Finding | N
     )
 
 
-def _held(uses: tuple[UsedBy, ...]) -> str:
-    who = ", ".join(f"Rollout {use.rollout} as {use.role}" for use in uses[:5])
-    more = f" and {len(uses) - 5} more" if len(uses) > 5 else ""
+def _held(uses: Uses) -> str:
+    who = ", ".join(f"Rollout {use.rollout} as {use.role}" for use in uses.first[:5])
+    more = f" and {uses.total - 5} more" if uses.total > 5 else ""
     return (
         f"Deletion waits: this version is used by {who}{more}. It goes by itself once no Rollout uses it: move the "
         "Rollout to another version, or delete it."

@@ -1,12 +1,9 @@
 """Gathers what there is to know about a ModelVersion: from the store; where something is to be removed, from the API
-server itself. And: whom a change concerns."""
+server itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-from modelfleet.api import ModelVersion, Rollout, TrainingJob, conditions, names
-from modelfleet.api.names import LATEST
+from modelfleet.api import ModelVersion, names
 from modelfleet.kinds import selector_of
 from modelfleet.kube import (
     CONTROLLER_REVISION,
@@ -17,8 +14,6 @@ from modelfleet.kube import (
     TRAINING_JOB,
     Client,
     Key,
-    Kind,
-    Object,
     Store,
 )
 from modelfleet.reconcile import Controller, Deps
@@ -26,9 +21,12 @@ from modelfleet.settings import Settings
 from modelfleet.versions import manifests, retention
 from modelfleet.versions.decide import Snapshot, decide
 from modelfleet.versions.retention import Family, Policy
-from modelfleet.versions.usage import roles
+from modelfleet.versions.usage import uses
 from modelfleet.versions.verification import Verifier
 from modelfleet.versions.verify_job import Attempt, attempt
+from modelfleet.versions.watch import ROLLOUTS_USING
+from modelfleet.views import ROLLOUTS, ROLLOUTS_OF_MODEL, TRAININGS, TRAININGS_OF_MODEL, VERSIONS, versions_of
+from modelfleet.workloads.jobs import is_over
 
 
 def controller(deps: Deps) -> Controller[Snapshot]:
@@ -51,14 +49,17 @@ def snapshot(store: Store, key: Key, settings: Settings) -> Snapshot | None:
     raw = store.get(MODEL_VERSION, key.namespace, key.name)
     if raw is None:
         return None
-    version = ModelVersion.model_validate(raw)
+    version, policy = store.read(VERSIONS, raw), _policy(settings, raw["spec"]["model"])
+    model = version.spec.model
     return Snapshot(
         version=version,
-        family=_family(store, key.namespace, version.spec.model),
+        uses=uses(version.spec.version, store.find(ROLLOUTS_USING, (key.namespace, key.name))),
+        # All that may use any version of the model matters only where versions are removed.
+        family=_family(store, key.namespace, model) if policy else Family(versions_of(store, key.namespace, model)),
         verifier=_verifier(settings),
         attempt=_attempt(store, version),
         others=_others(store, version),
-        policy=_policy(settings, version.spec.model),
+        policy=policy,
     )
 
 
@@ -85,25 +86,22 @@ def _others(store: Store, version: ModelVersion) -> int:
     """How many Jobs of other versions of the namespace are not over."""
     jobs = store.list(JOB, version.metadata.namespace, labels={names.COMPONENT: manifests.COMPONENT})
     own = manifests.verify_job_name(version)
-    return sum(1 for job in jobs if job["metadata"]["name"] != own and not _is_over(job))
+    return sum(1 for job in jobs if job["metadata"]["name"] != own and not is_over(job))
 
 
 def _family(store: Store, namespace: str, model: str) -> Family:
     """A model in a namespace, and what may use its versions."""
     revisions = store.list(CONTROLLER_REVISION, namespace, labels={names.MODEL: model})
+    versions = versions_of(store, namespace, model)
+    trainings = (raw for raw in store.find(TRAININGS_OF_MODEL, (namespace, model)) if not is_over(raw))
     return Family(
-        versions=versions_of(store, namespace, model),
-        rollouts=tuple(
-            Rollout.model_validate(raw)
-            for raw in store.list(ROLLOUT, namespace)
-            if raw["spec"]["model"]["name"] == model
+        versions=versions,
+        used=frozenset(
+            each.spec.version for each in versions if store.keys(ROLLOUTS_USING, (namespace, each.metadata.name))
         ),
+        rollouts=tuple(store.read(ROLLOUTS, raw) for raw in store.find(ROLLOUTS_OF_MODEL, (namespace, model))),
         held=frozenset(str((raw.get("data") or {}).get("modelVersion")) for raw in revisions),
-        trainings=tuple(
-            TrainingJob.model_validate(raw)
-            for raw in store.list(TRAINING_JOB, namespace)
-            if raw["spec"]["model"] == model and not _is_over(raw)
-        ),
+        trainings=tuple(store.read(TRAININGS, raw) for raw in trainings),
     )
 
 
@@ -114,81 +112,3 @@ async def _read(client: Client, namespace: str) -> Store:
         listing = await client.list(kind, namespace, selector=selector_of(kind))
         fresh.replace(kind, listing.items, listing.version)
     return fresh
-
-
-def versions_of(store: Store, namespace: str, model: str) -> tuple[ModelVersion, ...]:
-    """All versions of a model in a namespace."""
-    found = store.list(MODEL_VERSION, namespace)
-    return tuple(ModelVersion.model_validate(raw) for raw in found if raw["spec"]["model"] == model)
-
-
-def owners_of(kind: Kind, obj: Object, store: Store) -> Iterable[tuple[Kind, Key]]:
-    """The ModelVersions that must look again now that `obj` changed or is gone."""
-    metadata = obj["metadata"]
-    namespace = metadata.get("namespace", "")
-    if kind == MODEL_VERSION:
-        woken = {metadata["name"], *_sharing_tags(obj, store.list(MODEL_VERSION, namespace))}
-    elif kind == ROLLOUT:
-        woken = set(_used(obj, store.list(MODEL_VERSION, namespace)))
-    elif kind in (JOB, POD):
-        woken = {(metadata.get("annotations") or {}).get(names.MODEL_VERSION)} - {None}
-    elif kind == CONTROLLER_REVISION:  # one that is gone may have been the last to hold its version
-        woken = {(obj.get("data") or {}).get("modelVersion")} - {None}
-    elif kind == TRAINING_JOB and (_is_over(obj) or store.get(kind, namespace, metadata["name"]) is None):
-        woken = set(_let_go(obj))
-    else:
-        return []
-    return [(MODEL_VERSION, Key(namespace, name)) for name in sorted(woken)]
-
-
-def _let_go(training: Object) -> Iterator[str]:
-    """The versions that a TrainingJob which is over used, or made."""
-    status = training.get("status") or {}
-    for field in ("parent", "baseline", "version"):
-        if status.get(field):
-            yield f"{training['spec']['model']}-{status[field]}"
-
-
-def _is_over(run: Object) -> bool:
-    """Whether a TrainingJob or a Job has ended."""
-    found: Iterable[Mapping[str, Any]] = (run.get("status") or {}).get("conditions") or ()
-    over = (conditions.COMPLETE, conditions.FAILED)
-    return any(entry["type"] in over and entry["status"] == "True" for entry in found)
-
-
-def _sharing_tags(changed: Object, versions: Iterable[Object]) -> Iterator[str]:
-    """Versions of the same model that may win or lose a tag by this change.
-
-    Those are the ones that hold one of its tags now, and of each such tag the newest bearers: the next in line. (A
-    version that is not Ready does not count, so the few newest of each are woken; each wake is a look without a write.)
-    """
-    model = changed["spec"]["model"]
-    siblings = [raw for raw in versions if raw["spec"]["model"] == model]
-    tags = {LATEST, *(changed["spec"].get("tags") or ()), *_held_tags(changed)}
-    for tag in tags:
-        bearers = [raw for raw in siblings if tag == LATEST or tag in (raw["spec"].get("tags") or ())]
-        usable = [raw for raw in bearers if _ready(raw) and "deletionTimestamp" not in raw["metadata"]]
-        newest = max((raw["metadata"]["creationTimestamp"] for raw in usable), default=None)
-        for raw in siblings:
-            if tag in _held_tags(raw) or (raw in usable and raw["metadata"]["creationTimestamp"] == newest):
-                yield raw["metadata"]["name"]
-
-
-def _held_tags(raw: Object) -> Iterable[str]:
-    return (raw.get("status") or {}).get("tags") or ()
-
-
-def _ready(raw: Object) -> bool:
-    found: Iterable[Mapping[str, Any]] = (raw.get("status") or {}).get("conditions") or ()
-    return any(entry["type"] == conditions.READY and entry["status"] == "True" for entry in found)
-
-
-def _used(rollout: Object, versions: Iterable[Object]) -> Iterator[str]:
-    """The versions that this Rollout uses, and those whose status says it does."""
-    parsed = Rollout.model_validate(rollout)
-    used = {f"{parsed.spec.model.name}-{version}" for version in roles(parsed)}
-    for raw in versions:
-        name = raw["metadata"]["name"]
-        uses = (raw.get("status") or {}).get("usedBy") or ()
-        if name in used or any(use["rollout"] == parsed.metadata.name for use in uses):
-            yield name

@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from modelfleet.api import ModelVersion, Rollout, TrainingJob, TrainingJobSpec, VersionRef
 from modelfleet.api.names import IN_USE, LATEST
 from modelfleet.versions import resolve
-from modelfleet.versions.usage import used_by
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,12 +37,14 @@ class Family:
     """A model in a namespace, and what may use its versions.
 
     versions   all of the model's
+    used       those of them that some Rollout uses, as spec.version names them
     rollouts   all of the model's
     held       names of the ModelVersions that a revision of some Rollout holds
     trainings  the model's TrainingJobs that are not over
     """
 
     versions: tuple[ModelVersion, ...] = ()
+    used: frozenset[str] = frozenset()
     rollouts: tuple[Rollout, ...] = ()
     held: frozenset[str] = frozenset()
     trainings: tuple[TrainingJob, ...] = ()
@@ -91,7 +92,7 @@ def _is_used(version: ModelVersion, family: Family, wanted: frozenset[str]) -> b
         or IN_USE in metadata.finalizers
         or metadata.name in family.held
         or version.spec.version in wanted
-        or used_by(version, family.rollouts)
+        or version.spec.version in family.used
         or set(resolve.tags_of(version, family.versions)) - {LATEST}
         or (lineage is not None and lineage.training_job in {each.metadata.name for each in family.trainings})
     )

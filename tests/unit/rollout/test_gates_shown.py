@@ -122,7 +122,7 @@ async def test_the_number_of_series_is_bounded_whatever_the_fleet():
     await large.look(5)
     assert len(large.series) == len(few.series) == 16
     figures = tuple(Figure(name, 0.0, 0.1, (-0.1, 0.1)) for name in EndpointName)
-    judgement = replace((await large.look()).judgement, endpoints=figures)
+    judgement = replace((await large.look()).snapshot.judgement, endpoints=figures)
     shown = GateGauges({LINE: Look(plan(), judgement, judgement.verdict)}).collect()
     assert sum(len(family.samples) for family in shown) == 20
 
@@ -188,14 +188,14 @@ async def test_the_named_provider_is_asked():
     found = Watched(gate={**GATE, "provider": "west"})
     seen = await found.look(5)
     assert found.asked_for == ["west"]
-    assert seen.judgement.verdict == "Inconclusive"
+    assert seen.snapshot.judgement.verdict == "Inconclusive"
 
 
 async def test_an_unknown_provider_holds_and_is_never_good_or_bad():
     found = Watched(gate={**GATE, "provider": "north"})
     seen = await found.look(30)
-    assert (seen.judgement.verdict, seen.judgement.reason) == ("ProviderDown", "ProviderDown")
-    assert "no provider north" in seen.judgement.message
+    assert (seen.snapshot.judgement.verdict, seen.snapshot.judgement.reason) == ("ProviderDown", "ProviderDown")
+    assert "no provider north" in seen.snapshot.judgement.message
     assert found.provider.asked == []
 
 

@@ -1,7 +1,6 @@
 """Whom a change concerns, and how often Prometheus is asked."""
 
 import types
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,27 +8,26 @@ import pytest
 import modelfleet.rollout
 from modelfleet import telemetry
 from modelfleet.gate import Evidence
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key
+from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, Key
 from modelfleet.prometheus import Providers
-from modelfleet.rollout import controller, observe, owners_of
+from modelfleet.rollout import WATCHES, controller, observe
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed
-
-LINE = (ROLLOUT, Key("factory", "line"))
+from unit.waking import woken
 
 
 def test_the_facade_is_small():
-    assert set(modelfleet.rollout.__all__) == {"controller", "owners_of"}
+    assert set(modelfleet.rollout.__all__) == {"WATCHES", "controller"}
 
 
 @pytest.mark.parametrize(
     ("kind", "metadata", "concerned"),
     [
-        (POD, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
-        (DAEMON_SET, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
-        (CONTROLLER_REVISION, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, [LINE]),
+        (POD, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, ["line"]),
+        (DAEMON_SET, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, ["line"]),
+        (CONTROLLER_REVISION, {"namespace": "factory", "labels": {"modelfleet.dev/rollout": "line"}}, ["line"]),
         (POD, {"namespace": "factory", "labels": {}}, []),
-        (NODE, {"labels": {"group": "fleet"}}, [LINE]),
+        (NODE, {"labels": {"group": "fleet"}}, ["line"]),
         (NODE, {"labels": {"group": "office"}}, []),
         (NODE, {}, []),
     ],
@@ -37,14 +35,14 @@ def test_the_facade_is_small():
 def test_owners(kind, metadata, concerned):
     world = World()
     world.put(builders.rollout("v1"))
-    assert list(owners_of(kind, {"metadata": {"name": "x", **metadata}}, world.store)) == concerned
+    assert woken(WATCHES, kind, {"metadata": {"name": "x", **metadata}}, world.store) == concerned
 
 
 def test_owners_of_a_version_are_the_rollouts_of_its_model():
     world = World()
     world.put(builders.rollout("v1"))
-    assert list(owners_of(MODEL_VERSION, builders.model_version("v7"), world.store)) == [LINE]
-    assert list(owners_of(MODEL_VERSION, builders.model_version("v7", model="faces"), world.store)) == []
+    assert woken(WATCHES, MODEL_VERSION, builders.model_version("v7"), world.store) == ["line"]
+    assert woken(WATCHES, MODEL_VERSION, builders.model_version("v7", model="faces"), world.store) == []
 
 
 async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
@@ -70,9 +68,9 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
     again = await observed(Key("factory", "line"))
     assert first is not None
     assert first == again
-    assert first.judgement is not None
+    assert first.snapshot.judgement is not None
     assert len(asked) == 1
-    world.now = first.judgement.next_look + timedelta(seconds=1)
+    world.now = first.snapshot.judgement.next_look + timedelta(seconds=1)
     await observed(Key("factory", "line"))
     assert len(asked) == 2
     assert await observed(Key("factory", "nobody")) is None
@@ -80,5 +78,5 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
     world.operate()
     gone = await observed(Key("factory", "line"))
     assert gone is not None
-    assert replace(gone, judgement=None) == gone
+    assert gone.snapshot.judgement is None
     assert len(asked) == 2

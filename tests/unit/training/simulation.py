@@ -3,7 +3,7 @@
 Simulated, each in a few lines: the API server (objects, resource versions, preconditions), the Job controller with its
 pods, the garbage collector, the pods' logs, the clock. Real: store, observe, decide, reconcile, status patches.
 
-The operator is woken as in the cluster: by a change of an object that `owners_of` says concerns it, or when its
+The operator is woken as in the cluster: by a change of an object that a watch says concerns it, or when its
 `requeue_after` has passed. A story that ends well thus also shows that no wake-up is missing. `kill_after` ends the
 operator right after its n-th write; a new one, with an empty store, takes over.
 """
@@ -373,11 +373,10 @@ class Operator:
         raise AssertionError("the operator never comes to rest")
 
     def _changed(self, kind: Kind, before: Any, now: Any) -> None:
-        for obj in (before, now):
-            if obj is not None:
-                for owners_of in (training.owners_of, versions.owners_of):
-                    for owner in owners_of(kind, obj, self._store):
-                        self._wake(*owner)
+        for watch in (*training.WATCHES, *versions.WATCHES):
+            if watch.kind == kind:
+                for key in watch.woken(before, now, self._store):
+                    self._wake_at(watch.owner, key, self._world.now + watch.delay)
 
     def _wake(self, kind: Kind, key: Key) -> None:
         self._wake_at(kind, key, self._world.now)

@@ -3,19 +3,12 @@
 import pytest
 
 from modelfleet.kinds import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB
-from modelfleet.kube import Store
-from modelfleet.training import owners_of
+from modelfleet.training import WATCHES
 from unit.training.builders import condition, fine_tune, job, model_version, pod, rollout, training_job
+from unit.waking import store_of, woken
 
 OVER = {"conditions": [condition("Complete", "True", "Complete")]}
 HOLDOUT = {"dataset": {"uri": "s3://data/h"}, "baseline": {"rollout": "line"}}
-
-
-def store_of(*objects):
-    store = Store()
-    for number, obj in enumerate(objects, start=1):
-        store.put({**obj, "metadata": {**obj["metadata"], "resourceVersion": str(number)}})
-    return store
 
 
 STORE = store_of(
@@ -35,7 +28,7 @@ LABELLED = job()["metadata"] | {"labels": {"modelfleet.dev/training-job": "parts
 
 
 @pytest.mark.parametrize(
-    ("kind", "obj", "woken"),
+    ("kind", "obj", "names"),
     [
         (TRAINING_JOB, training_job("parts-scratch"), ["parts-scratch"]),
         (JOB, job(), ["parts-v4"]),
@@ -47,7 +40,29 @@ LABELLED = job()["metadata"] | {"labels": {"modelfleet.dev/training-job": "parts
         (ROLLOUT, rollout("press"), []),
     ],
 )
-def test_who_looks_again(kind, obj, woken):
-    owners = list(owners_of(kind, obj, STORE))
-    assert all(owner == TRAINING_JOB for owner, _ in owners)
-    assert [key.name for _, key in owners] == woken
+def test_who_looks_again(kind, obj, names):
+    assert woken(WATCHES, kind, obj, STORE) == names
+
+
+def test_what_others_make_of_a_version_is_no_news():
+    before = model_version("v1", status={"usedBy": [{"rollout": "line", "role": "Stable"}], "tags": ["latest"]})
+    ready = model_version("v1", ready=True)
+    unready = model_version("v1", ready=False)
+    assert woken(WATCHES, MODEL_VERSION, ready, STORE, before=before) == []
+    assert woken(WATCHES, MODEL_VERSION, unready, STORE, before=ready) == [
+        "parts-judged",
+        "parts-scratch",
+        "parts-tuned",
+    ]
+
+
+def test_only_the_stable_version_of_a_rollout_is_news():
+    before, now = (
+        rollout("line", stableVersion="v1", phase="Ready"),
+        rollout("line", stableVersion="v1", phase="Paused"),
+    )
+    assert woken(WATCHES, ROLLOUT, now, STORE, before=before) == []
+    assert woken(WATCHES, ROLLOUT, rollout("line", stableVersion="v2"), STORE, before=before) == [
+        "parts-judged",
+        "parts-tuned",
+    ]

@@ -2,21 +2,22 @@
 
 import pytest
 
-from modelfleet.api import ModelVersion, Rollout
+from modelfleet.api import ModelVersion
 from modelfleet.api.conditions import find
 from modelfleet.kinds import MODEL_VERSION
 from modelfleet.versions.decide import Snapshot, decide
 from modelfleet.versions.retention import Family
-from modelfleet.versions.usage import roles, used_by
-from unit.training.builders import START, after, condition, model_version, parsed_rollout, rollout, versions
+from modelfleet.versions.usage import model_versions_used, roles, uses
+from unit.training.builders import START, after, condition, model_version, rollout, versions
 
 IN_USE = "modelfleet.dev/in-use"
 
 
 def look(raw, rollouts=(), siblings=()):
     version = ModelVersion.model_validate(raw)
-    family = Family((version, *versions(*siblings)), tuple(Rollout.model_validate(entry) for entry in rollouts))
-    return decide(Snapshot(version, family), START)
+    family = Family((version, *versions(*siblings)))
+    users = [raw for raw in rollouts if version.metadata.name in model_versions_used(raw)]
+    return decide(Snapshot(version, family, uses=uses(version.spec.version, users)), START)
 
 
 def shown(decision):
@@ -140,12 +141,17 @@ def test_tags_are_those_that_mean_this_version_as_it_will_be():
     ],
 )
 def test_what_a_rollout_uses_and_as_what(status, expected):
-    assert roles(parsed_rollout(**status)) == expected
+    assert roles(rollout(**status)) == expected
 
 
 def test_a_rollout_of_another_model_uses_nothing_of_this_one():
-    (version,) = versions(model_version())
-    assert used_by(version, [parsed_rollout(model="other", stableVersion="v3")]) == ()
+    assert model_versions_used(rollout(model="other", stableVersion="v3")) == ["other-v3"]
+
+
+def test_at_most_a_hundred_users_are_named_and_all_are_counted():
+    found = uses("v3", [rollout(f"line-{number:03}", stableVersion="v3") for number in range(150)])
+    assert (found.total, len(found.first), found.first[-1].rollout) == (150, 100, "line-099")
+    assert not uses("v3", [])
 
 
 def test_conditions_keep_their_time():

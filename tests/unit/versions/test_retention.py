@@ -15,13 +15,13 @@ from modelfleet.settings import Images, Retention, Settings, Verification
 from modelfleet.versions import controller
 from modelfleet.versions.decide import Snapshot, decide
 from modelfleet.versions.retention import Family, Policy, next_due, surplus
+from modelfleet.versions.usage import model_versions_used
 from unit.training.builders import (
     NAMESPACE,
     after,
     condition,
     fine_tune,
     model_version,
-    parsed_rollout,
     rollout,
     training_job,
     versions,
@@ -38,7 +38,9 @@ def v(number, **fields):
 
 def going(*raw, policy=TWO, rollouts=(), held=(), trainings=(), now=1000):
     parsed = tuple(TrainingJob.model_validate(entry) for entry in trainings)
-    family = Family(versions(*raw), tuple(rollouts), frozenset(held), parsed)
+    used = {name.removeprefix("parts-") for entry in rollouts for name in model_versions_used(entry)}
+    of_model = tuple(Rollout.model_validate(entry) for entry in rollouts)
+    family = Family(versions(*raw), frozenset(used), of_model, frozenset(held), parsed)
     return [each.spec.version for each in surplus(policy, family, after(now))]
 
 
@@ -82,10 +84,10 @@ def over(type="Complete", **fields):
 @pytest.mark.parametrize(
     ("used", "goes"),
     [
-        ({"rollouts": [parsed_rollout(stableVersion="v1")]}, ["v2"]),
-        ({"rollouts": [parsed_rollout(stableVersion="v4", candidateVersion="v1")]}, []),
-        ({"rollouts": [parsed_rollout(groups=[{"name": "a", "version": "v2"}])]}, ["v1"]),
-        ({"rollouts": [parsed_rollout(model="other", stableVersion="v1")]}, ["v1", "v2"]),
+        ({"rollouts": [rollout(stableVersion="v1")]}, ["v2"]),
+        ({"rollouts": [rollout(stableVersion="v4", candidateVersion="v1")]}, []),
+        ({"rollouts": [rollout(groups=[{"name": "a", "version": "v2"}])]}, ["v1"]),
+        ({"rollouts": [rollout(model="other", stableVersion="v1")]}, ["v1", "v2"]),
         ({"held": ["parts-v1"]}, ["v2"]),
         ({"held": ["other-v1"]}, ["v1", "v2"]),
         ({"trainings": [fine_tune({"version": "v1"})]}, ["v2"]),
@@ -126,7 +128,7 @@ def retraining(version):
 
 @pytest.mark.parametrize("raw", [pinned("v1"), retraining("v1")])
 def test_what_a_rollouts_spec_names_stays(raw):
-    assert going(*FOUR, rollouts=[Rollout.model_validate(raw)]) == ["v2"]
+    assert going(*FOUR, rollouts=[raw]) == ["v2"]
 
 
 def test_a_version_whose_training_job_is_not_over_stays():

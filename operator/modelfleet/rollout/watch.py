@@ -1,0 +1,56 @@
+"""Whom a change wakes: Rollouts, by their children, the versions of their model, their nodes and their neighbours."""
+
+from collections.abc import Iterable
+
+from modelfleet.api import names
+from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key
+from modelfleet.kube import Object, Store
+from modelfleet.rollout import membership, overlaps
+from modelfleet.views import ROLLOUTS_OF_MODEL, usability
+from modelfleet.watches import Watch
+
+
+def _itself(rollout: Object, _store: Store) -> Iterable[Key]:
+    return [Key(rollout["metadata"].get("namespace", ""), rollout["metadata"]["name"])]
+
+
+def _labelled(child: Object, _store: Store) -> Iterable[Key]:
+    name = (child["metadata"].get("labels") or {}).get(names.ROLLOUT)
+    return [Key(child["metadata"].get("namespace", ""), name)] if name else []
+
+
+def _of_model(version: Object, store: Store) -> Iterable[Key]:
+    return store.keys(ROLLOUTS_OF_MODEL, (version["metadata"].get("namespace", ""), version["spec"]["model"]))
+
+
+def _neighbours(changed: Object, store: Store) -> Iterable[Key]:
+    """Rollouts that report, or may have to report, that they use the same resources of a node as this one."""
+    return {key for _, key, _ in overlaps.rivals(changed, membership.selectors_of(changed), store)}
+
+
+def _on_nodes(rollout: Object) -> object:
+    """What of a Rollout its neighbours go by."""
+    return overlaps.host_resources(rollout["spec"]["template"]), membership.selectors_of(rollout)
+
+
+def node_essence(node: Object) -> object:
+    """What of a node Rollouts go by: thousands of nodes report their heartbeats every few minutes."""
+    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    return (
+        metadata.get("labels") or {},
+        metadata.get("deletionTimestamp"),
+        bool(spec.get("unschedulable")),
+        spec.get("taints") or [],
+        [(each["type"], each["status"]) for each in status.get("conditions") or ()],
+    )
+
+
+WATCHES: tuple[Watch, ...] = (
+    Watch(ROLLOUT, ROLLOUT, _itself),
+    Watch(ROLLOUT, ROLLOUT, _neighbours, _on_nodes),
+    Watch(ROLLOUT, DAEMON_SET, _labelled),
+    Watch(ROLLOUT, CONTROLLER_REVISION, _labelled),
+    Watch(ROLLOUT, POD, _labelled),
+    Watch(ROLLOUT, MODEL_VERSION, _of_model, usability),
+    Watch(ROLLOUT, NODE, membership.rollouts_of, node_essence),
+)

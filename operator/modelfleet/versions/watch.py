@@ -1,0 +1,137 @@
+"""Whom a change wakes: ModelVersions that may win or lose a tag by it, begin or cease to be used, or be verified."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from datetime import timedelta
+
+from modelfleet.api import conditions, names
+from modelfleet.api.names import IN_USE, LATEST
+from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, Key
+from modelfleet.kube import Index, Object, Store
+from modelfleet.versions.usage import model_versions_used, roles
+from modelfleet.views import VERSIONS_OF_MODEL
+from modelfleet.watches import Watch
+from modelfleet.workloads.jobs import is_over
+
+GATHERING = timedelta(seconds=1)
+"""How long the news of who uses a version waits for more: a thousand Rollouts that move make one write a second. A
+version's first use does not wait: from then on it must not be deleted."""
+
+
+def _namespace_and_used(rollout: Object) -> Iterable[Hashable]:
+    return [(rollout["metadata"].get("namespace") or "", name) for name in model_versions_used(rollout)]
+
+
+ROLLOUTS_USING = Index(ROLLOUT, _namespace_and_used)
+"""Rollouts by (namespace, name of a ModelVersion that they use)."""
+
+
+def _roles(rollout: Object) -> object:
+    return rollout["spec"]["model"]["name"], roles(rollout)
+
+
+def _itself(obj: Object, _store: Store) -> Iterable[Key]:
+    return [Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])]
+
+
+def _but_its_users(version: Object) -> object:
+    """A version without what others make of it, which is brought up to date when they change."""
+    metadata, status = version["metadata"], dict(version.get("status") or {})
+    status.pop("usedBy", None)
+    return (
+        version["spec"],
+        status,
+        metadata.get("deletionTimestamp"),
+        metadata.get("finalizers"),
+        metadata.get("labels"),
+        metadata.get("annotations"),
+    )
+
+
+def _of_its_tags(version: Object) -> object:
+    spec, status = version["spec"], version.get("status") or {}
+    return (
+        spec["model"],
+        spec.get("tags"),
+        status.get("tags"),
+        _ready(version),
+        "deletionTimestamp" in version["metadata"],
+    )
+
+
+def _sharing_tags(changed: Object, store: Store) -> Iterator[Key]:
+    """Versions of the same model that may win or lose a tag by this change.
+
+    Those are the ones that hold one of its tags now, and of each such tag the newest bearers: the next in line. (A
+    version that is not Ready does not count, so the few newest of each are woken; each wake is a look without a write.)
+    """
+    namespace = changed["metadata"].get("namespace", "")
+    siblings = store.find(VERSIONS_OF_MODEL, (namespace, changed["spec"]["model"]))
+    tags = {LATEST, *(changed["spec"].get("tags") or ()), *_held_tags(changed)}
+    for tag in tags:
+        bearers = [raw for raw in siblings if tag == LATEST or tag in (raw["spec"].get("tags") or ())]
+        usable = [raw for raw in bearers if _ready(raw) and "deletionTimestamp" not in raw["metadata"]]
+        newest = max((raw["metadata"]["creationTimestamp"] for raw in usable), default=None)
+        for raw in siblings:
+            if tag in _held_tags(raw) or (raw in usable and raw["metadata"]["creationTimestamp"] == newest):
+                yield Key(namespace, raw["metadata"]["name"])
+
+
+def _held_tags(raw: Object) -> Iterable[str]:
+    return (raw.get("status") or {}).get("tags") or ()
+
+
+def _ready(raw: Object) -> bool:
+    found: Iterable[Mapping[str, str]] = (raw.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] == conditions.READY and entry["status"] == "True" for entry in found)
+
+
+def _used_first(rollout: Object, store: Store) -> Iterable[Key]:
+    return [key for key, held in _used_versions(rollout, store) if not held]
+
+
+def _used_already(rollout: Object, store: Store) -> Iterable[Key]:
+    return [key for key, held in _used_versions(rollout, store) if held]
+
+
+def _used_versions(rollout: Object, store: Store) -> Iterator[tuple[Key, bool]]:
+    """The versions that a Rollout uses, and whether they are kept for somebody already."""
+    namespace = rollout["metadata"].get("namespace", "")
+    for name in model_versions_used(rollout):
+        version = store.get(MODEL_VERSION, namespace, name)
+        if version is not None:
+            yield Key(namespace, name), IN_USE in (version["metadata"].get("finalizers") or ())
+
+
+def _verified(obj: Object, _store: Store) -> Iterable[Key]:
+    """The version that a verify Job, or its pod, is of."""
+    name = (obj["metadata"].get("annotations") or {}).get(names.MODEL_VERSION)
+    return [Key(obj["metadata"].get("namespace", ""), name)] if name else []
+
+
+def _held(revision: Object, _store: Store) -> Iterable[Key]:
+    name = (revision.get("data") or {}).get("modelVersion")
+    return [Key(revision["metadata"].get("namespace", ""), name)] if name else []
+
+
+def _let_go(training: Object, store: Store) -> Iterator[Key]:
+    """The versions that a TrainingJob which is over, or gone, used or made."""
+    namespace, name = training["metadata"].get("namespace", ""), training["metadata"]["name"]
+    if not is_over(training) and store.get(TRAINING_JOB, namespace, name) is not None:
+        return
+    status = training.get("status") or {}
+    for field in ("parent", "baseline", "version"):
+        if status.get(field):
+            yield Key(namespace, f"{training['spec']['model']}-{status[field]}")
+
+
+WATCHES: tuple[Watch, ...] = (
+    Watch(MODEL_VERSION, MODEL_VERSION, _itself, _but_its_users),
+    Watch(MODEL_VERSION, MODEL_VERSION, _sharing_tags, _of_its_tags),
+    Watch(MODEL_VERSION, ROLLOUT, _used_first, _roles),
+    Watch(MODEL_VERSION, ROLLOUT, _used_already, _roles, GATHERING),
+    Watch(MODEL_VERSION, JOB, _verified),
+    Watch(MODEL_VERSION, POD, _verified),
+    # One that is gone may have been the last to hold its version; what else happens to one is no news.
+    Watch(MODEL_VERSION, CONTROLLER_REVISION, _held, lambda revision: None, GATHERING),
+    Watch(MODEL_VERSION, TRAINING_JOB, _let_go),
+)
