@@ -29,7 +29,8 @@ class Module:
     """A folder below ``tools/`` and what it builds.
 
     ``programs`` maps the name of each program to its Go package; ``expected`` is the build time on two cores with an
-    empty Go cache, downloads included. ``tags`` are Go build tags.
+    empty Go cache, downloads included. ``tags`` are Go build tags. What is ``optional`` is built when it is asked for by
+    name.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Module:
     expected: str
     ldflags: str = ""
     tags: str = ""
+    optional: bool = False
 
 
 MODULES = (
@@ -74,6 +76,13 @@ MODULES = (
         expected="3 min",
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
+    # the rival of `make bench-scale`: built when that asks for it
+    Module(
+        "argo-rollouts",
+        {"rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"},
+        expected="5 min",
+        optional=True,
+    ),
     Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, expected="1.5 min"),
 )
 ASSETS = ("kube-apiserver", "etcd", "kubectl")  # what KUBEBUILDER_ASSETS holds by convention
@@ -91,7 +100,7 @@ def ensure(names: Iterable[str] | None = None) -> Path:
     Raises:
         BuildFailed: Go is missing, or a build failed.
     """
-    wanted = sorted(set(names if names is not None else (name for module in MODULES for name in module.programs)))
+    wanted = sorted(set(names if names is not None else (name for module in MODULES if not module.optional for name in module.programs)))
     found = {name: path(name) for name in wanted}
     # modules have folders of their own, so that a change to one does not build the others; this folder holds links
     digest = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
@@ -126,6 +135,19 @@ def folder_of(module: Module) -> Path:
     ):
         digest.update(hashlib.sha256(part).digest())
     return cache() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"
+
+
+def module_source(module: str, package: str) -> Path:
+    """Return the folder of a Go module that ``module`` builds from: its manifests lie there. It is read-only.
+
+    Raises:
+        BuildFailed: it can't be downloaded.
+    """
+    try:
+        run(["go", "mod", "download", package], cwd=TOOLS / module)
+        return Path(run(["go", "list", "-m", "-f={{.Dir}}", package], cwd=TOOLS / module).strip())
+    except CommandFailed as error:
+        raise BuildFailed(str(error)) from error
 
 
 def _ensure_module(module: Module) -> Path:
