@@ -28,6 +28,7 @@ from modelfleet.api.modelversion import (
     FirstEpoch,
     FreeText,
     MetricName,
+    StartCheckpoint,
     TrackedRun,
     TrainingMode,
 )
@@ -65,6 +66,38 @@ class DatasetSource(SpecModel):
     """Its digest. Where given, other data is refused."""
     format: Literal["Auto", "YOLO", "COCO"] = "Auto"
     """The layout of images and labels. Auto finds out."""
+
+
+class SourceCheckpoint(SpecModel):
+    """A PyTorch checkpoint that ultralytics wrote, such as yolo11n.pt. It is read as data: no code in it is run."""
+
+    uri: Annotated[
+        str,
+        Text(
+            1024,
+            r"^(s3|gs|az|https|file)://[^\s]*[^\s/]$",
+            "must be the s3://, gs://, az://, https:// or file:// address of a file, such as s3://models/yolo11n.pt",
+        ),
+    ]
+    """Address of the file: s3://, gs://, az://, https://, or file:// for a volume mounted by spec.template."""
+    sha256: Sha256
+    """Its digest, which `sha256sum yolo11n.pt` prints. Another file is refused."""
+
+
+class Origin(VersionRef):
+    """What a training starts from: a version of the model, or a checkpoint that is not a version."""
+
+    rules = (
+        Rule(
+            "[has(self.version), has(self.tag), has(self.rollout), has(self.checkpoint)]"
+            ".filter(given, given).size() == 1",
+            "set exactly one of version, tag, rollout or checkpoint",
+        ),
+    )
+
+    checkpoint: SourceCheckpoint | None = None
+    """A checkpoint from elsewhere, for the first version of a model, in modes FineTune and Transfer. No ModelVersion is
+    made of it, so that no Rollout ever delivers it."""
 
 
 class Dataset(SpecModel):
@@ -247,10 +280,16 @@ KEEPS_ARCHITECTURE = Rule(
 )
 NEEDS_PARENT = Rule(
     "self.mode == 'Scratch' || has(self.from)",
-    "from is required by modes Continue, FineTune and Transfer: set from.version, from.tag or from.rollout",
+    "from is required by modes Continue, FineTune and Transfer: set from.version, from.tag or from.rollout; or,"
+    " in FineTune and Transfer, from.checkpoint",
 )
 SCRATCH_HAS_NO_PARENT = Rule(
-    "self.mode != 'Scratch' || !has(self.from)", "from must be left out in mode Scratch, which starts from no version"
+    "self.mode != 'Scratch' || !has(self.from)", "from must be left out in mode Scratch, which starts from no weights"
+)
+CONTINUE_NEEDS_VERSION = Rule(
+    "self.mode != 'Continue' || !has(self.from) || !has(self.from.checkpoint)",
+    "mode Continue takes over a version's hyperparameters, which a checkpoint does not have: use mode FineTune or"
+    " Transfer with from.checkpoint",
 )
 NEW_VERSION = Rule(
     "!has(self.version) || !has(self.from) || !has(self.from.version) || self.version != self.from.version",
@@ -266,6 +305,7 @@ class TrainingJobSpec(SpecModel):
         KEEPS_ARCHITECTURE,
         NEEDS_PARENT,
         SCRATCH_HAS_NO_PARENT,
+        CONTINUE_NEEDS_VERSION,
         NEW_VERSION,
     )
     immutable_except: ClassVar[frozenset[str] | None] = frozenset({"suspend", "ttl_after_finished"})
@@ -276,14 +316,15 @@ class TrainingJobSpec(SpecModel):
     """Name of the new version; default: derived from the job's name. An existing version is never overwritten."""
     mode: TrainingMode
     """Scratch starts from the architecture; Continue goes on with the parent's weights and hyperparameters; FineTune
-    takes the parent's weights under the given hyperparameters; Transfer copies what fits into another architecture."""
+    takes the weights of the parent, or of a checkpoint, under the given hyperparameters; Transfer copies what fits into
+    another architecture."""
     architecture: (
         Annotated[str, Text(128, r"^[a-z0-9][a-z0-9._-]*$", "must be the name of an architecture such as yolo11n")]
         | None
     ) = None
     """An ultralytics architecture such as yolo11n; required by Scratch and Transfer."""
-    from_: Annotated[VersionRef | None, Field(alias="from")] = None
-    """The parent version; required by Continue, FineTune and Transfer."""
+    from_: Annotated[Origin | None, Field(alias="from")] = None
+    """The parent version, or a checkpoint to start from; required by Continue, FineTune and Transfer."""
     dataset: Dataset
     """What to train on."""
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
@@ -361,6 +402,8 @@ class TrainingJobStatus(StatusModel):
     """The version that the run makes."""
     parent: ShortText | None = None
     """The version that spec.from meant when the run started."""
+    checkpoint: StartCheckpoint | None = None
+    """The checkpoint that the run started from, as the trainer found it."""
     baseline: ShortText | None = None
     """The version that spec.evaluation.baseline meant when the run started."""
     loaded_share: Fraction | None = None
