@@ -115,7 +115,7 @@ def load_checkpoint(path: Path, what: str) -> DetectionModel:
     tasks.SAFE_LOAD = True
     try:
         model, _ = load_checkpoint(str(path))
-    except (TypeError, RuntimeError, KeyError, AttributeError, ModuleNotFoundError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ImportError, EOFError) as error:
         raise Failure("WeightsNotLoaded", f"{what} {_why_not(error)}") from None
     # by its plan: models of other tasks are kinds of DetectionModel, and a file may say nothing of its task
     plan = getattr(model, "yaml", None)
