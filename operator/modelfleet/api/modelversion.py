@@ -286,7 +286,8 @@ class ModelVersionStatus(StatusModel):
     tags: Annotated[
         tuple[ShortText, ...], Field(max_length=17, json_schema_extra={"x-kubernetes-list-type": "set"}), clip_list(17)
     ] = ()
-    """The tags that resolve to this version now, latest included."""
+    """The tags that resolve to this version now, latest included. Who needs a file that it does not have passes it over
+    and says so."""
     used_by: Annotated[
         tuple[UsedBy, ...],
         Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"}),

@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 from modelfleet.api import ClassChanges, TrackedRun, TrainingJob
 from modelfleet.training import manifests, modelversion, trainer_run
@@ -68,7 +69,7 @@ def test_the_operator_reads_what_the_trainer_found_in_a_checkpoint(tmp_path):
     told = trainer_main._checkpoint(read, weights.Origin.from_json(json.loads(json.dumps(origin.to_json()))))
     found = modelversion.start_checkpoint(trainer_run.Run("v1", None, None, "", trainer_run.Weights(**public)), told)
     assert found == public | {"architecture": "yolo11n", "classes": 152, "classNames": list(names[:100])}
-    changes = weights.class_changes(origin.classes, ("class 1", "bolt")).to_json() | {"mismatch": origin.mismatch}
+    changes = trainer_main._class_changes(read, origin, SimpleNamespace(classes=("class 1", "bolt")))
     assert class_changes(changes) == ClassChanges(
         kept=1, added=("bolt",), dropped=tuple(n for n in names if n != "class 1")[:100], mismatch=origin.mismatch
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import shapes
 import torch
 import yaml
+from test_resume import interrupted, named
 from trainings import HYPERPARAMETERS, Outcome, train
 from ultralytics import YOLO
 from ultralytics.utils import ROOT
@@ -180,3 +182,24 @@ def test_a_first_version(first_version: tuple[Outcome, dict[str, Any]]) -> None:
     assert {name: start[name] for name in ("checkpoint", "classChanges", "loadedShare")} == {
         name: outcome.detail[name] for name in ("checkpoint", "classChanges", "loadedShare")
     }
+
+
+def test_an_attempt_that_goes_on_needs_the_checkpoint_no_more_and_still_tells_of_it(data: Path, tmp_path: Path) -> None:
+    path = public(tmp_path / "yolo11n.pt")
+    told = {"uri": f"file://{path}", "sha256": artifactstore.file_digest(path).sha256}
+    document = documents.document(
+        mode="FineTune",
+        architecture=None,
+        weights=told,
+        dataset={"sources": [{"uri": f"file://{data}"}]},
+        hyperparameters=HYPERPARAMETERS | {"imageSize": 64, "epochs": 3},
+        output={"uri": f"file://{tmp_path}/v1/"},
+        checkpoint={"everyEpochs": 1},
+    )
+    interrupted(tmp_path / "node-1", document, named("checkpoint", epoch=1), signal.SIGKILL)
+    path.unlink()
+    outcome = train(tmp_path / "node-2", document)
+    assert outcome.code == 0, outcome.stderr[-3000:]
+    assert outcome.all("resumed")
+    assert outcome.detail["checkpoint"] == told | {"architecture": "yolo11n", "classes": 80, "classNames": list(COCO)}
+    assert outcome.detail["classChanges"] == {"kept": 0, "added": list(shapes.CLASSES), "dropped": list(COCO)}
