@@ -230,7 +230,7 @@ def _fit(
     at = 0 if found is None else found.state.epoch
     with Saver(checkpoints, run.checkpoint_every_epochs, folder / "staged", reporter, stop.allow_more, at) as saver:
         begun = None if origin is None else origin.to_json()
-        progress = training.Progress(place, reporter, saver, exporter, share, begun, stop.check)
+        progress = training.Progress(place, reporter, saver, exporter, share, stop.check, begun)
         trained = training.train(start, dataset.yaml, resolved, place, reporter, progress)
     return trained, share, origin
 

@@ -64,8 +64,8 @@ class Progress:
         saver: Saver,
         exporter: Exporter,
         loaded_share: str | None,
-        origin: Mapping[str, Any] | None,
         check: Callable[[], None],
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         """`check` raises where the training is to stop."""
         self._place = place
