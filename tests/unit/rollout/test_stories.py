@@ -254,3 +254,16 @@ def test_a_rollout_that_is_being_deleted_is_left_alone():
     seen = snapshot(world.store, Key("factory", "line"), builders.AGENT_IMAGE)
     assert seen is not None
     assert decide(seen, world.now) == Decision()
+
+
+def test_where_nothing_is_left_the_stall_alone_says_what_was_passed_over():
+    world = World()
+    world.add_nodes("canary", 1)
+    world.put(builders.model_version("v7", formats=("pytorch",)))
+    world.put(builders.rollout("v7"))
+    world.spec(model={"name": "parts", "tag": "latest"})
+    world.rest(2)
+    assert world.reason("Stalled") == "FormatNotFound"
+    assert "v7 was passed over: it has no onnx file" in world.message("Stalled")
+    assert world.reason("VersionsPassedOver") is None
+    assert world.running == {}
