@@ -42,6 +42,7 @@ from modelfleet.api.modelversion import (
     TrainingMode,
     UsedBy,
 )
+from modelfleet.api.origin import Origin, SourceCheckpoint
 from modelfleet.api.quantities import IntOrPercent, format_decimal, format_duration, parse_decimal, parse_duration
 from modelfleet.api.rollout import (
     Delivery,
@@ -62,11 +63,9 @@ from modelfleet.api.trainingjob import (
     EvaluationSpec,
     Hyperparameters,
     MLflow,
-    Origin,
     Output,
     Progress,
     Resources,
-    SourceCheckpoint,
     Tracking,
     TrainingJob,
     TrainingJobSpec,
