@@ -65,7 +65,9 @@ class Api:
         path = resource.path(namespace, manifest["metadata"]["name"])
         headers = {"Content-Type": "application/apply-patch+yaml"}
         params = {"fieldManager": "benchmark", "force": "true"}
-        async with self._session.patch(self._server + path, params=params, headers=headers, data=json.dumps(manifest)) as response:
+        async with self._session.patch(
+            self._server + path, params=params, headers=headers, data=json.dumps(manifest)
+        ) as response:
             if response.status >= 400:
                 raise RuntimeError(f"{path}: {response.status} {await response.text()}")
 

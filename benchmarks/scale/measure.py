@@ -1,4 +1,4 @@
-"""What one controller costs with N objects: from the moment they are applied until it rests, at rest, and at a start."""
+"""What a controller costs with N objects: from the moment they are applied until it rests, at rest, and at a start."""
 
 import asyncio
 import json

@@ -16,6 +16,7 @@ import yaml
 from harness import Cluster, ExistingCluster
 from harness.lifetime import CommandFailed
 from modelfleet.api import (
+    ClassChanges,
     DriftStatus,
     Evaluation,
     GateStatus,
@@ -25,6 +26,7 @@ from modelfleet.api import (
     Progress,
     Quarantined,
     RolloutStatus,
+    StartCheckpoint,
     TrainingJobStatus,
     TrainingPhase,
     UsedBy,
@@ -95,12 +97,58 @@ MODEL_VERSION: list[tuple[str, Changes, str]] = [
     ),
 ]
 
+CHECKPOINT = {"uri": "s3://models/yolo11n.pt", "sha256": "a" * 64}
+
 FINE_TUNE: list[tuple[str, Changes, str]] = [
     ("unknown-field", {"spec/epochs": 30}, 'unknown field "spec.epochs"'),
     ("same-version", {"spec/from": {"version": "v2"}}, "version must be a new one, other than from.version"),
     ("unknown-mode", {"spec/mode": "Finetune"}, 'spec.mode: Unsupported value: "Finetune".*"FineTune"'),
-    ("from-version-and-tag", {"spec/from": {"version": "v1", "tag": "a"}}, "exactly one of version, tag or rollout"),
-    ("from-nothing", {"spec/from": {}}, "spec.from: .* exactly one of version, tag or rollout"),
+    (
+        "from-version-and-tag",
+        {"spec/from": {"version": "v1", "tag": "a"}},
+        "exactly one of version, tag, rollout or checkpoint",
+    ),
+    ("from-nothing", {"spec/from": {}}, "spec.from: .* exactly one of version, tag, rollout or checkpoint"),
+    (
+        "from-version-and-checkpoint",
+        {"spec/from": {"version": "v1", "checkpoint": CHECKPOINT}},
+        "exactly one of version, tag, rollout or checkpoint",
+    ),
+    (
+        "checkpoint-without-digest",
+        {"spec/from": {"checkpoint": {"uri": CHECKPOINT["uri"]}}},
+        "spec.from.checkpoint.sha256: Required value",
+    ),
+    (
+        "checkpoint-digest",
+        {"spec/from": {"checkpoint": CHECKPOINT | {"sha256": "yolo"}}},
+        "checkpoint.sha256: .* 64 lowercase hexadecimal digits",
+    ),
+    (
+        "checkpoint-by-name",
+        {"spec/from": {"checkpoint": CHECKPOINT | {"uri": "yolo11n.pt"}}},
+        "checkpoint.uri: .* address of a file, such as s3://models/yolo11n.pt",
+    ),
+    (
+        "checkpoint-folder",
+        {"spec/from": {"checkpoint": CHECKPOINT | {"uri": "s3://models/"}}},
+        "checkpoint.uri: .* address of a file, such as s3://models/yolo11n.pt",
+    ),
+    (
+        "continue-from-a-checkpoint",
+        {"spec/mode": "Continue", "spec/from": {"checkpoint": CHECKPOINT}},
+        "which a checkpoint does not have: use mode FineTune or Transfer with from.checkpoint",
+    ),
+    (
+        "scratch-from-a-checkpoint",
+        {"spec/mode": "Scratch", "spec/architecture": "yolo11n", "spec/from": {"checkpoint": CHECKPOINT}},
+        "from must be left out",
+    ),
+    (
+        "baseline-checkpoint",
+        {"spec/evaluation/baseline": {"checkpoint": CHECKPOINT}},
+        'unknown field "spec.evaluation.baseline.checkpoint"',
+    ),
     ("no-from", {"spec/from": ABSENT}, "from is required by modes Continue, FineTune and Transfer"),
     ("another-architecture", {"spec/architecture": "yolo11s"}, "use mode Transfer to change it"),
     ("transfer-to-nothing", {"spec/mode": "Transfer"}, "architecture is required by modes Scratch and Transfer"),
@@ -277,6 +325,8 @@ def test_accepted_values_that_look_odd(control_plane: ControlPlane) -> None:
             {"spec/resources/limits": {"cpu": 2, "memory": "1.5Gi", "example.com/npu": "1"}},
             {"spec/hyperparameters": ABSENT},
             {"spec/from": {"tag": "latest"}},
+            {"spec/from": {"checkpoint": CHECKPOINT}},
+            {"spec/from": {"checkpoint": CHECKPOINT}, "spec/mode": "Transfer", "spec/architecture": "yolo11s"},
         )
     ]
     for number, manifest in enumerate(manifests):
@@ -352,6 +402,14 @@ def full_statuses() -> list[Any]:
         attempts=count,
         preemptions=count,
         resumed_from_epoch=10,
+        checkpoint=StartCheckpoint(
+            uri="s3://models/" + "é" * 1000,
+            sha256="a" * 64,
+            architecture="é" * 128,
+            classes=80,
+            class_names=("é" * 128,) * 100,
+        ),
+        class_changes=ClassChanges(kept=count, added=("é" * 128,) * 100, dropped=("é" * 128,) * 100, mismatch=long),
         evaluation=Evaluation(result="Failed", message=long),
         started_at=now,
         finished_at=now,
@@ -418,6 +476,7 @@ def test_every_field_is_explained(control_plane: ControlPlane) -> None:
     for path in (
         "modelversions.spec.artifact.files.sha256",
         "trainingjobs.spec.from.rollout",
+        "trainingjobs.spec.from.checkpoint.sha256",
         "rollouts.spec.gate.soak",
     ):
         assert re.search(r"DESCRIPTION:\n    \w+", control_plane.kubectl("explain", path)), path

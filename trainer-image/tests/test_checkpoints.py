@@ -16,6 +16,7 @@ from artifactstore import ArtifactError
 from trainer.checkpoint import BEST, KEPT, LAST, RESULTS, Checkpoints, Search, Setup, State, folder_uri, remove_all
 from trainer.failure import Failure
 from trainer.run import Run
+from trainer.weights import Origin
 
 SETUP = Setup("d" * 64, "Scratch yolo11n", "8.4.190", {"epochs": "20", "lr0": "0.01"})
 
@@ -70,6 +71,27 @@ def test_the_newest_comes_back_whole_on_another_node(tmp_path: Path) -> None:
     assert found.results is not None
     assert found.results.read_text().splitlines()[-1] == "10"
     assert found.uri.startswith(folder_uri(run(tmp_path)))
+
+
+def test_what_was_in_the_file_that_it_started_from_is_kept(tmp_path: Path) -> None:
+    """The attempt that goes on never sees that file, and the lineage speaks of it."""
+    origin = Origin("yolo11n", ("person", "Straßenbahn"), None)
+    checkpoints = Checkpoints(run(tmp_path), SETUP)
+    checkpoints.save(state(5, origin=origin.to_json()), files(tmp_path / "run", 5))
+    found = Checkpoints(run(tmp_path), SETUP).restore(tmp_path / "restored", lambda *_: None).restored
+    assert found is not None
+    assert Origin.from_json(found.state.origin) == origin
+
+
+def test_a_manifest_of_a_release_that_kept_no_origin_is_read(tmp_path: Path) -> None:
+    folder = stored(tmp_path, 5)
+    [manifest] = folder.glob("0*.json")
+    document = json.loads(manifest.read_text())
+    del document["state"]["origin"]
+    manifest.write_text(json.dumps(document))
+    found = Checkpoints(run(tmp_path), SETUP).restore(tmp_path / "restored", lambda *_: None).restored
+    assert found is not None
+    assert Origin.from_json(found.state.origin) is None
 
 
 def test_two_are_kept_and_share_no_file(tmp_path: Path) -> None:

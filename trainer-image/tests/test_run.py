@@ -10,7 +10,7 @@ import documents
 import pytest
 
 from trainer.failure import Failure
-from trainer.run import parse
+from trainer.run import Weights, parse
 
 PARENT = {
     "version": "v3",
@@ -44,6 +44,42 @@ def test_a_whole_document_is_read() -> None:
     assert run.evaluation is not None
     assert run.evaluation.baseline == run.parent
     assert run.checkpoint_every_epochs == 5
+
+
+WEIGHTS = {"uri": "s3://models/yolo11n.pt", "sha256": "AB" * 32}
+
+
+@pytest.mark.parametrize(("mode", "architecture"), [("FineTune", None), ("Transfer", "yolo11s")])
+def test_a_checkpoint_stands_for_a_parent(mode: str, architecture: str | None) -> None:
+    run = documents.run(mode=mode, architecture=architecture, weights=WEIGHTS)
+    assert run.weights == Weights("s3://models/yolo11n.pt", "ab" * 32)
+    assert run.parent is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "Scratch", "weights": WEIGHTS},
+        {"mode": "Continue", "weights": WEIGHTS},
+        {"mode": "FineTune", "weights": WEIGHTS, "parent": PARENT},
+    ],
+)
+def test_a_checkpoint_stands_for_nothing_else(changes: dict[str, Any]) -> None:
+    with pytest.raises(Failure, match="weights stand for a parent in modes FineTune and Transfer"):
+        documents.run(**changes)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"uri": "s3://models/yolo11n.pt"}, "TRAINER_RUN.weights.sha256 is missing"),
+        (WEIGHTS | {"sha256": "yolo"}, "TRAINER_RUN.weights.sha256 must be 64 hexadecimal digits"),
+        (WEIGHTS | {"size": 3}, "TRAINER_RUN.weights holds keys this trainer does not know: size"),
+    ],
+)
+def test_a_checkpoint_is_read_strictly(weights: dict[str, Any], message: str) -> None:
+    with pytest.raises(Failure, match=message):
+        documents.run(mode="FineTune", weights=weights)
 
 
 def test_what_may_be_left_out_has_a_default() -> None:

@@ -69,6 +69,7 @@ class State:
     finished: bool
     image_size: int
     loaded_share: str | None
+    origin: Mapping[str, Any] | None = None  # of the file that the training started from, as `weights.Origin.to_json`
 
 
 @dataclass(frozen=True)

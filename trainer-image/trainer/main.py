@@ -25,11 +25,12 @@ from trainer.failure import EXIT_DONE, Failure, Interrupted
 from trainer.measure import Measured
 from trainer.publish import Published
 from trainer.report import Reporter, decimal, failed, success, write_termination
-from trainer.run import Evaluation, Run, Source, parse
+from trainer.run import ArtifactFile, Evaluation, Run, Source, Weights, parse
 from trainer.saving import Saver
 from trainer.stop import StopRequests
 from trainer.tracking import Tracking
 from trainer.training import Trained
+from trainer.weights import Origin
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
@@ -146,7 +147,7 @@ def _train(
     baseline = run.evaluation.baseline if run.evaluation else None
     baseline_checkpoint = weights.fetch_checkpoint(baseline, "baseline", folder / "baseline") if baseline else None
     tracking.begin(_parameters(run, resolved, dataset))
-    trained, share = _fit(run, resolved, dataset, folder, reporter, exporter, stop)
+    trained, share, origin = _fit(run, resolved, dataset, folder, reporter, exporter, stop)
 
     judged_on = holdout or dataset
     reporter.event("evaluating", images=judged_on.counts["val"]["images"], uri=judged_on.uri)
@@ -186,7 +187,8 @@ def _train(
     in_effect = resolved | {"batch": weights.batch_of(trained.best)}
     detail = _detail(run, in_effect, dataset, trained.image_size, share, candidate, compared) | {
         "firstEpoch": training.first_epoch(trained.curves),
-        "classChanges": _class_changes(run, dataset),
+        "classChanges": _class_changes(run, origin, dataset),
+        "checkpoint": _checkpoint(run, origin),
         "diagnosis": diagnosis.to_json(),
         "report": publish.report_reference(run, report[-1]),
         "tracking": tracking.urls() or None,
@@ -203,8 +205,9 @@ def _fit(
     reporter: Reporter,
     exporter: Exporter,
     stop: StopRequests,
-) -> tuple[Trained, str | None]:
-    """The trained model, from where an earlier attempt left off; and the share of its weights that was the parent's."""
+) -> tuple[Trained, str | None, Origin | None]:
+    """The trained model, from where an earlier attempt left off; the share of its weights that was the parent's, and
+    what was in the parent's file."""
     place = folder / "training"
     checkpoints = Checkpoints(run, _setup(run, resolved, dataset))
     search = checkpoints.restore(folder / "restored", resume.problem)
@@ -213,50 +216,73 @@ def _fit(
     found = search.restored
     start: DetectionModel | Restored
     if found is not None:
-        start, share = found, found.state.loaded_share
         state = found.state
+        start, share, origin = found, state.loaded_share, Origin.from_json(state.origin)
         reporter.event("resumed", resumedFromEpoch=state.epoch, epochs=state.epochs, uri=found.uri)
         if state.finished:
-            return training.finished(found, place), share
+            return training.finished(found, place), share, origin
     else:
-        start, share = _start(run, dataset, int(str(resolved["seed"])), folder, reporter)
+        start, share, origin = _start(run, dataset, int(str(resolved["seed"])), folder, reporter)
         if not checkpoints.begin():
             reporter.warning(
                 f"this training began before, and no checkpoint can be used ({checkpoints.uri}); starts over"
             )
     at = 0 if found is None else found.state.epoch
     with Saver(checkpoints, run.checkpoint_every_epochs, folder / "staged", reporter, stop.allow_more, at) as saver:
-        progress = training.Progress(place, reporter, saver, exporter, share, stop.check)
+        begun = None if origin is None else origin.to_json()
+        progress = training.Progress(place, reporter, saver, exporter, share, stop.check, begun)
         trained = training.train(start, dataset.yaml, resolved, place, reporter, progress)
-    return trained, share
+    return trained, share, origin
 
 
 def _start(
     run: Run, dataset: Assembled, seed: int, folder: Path, reporter: Reporter
-) -> tuple[DetectionModel, str | None]:
-    checkpoint = (
-        weights.fetch_checkpoint(run.parent, "parent", folder / "parent")
-        if run.parent and run.mode != "Scratch"
-        else None
-    )
-    start = weights.start(
-        run.mode, run.architecture, run.parent if checkpoint else None, checkpoint, dataset.classes, seed
-    )
+) -> tuple[DetectionModel, str | None, Origin | None]:
+    parent = None if run.mode == "Scratch" else run.weights or run.parent
+    checkpoint = None
+    if isinstance(parent, Weights):
+        checkpoint = weights.fetch_weights(parent, folder / "parent")
+    elif parent is not None:
+        checkpoint = weights.fetch_checkpoint(parent, "parent", folder / "parent")
+    start = weights.start(run.mode, run.architecture, parent, checkpoint, dataset.classes, seed)
     for note in start.notes:
         reporter.warning(note)
     share = None if start.loaded_share is None else decimal(start.loaded_share)
-    reporter.event("weights", loadedShare=share, classChanges=_class_changes(run, dataset))
-    return start.model, share
+    taken = _checkpoint(run, start.origin)
+    reporter.event(
+        "weights",
+        loadedShare=share,
+        classChanges=_class_changes(run, start.origin, dataset),
+        **({"checkpoint": taken} if taken else {}),
+    )
+    return start.model, share, start.origin
 
 
-def _class_changes(run: Run, dataset: Assembled) -> dict[str, Any] | None:
-    if run.parent is None or run.mode == "Scratch":
+def _class_changes(run: Run, origin: Origin | None, dataset: Assembled) -> dict[str, Any] | None:
+    """By the names in the file; as its ModelVersion declares them where a checkpoint of an older release kept none."""
+    if run.mode == "Scratch":
         return None
-    return weights.class_changes(run.parent.classes, dataset.classes).to_json()
+    if origin is None:
+        return weights.class_changes(run.parent.classes, dataset.classes).to_json() if run.parent else None
+    mismatch = {"mismatch": origin.mismatch} if origin.mismatch else {}
+    return weights.class_changes(origin.classes, dataset.classes).to_json() | mismatch
+
+
+def _checkpoint(run: Run, origin: Origin | None) -> dict[str, Any] | None:
+    """What the lineage says of the checkpoint that stood for a parent; names within the API's bounds."""
+    if run.weights is None:
+        return None
+    said: dict[str, Any] = {"uri": run.weights.uri, "sha256": run.weights.sha256}
+    if origin is None:
+        return said
+    names = [name[:128] for name in origin.classes[: weights.NAMED] if name]
+    return said | {"architecture": origin.architecture, "classes": len(origin.classes), "classNames": names}
 
 
 def _setup(run: Run, resolved: dict[str, arguments.Value], dataset: Assembled) -> Setup:
-    parent = run.parent.file("pytorch") if run.parent and run.mode != "Scratch" else None
+    parent: ArtifactFile | Weights | None = run.weights
+    if run.parent and run.mode != "Scratch":
+        parent = run.parent.file("pytorch")
     return Setup(
         dataset=dataset.sha256,
         start=f"{run.mode} {run.architecture or ''} {parent.sha256 if parent else ''}".strip(),
@@ -280,6 +306,7 @@ def _parameters(run: Run, resolved: dict[str, arguments.Value], dataset: Assembl
         "mode": run.mode,
         "architecture": run.architecture,
         "parent": run.parent.version if run.parent else None,
+        "checkpoint": run.weights.uri if run.weights else None,
         "dataset": dataset.uri,
         "dataset_sha256": dataset.sha256,
         "output": run.output.uri,

@@ -44,6 +44,14 @@ class ModelReference:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """A checkpoint from elsewhere that this run starts from, where that is no version."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Source:
     uri: str
     sha256: str | None = None
@@ -116,6 +124,7 @@ class Run:
     checkpoint_every_epochs: int
     evaluation: Evaluation | None
     tracking: Trackers | None = None
+    weights: Weights | None = None
 
 
 def parse(text: str) -> Run:
@@ -139,11 +148,14 @@ def parse(text: str) -> Run:
         checkpoint_every_epochs=top.take("checkpoint", _checkpoint, 5),
         evaluation=top.take("evaluation", _evaluation, None),
         tracking=top.take("tracking", _tracking, None),
+        weights=top.take("weights", _weights, None),
     )
     top.end()
     if run.mode in ("Scratch", "Transfer") and run.architecture is None:
         raise Failure("InvalidRun", f"architecture is required by mode {run.mode}")
-    if run.mode != "Scratch" and run.parent is None:
+    if run.weights is not None and (run.parent is not None or run.mode in ("Scratch", "Continue")):
+        raise Failure("InvalidRun", "weights stand for a parent in modes FineTune and Transfer, and never beside one")
+    if run.mode != "Scratch" and run.parent is None and run.weights is None:
         raise Failure("InvalidRun", f"parent is required by mode {run.mode}")
     return run
 
@@ -248,6 +260,13 @@ def _model(value: Any, path: str) -> ModelReference:
     )
     top.end()
     return model
+
+
+def _weights(value: Any, path: str) -> Weights:
+    top = _Object(value, path)
+    weights = Weights(uri=top.take("uri", _text), sha256=top.take("sha256", _sha256))
+    top.end()
+    return weights
 
 
 def _source(value: Any, path: str) -> Source:

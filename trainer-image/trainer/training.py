@@ -65,6 +65,7 @@ class Progress:
         exporter: Exporter,
         loaded_share: str | None,
         check: Callable[[], None],
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         """`check` raises where the training is to stop."""
         self._place = place
@@ -72,6 +73,7 @@ class Progress:
         self._saver = saver
         self._exporter = exporter
         self._loaded_share = loaded_share
+        self._origin = origin
         self._check = check
         self._began = time.monotonic()
         self.image_size = 0
@@ -110,7 +112,7 @@ class Progress:
                 self._saver.forget()
                 return
             del files[BEST]
-        state = State(epoch.number, epoch.epochs, epoch.over, epoch.image_size, self._loaded_share)
+        state = State(epoch.number, epoch.epochs, epoch.over, epoch.image_size, self._loaded_share, self._origin)
         self._saver.epoch_done(state, files)
 
 

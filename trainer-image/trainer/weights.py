@@ -5,15 +5,16 @@ Counting happens before training: a run that would quietly start from noise ends
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import artifactstore
 from artifactstore import ArtifactError
 from trainer.failure import Failure, from_artifact
-from trainer.run import Mode, ModelReference
+from trainer.run import Mode, ModelReference, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,16 +24,40 @@ if TYPE_CHECKING:
 # into another architecture, and between the scales of one family that is little (yolo11n to yolo11s: 1.3 %).
 MINIMUM_SHARE: Mapping[Mode, float] = {"Scratch": 0.0, "Continue": 0.5, "FineTune": 0.5, "Transfer": 0.01}
 
+_SHOWN = 5  # classes in a message
 NAMED = 100  # classes in a report of what changed
+
+
+_REFUSED = re.compile(r"GLOBAL (\S+)")  # in what torch says of a pickle that names more than data
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the file that a training started from says of itself; `mismatch` is how its ModelVersion says otherwise."""
+
+    architecture: str
+    classes: tuple[str, ...]
+    mismatch: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"classes": list(self.classes)}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any] | None) -> Origin | None:
+        """What a checkpoint of ours keeps; None also for one that was written before there was anything to keep."""
+        if value is None:
+            return None
+        return Origin(value["architecture"], tuple(value["classes"]), value["mismatch"])
 
 
 @dataclass(frozen=True)
 class Start:
-    """`model` is ready to be trained; `loaded_share` is the share of its numbers that came from the parent."""
+    """`model` is ready to be trained; `loaded_share` is the share of its numbers that came from `origin`."""
 
     model: DetectionModel
     loaded_share: float | None
     notes: tuple[str, ...]
+    origin: Origin | None = None
 
 
 def fetch_checkpoint(reference: ModelReference, what: str, folder: Path) -> Path:
@@ -56,15 +81,42 @@ def fetch_checkpoint(reference: ModelReference, what: str, folder: Path) -> Path
     return target
 
 
+def fetch_weights(weights: Weights, folder: Path) -> Path:
+    """Downloads the checkpoint that stands for a parent, and verifies it before anything reads it.
+
+    Raises Failure CheckpointMissing, CheckpointDigestMismatch, AccessDenied, StorageUnavailable, DiskFull.
+    """
+    target = folder / "checkpoint.pt"
+    try:
+        artifactstore.fetch_file(weights.uri, target, sha256=weights.sha256)
+    except ArtifactError as error:
+        if error.reason == "DigestMismatch":
+            raise Failure(
+                "CheckpointDigestMismatch",
+                f"checkpoint: {error.message}; find out who changed the file, or pin the digest of the one that is "
+                "meant (sha256sum prints it) in a new TrainingJob",
+            ) from None
+        raise from_artifact(error, "checkpoint", missing="CheckpointMissing", unsupported="CheckpointMissing") from None
+    return target
+
+
 def load_checkpoint(path: Path, what: str) -> DetectionModel:
     """The detection model in a checkpoint, loaded as data. Raises Failure WeightsNotLoaded for anything else."""
+    import torch
+    from ultralytics.nn import tasks
     from ultralytics.nn.tasks import DetectionModel, guess_model_task, load_checkpoint
 
+    # `trainer.environment` asks for this too, but a file from elsewhere must not depend on who imported what first;
+    # with a torch before 2.6, in an image of a user's own, ultralytics would run the file's code without a word
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        raise Failure(
+            "WeightsNotLoaded", f"{what} can't be loaded as data by torch {torch.__version__}; use 2.6 or later"
+        )
+    tasks.SAFE_LOAD = True
     try:
         model, _ = load_checkpoint(str(path))
-    except (TypeError, RuntimeError, KeyError, AttributeError, ModuleNotFoundError) as error:
-        text = " ".join(str(error).split())
-        raise Failure("WeightsNotLoaded", f"{what} is no checkpoint that can be loaded: {text}") from None
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ImportError, EOFError) as error:
+        raise Failure("WeightsNotLoaded", f"{what} {_why_not(error)}") from None
     # by its plan: models of other tasks are kinds of DetectionModel, and a file may say nothing of its task
     plan = getattr(model, "yaml", None)
     task = guess_model_task(plan) if isinstance(plan, dict) else "unknown"
@@ -78,20 +130,26 @@ def load_checkpoint(path: Path, what: str) -> DetectionModel:
 def start(
     mode: Mode,
     architecture: str | None,
-    parent: ModelReference | None,
+    parent: ModelReference | Weights | None,
     checkpoint: Path | None,
     classes: Sequence[str],
     seed: int = 0,
 ) -> Start:
-    """Builds the model; `seed` draws what no parent fills. Raises Failure UnknownArchitecture or WeightsNotLoaded."""
+    """Builds the model; `checkpoint` is the file of `parent`, and `seed` draws what that does not fill.
+
+    Raises Failure UnknownArchitecture or WeightsNotLoaded.
+    """
     import torch
 
     torch.manual_seed(seed)
     names = dict(enumerate(classes))
     if parent is None or checkpoint is None:
         return Start(_build(_known(architecture), names), None, ())
-    what = f"parent {parent.version}"
+    version = parent if isinstance(parent, ModelReference) else None
+    what = f"checkpoint {parent.uri}" if version is None else f"parent {version.version}"
     source = load_checkpoint(checkpoint, what)
+    known = _classes(source, what)
+    mismatch = None if version is None else class_mismatch(version, known)
     plan = _known(architecture) if mode == "Transfer" else dict(source.yaml)
     if mode != "Transfer" and architecture is not None and not _same(architecture, plan):
         raise Failure(
@@ -110,9 +168,51 @@ def start(
             f"only {share:.1%} of {_name(plan)} could be filled from {what} ({_name(source.yaml)}), and {mode} needs "
             f"{minimum:.0%}; start from a version of the same architecture, or use mode Scratch",
         )
+    notes = _notes(class_changes(known, classes), what)
     return Start(
-        model, share, tuple(_notes(class_changes([str(name) for name in source.names.values()], classes), what))
+        model,
+        share,
+        tuple(notes if mismatch is None else [*notes, mismatch]),
+        Origin(_name(source.yaml), tuple(known), mismatch),
     )
+
+
+def _classes(source: DetectionModel, what: str) -> list[str]:
+    """The model's own class names, in the order of its output."""
+    names = getattr(source, "names", None)
+    if isinstance(names, Mapping):
+        return [str(names[index]) for index in sorted(names)]
+    if isinstance(names, list | tuple):
+        return [str(name) for name in names]
+    raise Failure("WeightsNotLoaded", f"{what} holds no class names, by which its weights are matched with the data's")
+
+
+def class_mismatch(parent: ModelReference, known: Sequence[str]) -> str | None:
+    """How the classes that a ModelVersion declares differ from those in its file; None where they do not.
+
+    The order counts: it is the order of the model's output.
+    """
+    if tuple(known) == parent.classes:
+        return None
+    said = f"parent {parent.version} declares {_listed(parent.classes)}, and its file has {_listed(known)}"
+    return f"{said}; weights are matched by the names in the file. Correct the ModelVersion's classes in a new version"
+
+
+def _listed(classes: Sequence[str]) -> str:
+    count = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
+    more = ", …" if len(classes) > _SHOWN else ""
+    return f"{count} ({', '.join(name[:40] for name in classes[:_SHOWN])}{more})"
+
+
+def _why_not(error: Exception) -> str:
+    """Why a file can't be loaded, in words; what a pickle names besides data is said by its name."""
+    refused = _REFUSED.search(str(error.__cause__ or ""))
+    if refused is not None:
+        return (
+            f"names {refused[1]}, which is not part of a YOLO model: it was not loaded, and nothing in it was run. Use "
+            "the file that ultralytics wrote, from a source you trust"
+        )
+    return f"is not a checkpoint that can be loaded: {' '.join(str(error).split())}"
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,12 @@ from modelfleet.api.modelversion import (
     ModelVersionSpec,
     ModelVersionStatus,
     Report,
+    StartCheckpoint,
     TrackedRun,
     TrainingMode,
     UsedBy,
 )
+from modelfleet.api.origin import Origin, SourceCheckpoint
 from modelfleet.api.quantities import IntOrPercent, format_decimal, format_duration, parse_decimal, parse_duration
 from modelfleet.api.rollout import (
     Delivery,
@@ -116,6 +118,7 @@ __all__ = [
     "ModelVersionStatus",
     "NoDataPolicy",
     "ObjectMeta",
+    "Origin",
     "Output",
     "OwnerReference",
     "Progress",
@@ -131,6 +134,8 @@ __all__ = [
     "RolloutSpec",
     "RolloutStatus",
     "SecretRef",
+    "SourceCheckpoint",
+    "StartCheckpoint",
     "TimeoutPolicy",
     "TrackedRun",
     "Tracking",

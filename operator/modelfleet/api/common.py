@@ -120,7 +120,8 @@ class VersionRef(SpecModel):
     version: DNSLabel | None = None
     """A version of the same model, for example v3."""
     tag: DNSLabel | None = None
-    """The newest Ready version of the model that carries this tag; latest means the newest Ready version."""
+    """The newest Ready version of the model that carries this tag; latest means the newest Ready version.
+    A version without a file that is needed is passed over."""
     rollout: DNSLabel | None = None
     """The version that this Rollout of the same namespace has as stable."""
 

@@ -10,7 +10,13 @@ from pydantic import Field
 from modelfleet.api.base import Rule, SpecModel
 from modelfleet.api.common import CronSchedule, LabelValue
 from modelfleet.api.quantities import DecimalText, Duration, IntOrPercent, PositiveIntOrPercent, Text
-from modelfleet.api.trainingjob import KEEPS_ARCHITECTURE, NEEDS_ARCHITECTURE, SCRATCH_HAS_NO_PARENT, TrainingJobSpec
+from modelfleet.api.trainingjob import (
+    CONTINUE_NEEDS_VERSION,
+    KEEPS_ARCHITECTURE,
+    NEEDS_ARCHITECTURE,
+    SCRATCH_HAS_NO_PARENT,
+    TrainingJobSpec,
+)
 
 Change = Annotated[Decimal, DecimalText("0.0001", "1")]
 Annotation = Annotated[str, Text(1024, min_length=0)]
@@ -45,6 +51,7 @@ class RetrainSpec(TrainingJobSpec):
         NEEDS_ARCHITECTURE,
         KEEPS_ARCHITECTURE,
         SCRATCH_HAS_NO_PARENT,
+        CONTINUE_NEEDS_VERSION,
         Rule("!has(self.version)", "version must be left out: every retraining makes a version of its own"),
     )
     immutable_except: ClassVar[frozenset[str] | None] = None

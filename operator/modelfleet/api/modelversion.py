@@ -166,6 +166,24 @@ class ClassChanges(SpecModel):
     """Those that the parent did not know and that started untrained; the first 100."""
     dropped: ClassNames = ()
     """Those of the parent that the data no longer has; the first 100."""
+    mismatch: Message | None = None
+    """How the classes that the parent's ModelVersion declares differ from those in its file, where they do. Weights are
+    matched by the names in the file."""
+
+
+class StartCheckpoint(SpecModel):
+    """The checkpoint that a training started from, where spec.from named one."""
+
+    uri: Annotated[str, Text(1024)]
+    """Where it was read from."""
+    sha256: Sha256
+    """Its digest, which was compared before anything was read from it."""
+    architecture: Annotated[str, Text(128)] | None = None
+    """The architecture of the model in it, such as yolo11n."""
+    classes: Annotated[int, Field(ge=0)] | None = None
+    """How many classes it knows."""
+    class_names: ClassNames = ()
+    """The names of its classes, as the file has them; the first 100."""
 
 
 class FirstEpoch(SpecModel):
@@ -184,6 +202,8 @@ class Lineage(SpecModel):
     """The TrainingJob that made it."""
     parent: DNSLabel | None = None
     """The version whose weights it started from."""
+    checkpoint: StartCheckpoint | None = None
+    """The checkpoint whose weights it started from, where that was not a version."""
     mode: TrainingMode | None = None
     """How it was trained: Scratch, Continue, FineTune or Transfer."""
     dataset: LineageDataset | None = None
@@ -266,7 +286,8 @@ class ModelVersionStatus(StatusModel):
     tags: Annotated[
         tuple[ShortText, ...], Field(max_length=17, json_schema_extra={"x-kubernetes-list-type": "set"}), clip_list(17)
     ] = ()
-    """The tags that resolve to this version now, latest included."""
+    """The tags that resolve to this version now, latest included. Who needs a file that it does not have passes it over
+    and says so."""
     used_by: Annotated[
         tuple[UsedBy, ...],
         Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"}),

@@ -30,7 +30,8 @@ class ModelSelection(SpecModel):
     version: DNSLabel | None = None
     """Stay on this version."""
     tag: DNSLabel | None = None
-    """Follow the newest Ready version that carries this tag; latest follows the newest Ready version."""
+    """Follow the newest Ready version that carries this tag; latest follows the newest Ready version.
+    A version without a file that some group can load is passed over, and the status says so."""
 
 
 class Delivery(SpecModel):

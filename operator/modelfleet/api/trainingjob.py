@@ -28,9 +28,11 @@ from modelfleet.api.modelversion import (
     FirstEpoch,
     FreeText,
     MetricName,
+    StartCheckpoint,
     TrackedRun,
     TrainingMode,
 )
+from modelfleet.api.origin import Origin
 from modelfleet.api.quantities import (
     DecimalText,
     Duration,
@@ -247,10 +249,16 @@ KEEPS_ARCHITECTURE = Rule(
 )
 NEEDS_PARENT = Rule(
     "self.mode == 'Scratch' || has(self.from)",
-    "from is required by modes Continue, FineTune and Transfer: set from.version, from.tag or from.rollout",
+    "from is required by modes Continue, FineTune and Transfer: set from.version, from.tag or from.rollout; or,"
+    " in FineTune and Transfer, from.checkpoint",
 )
 SCRATCH_HAS_NO_PARENT = Rule(
-    "self.mode != 'Scratch' || !has(self.from)", "from must be left out in mode Scratch, which starts from no version"
+    "self.mode != 'Scratch' || !has(self.from)", "from must be left out in mode Scratch, which starts from no weights"
+)
+CONTINUE_NEEDS_VERSION = Rule(
+    "self.mode != 'Continue' || !has(self.from) || !has(self.from.checkpoint)",
+    "mode Continue takes over a version's hyperparameters, which a checkpoint does not have: use mode FineTune or"
+    " Transfer with from.checkpoint",
 )
 NEW_VERSION = Rule(
     "!has(self.version) || !has(self.from) || !has(self.from.version) || self.version != self.from.version",
@@ -266,6 +274,7 @@ class TrainingJobSpec(SpecModel):
         KEEPS_ARCHITECTURE,
         NEEDS_PARENT,
         SCRATCH_HAS_NO_PARENT,
+        CONTINUE_NEEDS_VERSION,
         NEW_VERSION,
     )
     immutable_except: ClassVar[frozenset[str] | None] = frozenset({"suspend", "ttl_after_finished"})
@@ -276,14 +285,15 @@ class TrainingJobSpec(SpecModel):
     """Name of the new version; default: derived from the job's name. An existing version is never overwritten."""
     mode: TrainingMode
     """Scratch starts from the architecture; Continue goes on with the parent's weights and hyperparameters; FineTune
-    takes the parent's weights under the given hyperparameters; Transfer copies what fits into another architecture."""
+    takes the weights of the parent, or of a checkpoint, under the given hyperparameters; Transfer copies what fits into
+    another architecture."""
     architecture: (
         Annotated[str, Text(128, r"^[a-z0-9][a-z0-9._-]*$", "must be the name of an architecture such as yolo11n")]
         | None
     ) = None
     """An ultralytics architecture such as yolo11n; required by Scratch and Transfer."""
-    from_: Annotated[VersionRef | None, Field(alias="from")] = None
-    """The parent version; required by Continue, FineTune and Transfer."""
+    from_: Annotated[Origin | None, Field(alias="from")] = None
+    """The parent version, or a checkpoint to start from; required by Continue, FineTune and Transfer."""
     dataset: Dataset
     """What to train on."""
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
@@ -361,6 +371,8 @@ class TrainingJobStatus(StatusModel):
     """The version that the run makes."""
     parent: ShortText | None = None
     """The version that spec.from meant when the run started."""
+    checkpoint: StartCheckpoint | None = None
+    """The checkpoint that the run started from, as the trainer found it."""
     baseline: ShortText | None = None
     """The version that spec.evaluation.baseline meant when the run started."""
     loaded_share: Fraction | None = None

@@ -5,16 +5,16 @@ verified for a moment must not send a fleet back to an older one. Only a version
 that only where the spec follows a tag.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.names import LATEST
-from modelfleet.api.rollout import ModelSelection, Rollout
+from modelfleet.api.rollout import Rollout
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Revision
 from modelfleet.versions import resolve
-from modelfleet.versions.resolve import Missing
+from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ def choose(
     `carried` names those that some group runs now: they are not new, and may be used although they are being deleted.
     """
     running = next((v for v in versions if stable is not None and v.metadata.name == stable.model_version), None)
-    found = _selected(rollout.spec.model, versions, running, carried)
+    found = _selected(rollout, versions, running, carried)
     if isinstance(found, Missing):
         there = [v for v in versions if resolve.obstacle(v) is None]
         others = f"; there are {_newest(there)}" if there else ""
         return Stall(
-            f"ModelVersion{found.reason}",
+            found.reason if found.reason == FORMAT_NOT_FOUND else f"ModelVersion{found.reason}",
             f"{found.message} (namespace {rollout.metadata.namespace}{others}). "
             "This goes on by itself when that changes.",
         )
@@ -46,20 +46,49 @@ def choose(
 
 
 def _selected(
-    model: ModelSelection, versions: Sequence[ModelVersion], running: ModelVersion | None, carried: Collection[str]
+    rollout: Rollout, versions: Sequence[ModelVersion], running: ModelVersion | None, carried: Collection[str]
 ) -> ModelVersion | Missing:
+    model = rollout.spec.model
     if model.version is not None:
         pinned = next((v for v in versions if v.metadata.name == f"{model.name}-{model.version}"), None)
         if pinned is not None and (pinned is running or pinned.metadata.name in carried):
             return pinned
         return resolve.by_version(model.version, model.name, versions)
     tag = model.tag or LATEST
-    found = resolve.by_tag(tag, model.name, versions)
+    found = resolve.by_tag(tag, model.name, versions, _unfit(rollout))
     if running is None or running.spec.model != model.name or running.metadata.deletion_timestamp is not None:
         return found
     if tag != LATEST and tag not in running.spec.tags:
         return found
     return running if isinstance(found, Missing) or _younger(running, found) else found
+
+
+def passed_over(rollout: Rollout, versions: Sequence[ModelVersion]) -> str:
+    """Which versions the tag would mean if some group could load them, and why none can; empty where there are none."""
+    model = rollout.spec.model
+    if model.version is not None:
+        return ""
+    return resolve.passed_over(model.tag or LATEST, model.name, versions, _unfit(rollout))
+
+
+def _unfit(rollout: Rollout) -> resolve.Unfit:
+    """A version that no group can load is not meant for this fleet. One that some groups can load is, and is said to be
+    incomplete (`_misfit`): to leave it out in silence would hide that an export is missing."""
+
+    def why(version: ModelVersion) -> str | None:
+        missing = revs.missing_formats(rollout, version)
+        if len(missing) < len(rollout.spec.groups):
+            return None
+        return "; ".join(_needs(format, missing) for format in sorted(set(missing.values())))
+
+    return why
+
+
+def _needs(format: str, missing: Mapping[str, str]) -> str:
+    groups = [group for group, wanted in missing.items() if wanted == format]
+    if len(groups) == 1:
+        return f"it has no {format} file, which group {groups[0]} needs"
+    return f"it has no {format} file, which groups {', '.join(groups)} need"
 
 
 def _younger(one: ModelVersion, other: ModelVersion) -> bool:
@@ -73,7 +102,7 @@ def _misfit(rollout: Rollout, version: ModelVersion, stable: Revision | None) ->
     if missing:
         wanted = ", ".join(f"group {group} wants {format}" for group, format in missing.items())
         has = ", ".join(sorted({file.format for file in version.spec.artifact.files}))
-        return Stall("FormatNotFound", f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
+        return Stall(FORMAT_NOT_FOUND, f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
     if stable is not None and stable.data["task"] != version.spec.task:
         return Stall(
             "OtherTask",

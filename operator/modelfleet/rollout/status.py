@@ -12,7 +12,7 @@ from modelfleet.api import conditions, names
 from modelfleet.api.conditions import Condition
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.unsupported import unsupported_fields
-from modelfleet.rollout import commands, gating, groups
+from modelfleet.rollout import commands, gating, groups, selection
 from modelfleet.rollout.assessment import PODS_MISSING, Assessment
 from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position
@@ -21,6 +21,7 @@ from modelfleet.rollout.snapshot import GroupState, Snapshot
 
 NODES_OVERLAP = "NodesOverlap"
 GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
+VERSIONS_PASSED_OVER = "VersionsPassedOver"
 
 _NEWEST = 10
 
@@ -174,6 +175,10 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
             f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[: groups.EXAMPLES]
         )
         yield conditions.true(GROUPS_WITHOUT_NODES, "NoNodeMatches", f"Groups without a node: {said}.")
+    passed = selection.passed_over(snapshot.rollout, snapshot.versions)
+    if passed and assessment.position.chosen is not None:  # where nothing was chosen, the stall says it
+        said = f"The tag does not mean the newest Ready version: {passed}."
+        yield conditions.true(VERSIONS_PASSED_OVER, "NoUsableFile", said)
     yield from conditions.unsupported(unsupported_fields(snapshot.rollout))
 
 

@@ -19,9 +19,9 @@ COMPLETE = "Complete"
 
 _WORTH_SAYING = frozenset({"Overfitting", "Underfitting", "Diverged"})
 
-WAITS_FOR = frozenset({"DatasetMissing", "ParentMissing", "OutputMissing"})
-"""Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, or the bucket for the
-output where the spec says."""
+WAITS_FOR = frozenset({"DatasetMissing", "ParentMissing", "CheckpointMissing", "OutputMissing"})
+"""Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, the checkpoint, or the
+bucket for the output where the spec says."""
 
 _LEAST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 

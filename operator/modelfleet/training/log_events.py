@@ -23,13 +23,15 @@ _MAX_METRICS = 64
 
 @dataclass(frozen=True)
 class Start:
-    """What a run began with: the share of its weights that was its parent's, what became of the parent's classes, and
-    its figures after one epoch. All three are gone from the log of an attempt that resumed.
+    """What a run began with: the share of its weights that was its parent's, what became of the parent's classes, what
+    was found in the checkpoint that stands for a parent (not checked yet), and its figures after one epoch. All of
+    it is gone from the log of an attempt that resumed.
     """
 
     loaded_share: Decimal | None = None
     class_changes: ClassChanges | None = None
     first_epoch: Mapping[str, str] | None = None
+    checkpoint: Any = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _start(weights: Mapping[str, Any], first: Mapping[str, str] | None) -> Start
         share = parse_decimal(weights.get("loadedShare"))
     except ValueError:
         share = None
-    return Start(share, class_changes(weights.get("classChanges")), first)
+    return Start(share, class_changes(weights.get("classChanges")), first, weights.get("checkpoint"))
 
 
 def class_changes(value: Any) -> ClassChanges | None:

@@ -19,6 +19,7 @@ from modelfleet.api import (
     ModelVersion,
     ModelVersionSpec,
     Report,
+    StartCheckpoint,
     TrackedRun,
     TrainingJob,
     names,
@@ -89,6 +90,7 @@ def _spec(
         "lineage": {
             "trainingJob": training.metadata.name,
             "parent": run.parent,
+            "checkpoint": start_checkpoint(run, detail.get("checkpoint")),
             "mode": training.spec.mode.value,
             "dataset": _dataset(detail.get("dataset")),
             "hyperparameters": _texts(detail.get("hyperparameters")),
@@ -111,6 +113,19 @@ def _remark(model: type[ClassChanges | Diagnosis | TrackedRun | Report], value: 
         return model.model_validate(_known(value, tuple(model.model_fields))).to_dict()
     except ValidationError:
         return None
+
+
+def start_checkpoint(run: Run, value: Any) -> Json | None:
+    """The checkpoint that the run was told to start from, with what the trainer read in it, where that is as it should
+    be. Address and digest are what the Job was told: the trainer starts from nothing else."""
+    if run.weights is None:
+        return None
+    pinned: Json = {"uri": run.weights.uri, "sha256": run.weights.sha256}
+    found = _known(value, ("architecture", "classes", "classNames"))
+    try:
+        return StartCheckpoint.model_validate({**(found if isinstance(found, Mapping) else {}), **pinned}).to_dict()
+    except ValidationError:  # no training is lost over a remark
+        return pinned
 
 
 def _first_epoch(run: Run, value: Any) -> Json | None:

@@ -7,7 +7,7 @@ lacks our label), and for the detail of a run that succeeded (its log is read on
 import asyncio
 from collections.abc import Callable, Iterable
 
-from modelfleet.api import ModelVersion, TrainingJob, VersionRef, conditions, names
+from modelfleet.api import ModelVersion, Origin, TrainingJob, VersionRef, conditions, names
 from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Store
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.training import modelversion
@@ -17,7 +17,7 @@ from modelfleet.training.naming import BadVersion, model_version_name, version_o
 from modelfleet.training.pods import Attempt, attempts, outcome
 from modelfleet.training.snapshot import Detail, Reference, Snapshot
 from modelfleet.training.termination import Succeeded, find_detail
-from modelfleet.versions.resolve import by_version, resolve
+from modelfleet.versions.resolve import by_version, passed_over, resolve
 from modelfleet.views import ROLLOUTS, TRAININGS, VERSIONS, versions_of
 
 _NUDGE = 3.0  # seconds from a log line to the look at it: epochs of milliseconds must not mean a write each
@@ -48,6 +48,7 @@ async def _gather(training: TrainingJob, key: Key, deps: Deps) -> Snapshot:
         version=version,
         parent=_resolve(training.spec.from_, training.status.parent, training, deps.store) if job is None else None,
         baseline=_resolve(_baseline(training), training.status.baseline, training, deps.store) if job is None else None,
+        passed_over=_passed_over(training, deps.store) if job is None else "",
         lines=deps.logs.lines(pods[-1].uid) if pods else (),
         detail=await _detail(training, own, pods, version, key, deps),
     )
@@ -110,8 +111,8 @@ def _baseline(training: TrainingJob) -> VersionRef | None:
 
 def _resolve(reference: VersionRef | None, before: str | None, training: TrainingJob, store: Store) -> Reference:
     """What a reference means now; but where an earlier Job of this run was told a version that still can be used, that
-    one: a tag that moved on must not change a run that began."""
-    if reference is None:
+    one: a tag that moved on must not change a run that began. None also where spec.from names a checkpoint."""
+    if reference is None or (isinstance(reference, Origin) and reference.checkpoint is not None):
         return None
     namespace, model = training.metadata.namespace, training.spec.model
     if before is not None:
@@ -120,7 +121,24 @@ def _resolve(reference: VersionRef | None, before: str | None, training: Trainin
             return same
     raw = store.get(ROLLOUT, namespace, reference.rollout) if reference.rollout else None
     rollout = None if raw is None else store.read(ROLLOUTS, raw)
-    return resolve(reference, model, versions_of(store, namespace, model), rollout)
+    return resolve(reference, model, versions_of(store, namespace, model), rollout, without_weights)
+
+
+def without_weights(version: ModelVersion) -> str | None:
+    """Why training can't start from the version, or measure it; None where it can."""
+    if version.spec.artifact.file("pytorch") is not None:
+        return None
+    return "it has no pytorch file, which training needs"
+
+
+def _passed_over(training: TrainingJob, store: Store) -> str:
+    """The versions that the tags of spec.from and of the baseline would mean but for their files."""
+    namespace, model = training.metadata.namespace, training.spec.model
+    references = (training.spec.from_, _baseline(training))
+    tags = dict.fromkeys(each.tag for each in references if each is not None and each.tag is not None)
+    versions = versions_of(store, namespace, model) if tags else ()
+    found = dict.fromkeys(passed_over(tag, model, versions, without_weights) for tag in tags)
+    return "; ".join(filter(None, found))
 
 
 async def _detail(

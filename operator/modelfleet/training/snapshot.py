@@ -35,6 +35,7 @@ class Snapshot:
     job       the batch Job of the TrainingJob's name, whoever made it
     attempts  the pods of that Job, oldest first
     version   the ModelVersion of the name that the run aims at, whoever made it
+    passed_over  which versions a tag would mean if they had the weights that training needs, in words
     lines     JSON lines from the log of the newest pod
     detail    asked for once a pod reports success, else None
     """
@@ -46,6 +47,7 @@ class Snapshot:
     version: ModelVersion | None = None
     parent: Reference = None
     baseline: Reference = None
+    passed_over: str = ""
     lines: tuple[str, ...] = ()
     detail: Detail | None = None
 

@@ -13,7 +13,7 @@ from modelfleet.training.modelversion import is_of
 from modelfleet.training.naming import BadVersion, model_version_name
 from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
 from modelfleet.training.snapshot import Reference, Snapshot
-from modelfleet.versions.resolve import Missing
+from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
 
 STARTING = "Starting"
 
@@ -134,15 +134,16 @@ def create_job(seen: Snapshot, now: datetime) -> Outcome | None:
     parent = seen.parent if isinstance(seen.parent, ModelVersion) else None
     baseline = seen.baseline if isinstance(seen.baseline, ModelVersion) else None
     version = seen.target()
+    passed_over = f" The tag does not mean the newest Ready version: {seen.passed_over}." if seen.passed_over else ""
     return Outcome(
         State.WORKING,
         TrainingPhase.PENDING,
         STARTING,
         f"Makes Job {seen.training.metadata.name} for ModelVersion "
-        f"{model_version_name(seen.training.spec.model, version)}.",
+        f"{model_version_name(seen.training.spec.model, version)}.{passed_over}",
         actions=(manifests.create_job(seen.training, seen.image, version, parent, baseline, rereads=_rereads(seen)),),
         requeue_after=timedelta(seconds=2),
-        event="",
+        event=passed_over.strip(),
     )
 
 
@@ -160,6 +161,5 @@ def _rereads(seen: Snapshot) -> bool:
 def _missing(what: str, field: str, reference: Reference) -> Outcome | None:
     if not isinstance(reference, Missing):
         return None
-    return stalled(
-        f"{what}{reference.reason}", f"{field}: {reference.message}. The run starts by itself when it can be used."
-    )
+    reason = "WithoutWeights" if reference.reason == FORMAT_NOT_FOUND else reference.reason
+    return stalled(f"{what}{reason}", f"{field}: {reference.message}. The run starts by itself when it can be used.")

@@ -8,9 +8,9 @@ is found again when the status was wiped, as far as Job, pods and ModelVersion s
 from datetime import datetime
 from typing import Any
 
-from modelfleet.api import FirstEpoch, Progress, TrainingJobStatus
+from modelfleet.api import FirstEpoch, Progress, StartCheckpoint, TrainingJobStatus
 from modelfleet.training.log_events import Followed
-from modelfleet.training.modelversion import is_of
+from modelfleet.training.modelversion import is_of, start_checkpoint
 from modelfleet.training.outcome import Outcome, State
 from modelfleet.training.snapshot import Snapshot
 
@@ -48,7 +48,12 @@ def _start(seen: Snapshot, followed: Followed) -> dict[str, Any]:
     first = before.first_epoch
     if start.first_epoch is not None and job is not None and job.run is not None and job.run.parent is not None:
         first = FirstEpoch(metrics=start.first_epoch, parent_metrics=job.run.parent_metrics)
+    told = None if job is None or job.run is None else start_checkpoint(job.run, start.checkpoint)
+    checkpoint = before.checkpoint
+    if told is not None and (start.checkpoint is not None or checkpoint is None):
+        checkpoint = StartCheckpoint.model_validate(told)
     found = {
+        "checkpoint": checkpoint,
         "loaded_share": before.loaded_share if start.loaded_share is None else start.loaded_share,
         "class_changes": start.class_changes or before.class_changes,
         "first_epoch": first,

@@ -20,6 +20,14 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The checkpoint that the run starts from, where that is not a version."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Run:
     """What the Job was told, as far as the operator needs it later."""
 
@@ -27,6 +35,7 @@ class Run:
     parent: str | None
     baseline: str | None
     output_uri: str
+    weights: Weights | None = None
     parent_metrics: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,6 +57,8 @@ def document(training: TrainingJob, version: str, parent: ModelVersion | None, b
         "evaluation": None if spec.evaluation is None else _evaluation(spec.evaluation, baseline),
     }
     # Absent and not null where there is none: a trainer image from before it was known reads this too.
+    if spec.from_ is not None and spec.from_.checkpoint is not None:
+        run["weights"] = spec.from_.checkpoint.to_dict()
     return run if spec.tracking is None else {**run, "tracking": _tracking(spec.tracking)}
 
 
@@ -103,7 +114,12 @@ def read(job: Mapping[str, Any]) -> Run | None:
             parent=parent.get("version"),
             baseline=baseline.get("version"),
             output_uri=str(run["output"]["uri"]),
+            weights=_weights(run.get("weights")),
             parent_metrics=first_metrics(parent.get("metrics")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _weights(value: Any) -> Weights | None:
+    return None if value is None else Weights(str(value["uri"]), str(value["sha256"]))

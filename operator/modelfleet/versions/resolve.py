@@ -2,16 +2,26 @@
 
 A version that is being deleted, was rejected, or is not Ready is never chosen for anything new. Where nothing can be
 chosen, `Missing` names what is missing, in words that a condition can carry.
+
+A tag resolves only to versions that whoever asks can use: one without a file of a format that it needs is passed over,
+and `passed_over` says so.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from modelfleet.api import ModelVersion, Rollout, VersionRef, conditions
 from modelfleet.api.names import LATEST
 
+FORMAT_NOT_FOUND = "FormatNotFound"
+"""The reason of a Missing where versions carry the tag, and none has a file that is needed."""
+
+Unfit = Callable[[ModelVersion], str | None]
+"""Why a version is of no use to whoever asks ("it has no onnx file, which group canary needs"); None where it is."""
+
+_SHOWN = 3  # versions that were passed over, in one message
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,17 +34,22 @@ class Missing:
 
 
 def resolve(
-    reference: VersionRef, model: str, versions: Iterable[ModelVersion], rollout: Rollout | None
+    reference: VersionRef,
+    model: str,
+    versions: Iterable[ModelVersion],
+    rollout: Rollout | None,
+    unfit: Unfit | None = None,
 ) -> ModelVersion | Missing:
     """The version of `model` that `reference` means now.
 
     versions  ModelVersions of the namespace; those of other models are passed over
     rollout   the Rollout that the reference names, None where it names none or there is none
+    unfit     what a tag must not resolve to; a version that is named is not asked
     """
     if reference.rollout is not None:
         return by_rollout(reference.rollout, model, versions, rollout)
     if reference.tag is not None:
-        return by_tag(reference.tag, model, versions)
+        return by_tag(reference.tag, model, versions, unfit)
     return by_version(reference.version or "", model, versions)
 
 
@@ -46,12 +61,16 @@ def by_version(version: str, model: str, versions: Iterable[ModelVersion]) -> Mo
     return obstacle(found) or found
 
 
-def by_tag(tag: str, model: str, versions: Iterable[ModelVersion]) -> ModelVersion | Missing:
-    """The newest Ready version that carries the tag; `latest` is carried by all."""
-    tagged = [entry for entry in _of(model, versions) if tag == LATEST or tag in entry.spec.tags]
-    found = newest(tagged)
+def by_tag(
+    tag: str, model: str, versions: Iterable[ModelVersion], unfit: Unfit | None = None
+) -> ModelVersion | Missing:
+    """The newest Ready version that carries the tag and is not `unfit`; `latest` is carried by all."""
+    tagged = _tagged(tag, model, versions)
+    found = newest(entry for entry in tagged if unfit is None or unfit(entry) is None)
     if found is not None:
         return found
+    if unfit is not None and (passed := passed_over(tag, model, tagged, unfit)):
+        return Missing(FORMAT_NOT_FOUND, f"no version of model {model} with tag {tag} can be used: {passed}")
     if tagged:
         last = max(tagged, key=age)
         what = obstacle(last)
@@ -60,6 +79,19 @@ def by_tag(tag: str, model: str, versions: Iterable[ModelVersion]) -> ModelVersi
     if tag == LATEST:
         return Missing("NotFound", f"model {model} has no versions yet")
     return Missing("NotFound", f"no version of model {model} has the tag {tag}")
+
+
+def passed_over(tag: str, model: str, versions: Iterable[ModelVersion], unfit: Unfit) -> str:
+    """Which versions would have been what the tag means but for `unfit`, newest first, and why; empty where none."""
+    usable = (entry for entry in _tagged(tag, model, versions) if obstacle(entry) is None)
+    told: list[str] = []
+    for entry in sorted(usable, key=age, reverse=True):
+        why = unfit(entry)
+        if why is None:
+            break
+        told.append(f"{entry.spec.version} was passed over: {why}")
+    more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+    return "; ".join([*told[:_SHOWN], *more])
 
 
 def by_rollout(
@@ -95,7 +127,10 @@ def obstacle(version: ModelVersion) -> Missing | None:
 
 
 def tags_of(version: ModelVersion, siblings: Iterable[ModelVersion]) -> tuple[str, ...]:
-    """The tags that resolve to `version` now, sorted, `latest` last. `siblings` are all versions of its model."""
+    """The tags that resolve to `version` now, sorted, `latest` last. `siblings` are all versions of its model.
+
+    This is what a tag means to whoever can use every format: files are not looked at here.
+    """
     if obstacle(version) is not None:
         return ()
     others = [entry for entry in siblings if entry.metadata.name != version.metadata.name and obstacle(entry) is None]
@@ -105,6 +140,10 @@ def tags_of(version: ModelVersion, siblings: Iterable[ModelVersion]) -> tuple[st
         if not any(age(entry) > age(version) for entry in others if tag == LATEST or tag in entry.spec.tags)
     ]
     return tuple(own)
+
+
+def _tagged(tag: str, model: str, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+    return [entry for entry in _of(model, versions) if tag == LATEST or tag in entry.spec.tags]
 
 
 def _of(model: str, versions: Iterable[ModelVersion]) -> Iterable[ModelVersion]:

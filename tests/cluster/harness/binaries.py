@@ -29,8 +29,8 @@ class Module:
     """A folder below ``tools/`` and what it builds.
 
     ``programs`` maps the name of each program to its Go package; ``expected`` is the build time on two cores with an
-    empty Go cache, downloads included. ``tags`` are Go build tags. What is ``optional`` is built when it is asked for by
-    name.
+    empty Go cache, downloads included. ``tags`` are Go build tags. What is ``optional`` is built when it is asked
+    for by name.
     """
 
     name: str
@@ -100,7 +100,13 @@ def ensure(names: Iterable[str] | None = None) -> Path:
     Raises:
         BuildFailed: Go is missing, or a build failed.
     """
-    wanted = sorted(set(names if names is not None else (name for module in MODULES if not module.optional for name in module.programs)))
+    wanted = sorted(
+        set(
+            names
+            if names is not None
+            else (name for module in MODULES if not module.optional for name in module.programs)
+        )
+    )
     found = {name: path(name) for name in wanted}
     # modules have folders of their own, so that a change to one does not build the others; this folder holds links
     digest = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]

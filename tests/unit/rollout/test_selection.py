@@ -7,7 +7,7 @@ import pytest
 from modelfleet.api import Rollout
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.rollout import revisions as revs
-from modelfleet.rollout.selection import Stall, choose
+from modelfleet.rollout.selection import Stall, choose, passed_over
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START
 
@@ -24,6 +24,10 @@ def unready(raw):
 
 def deleting(raw):
     return {**raw, "metadata": {**raw["metadata"], "deletionTimestamp": builders.wire(START)}}
+
+
+BARE = builders.model_version("v7", tags=("live",), created=START + timedelta(days=1), formats=("pytorch",))
+MIXED = (builders.group("canary"), builders.group("fleet", delivery={"format": "engine"}))
 
 
 def chosen(*versions, stable=None, version=None, tag="latest", carried=()):
@@ -62,6 +66,14 @@ def chosen(*versions, stable=None, version=None, tag="latest", carried=()):
         ([OLD, deleting(NEW)], {"stable": NEW}, "v1"),  # but it is let go when somebody deletes it
         ([OLD, unready(NEW)], {"stable": NEW, "tag": "other"}, "ModelVersionNotFound"),
         ([OLD, NEW], {"stable": OLD}, "v2"),
+        # the newest is a checkpoint that no group can load
+        ([OLD, NEW, BARE], {}, "v2"),
+        ([OLD, NEW, BARE], {"tag": "live"}, "v2"),
+        ([OLD, NEW, BARE], {"stable": NEW}, "v2"),
+        ([OLD, NEW, BARE], {"stable": OLD}, "v2"),
+        ([unready(NEW), BARE], {"stable": NEW}, "v2"),
+        ([BARE], {}, "FormatNotFound"),
+        ([OLD, BARE], {"version": "v7"}, "FormatNotFound"),
     ],
 )
 def test_choice(versions, asked, found):
@@ -72,3 +84,56 @@ def test_another_model_is_not_meant():
     other = builders.model_version("v9", model="faces", created=START + timedelta(days=1))
     assert chosen(OLD, other) == "v1"
     assert chosen(OLD, other, version="v9") == "ModelVersionNotFound"
+
+
+def following_latest(*groups):
+    raw = builders.rollout(None, **({"groups": groups} if groups else {}))
+    raw["spec"]["model"] = {"name": "parts", "tag": "latest"}
+    return Rollout.model_validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("groups", "formats", "said"),
+    [
+        (
+            (builders.group("canary"),),
+            ("pytorch",),
+            "v7 was passed over: it has no onnx file, which group canary needs",
+        ),
+        (
+            (builders.group("canary"), builders.group("fleet")),
+            ("pytorch",),
+            "v7 was passed over: it has no onnx file, which groups canary, fleet need",
+        ),
+        (
+            MIXED,
+            ("pytorch",),
+            "v7 was passed over: it has no engine file, which group fleet needs; "
+            "it has no onnx file, which group canary needs",
+        ),
+        (MIXED, ("engine",), ""),  # some group can load it: it is meant for this fleet, and incomplete
+        (MIXED, ("onnx", "engine"), ""),
+    ],
+)
+def test_what_was_passed_over_is_said_with_the_groups_that_need_more(groups, formats, said):
+    newest = builders.model_version("v7", created=START + timedelta(days=1), formats=formats)
+    parsed = [ModelVersion.model_validate(each) for each in (OLD, newest)]
+    assert passed_over(following_latest(*groups), parsed) == said
+
+
+def test_a_version_that_some_groups_can_load_stalls_the_rollout_by_name():
+    newest = builders.model_version("v7", created=START + timedelta(days=1), formats=("engine",))
+    parsed = [ModelVersion.model_validate(each) for each in (OLD, newest)]
+    found = choose(following_latest(*MIXED), parsed, None)
+    assert found == Stall("FormatNotFound", "ModelVersion parts-v7 has engine; group canary wants onnx.")
+
+
+def test_the_stall_names_what_was_passed_over():
+    found = choose(following_latest(), [ModelVersion.model_validate(BARE)], None)
+    assert isinstance(found, Stall)
+    assert "v7 was passed over: it has no onnx file" in found.message
+
+
+def test_a_pinned_version_passes_nothing_over():
+    pinned = Rollout.model_validate(builders.rollout("v1"))
+    assert passed_over(pinned, [ModelVersion.model_validate(each) for each in (OLD, BARE)]) == ""

@@ -159,6 +159,21 @@ def test_a_version_without_the_wanted_format_is_refused():
     assert world.versions == {"v1"}
 
 
+def test_a_tag_passes_over_a_checkpoint_and_says_so_until_a_version_comes_that_can_be_loaded():
+    world = installed()
+    world.spec(model={"name": "parts", "tag": "latest"})
+    world.run(lambda: world.is_at("v2"))
+    world.put(builders.model_version("v7", created=START + timedelta(days=1), formats=("pytorch",)))
+    world.rest(2)
+    assert world.is_at("v2")
+    assert world.reason("Stalled") is None
+    assert world.reason("VersionsPassedOver") == "NoUsableFile"
+    assert "v7 was passed over: it has no onnx file, which groups " in world.message("VersionsPassedOver")
+    world.put(builders.model_version("v8", created=START + timedelta(days=2)))
+    world.run(lambda: world.is_at("v8"))
+    assert world.reason("VersionsPassedOver") is None
+
+
 def test_groups_may_want_another_format():
     world = fleet(
         groups=(builders.group("canary"), builders.group("fleet", delivery={"format": "engine"})),
@@ -239,3 +254,16 @@ def test_a_rollout_that_is_being_deleted_is_left_alone():
     seen = snapshot(world.store, Key("factory", "line"), builders.AGENT_IMAGE)
     assert seen is not None
     assert decide(seen, world.now) == Decision()
+
+
+def test_where_nothing_is_left_the_stall_alone_says_what_was_passed_over():
+    world = World()
+    world.add_nodes("canary", 1)
+    world.put(builders.model_version("v7", formats=("pytorch",)))
+    world.put(builders.rollout("v7"))
+    world.spec(model={"name": "parts", "tag": "latest"})
+    world.rest(2)
+    assert world.reason("Stalled") == "FormatNotFound"
+    assert "v7 was passed over: it has no onnx file" in world.message("Stalled")
+    assert world.reason("VersionsPassedOver") is None
+    assert world.running == {}

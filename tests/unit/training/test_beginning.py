@@ -113,3 +113,49 @@ def test_the_lineage_of_a_run_without_a_parent_has_none_of_it():
         TrainingJob.model_validate(training_job()), run, parse(success(detail)), detail, None
     )
     assert not {"loadedShare", "classChanges", "firstEpoch"} & create.manifest["spec"]["lineage"].keys()
+
+
+PUBLIC = {"uri": "s3://models/yolo11n.pt", "sha256": "a" * 64}
+FIRST_OF_ALL = fine_tune({"checkpoint": PUBLIC})
+FOUND = PUBLIC | {"architecture": "yolo11n", "classes": 80, "classNames": ["person", "car"]}
+
+
+def status_from_checkpoint(told, before=None):
+    line = json.dumps({"event": "weights", "loadedShare": "0.98", "classChanges": CHANGES, "checkpoint": told})
+    training = FIRST_OF_ALL if before is None else {**FIRST_OF_ALL, "status": before}
+    seen = snapshot(training, job=job(FIRST_OF_ALL), pods=(pod(),), lines=(line,) if told else (epoch_line(2),))
+    return decide(seen, after(10)).status.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (FOUND, FOUND),
+        (FOUND | {"of_another_release": 1}, FOUND),
+        (FOUND | {"uri": "s3://elsewhere", "sha256": "b" * 64}, FOUND),  # what the Job was told is what counts
+        (FOUND | {"classes": "many"}, PUBLIC | {"classNames": []}),
+        (FOUND | {"classNames": ["x" * 200]}, PUBLIC | {"classNames": []}),
+        ("yes", PUBLIC | {"classNames": []}),
+        (None, PUBLIC | {"classNames": []}),
+    ],
+)
+def test_what_was_found_in_a_checkpoint_is_shown_as_far_as_it_makes_sense(told, shown):
+    found = status_from_checkpoint(told)
+    assert found["checkpoint"] == shown
+    assert "parent" not in found
+
+
+def test_what_was_found_in_a_checkpoint_stays_when_the_log_no_longer_has_it():
+    assert status_from_checkpoint(None, status_from_checkpoint(FOUND))["checkpoint"] == FOUND
+
+
+def test_a_checkpoint_is_in_the_lineage_and_no_parent_is():
+    run = snapshot(FIRST_OF_ALL, job=job(FIRST_OF_ALL)).own_job.run
+    detail = DETAIL | {"checkpoint": FOUND, "classChanges": CHANGES | {"mismatch": "declares others"}}
+    created = modelversion.create_version(
+        TrainingJob.model_validate(FIRST_OF_ALL), run, parse(success(detail)), detail, None
+    )
+    lineage = created.manifest["spec"]["lineage"]
+    assert lineage["checkpoint"] == FOUND
+    assert lineage["classChanges"] == CHANGES | {"mismatch": "declares others"}
+    assert "parent" not in lineage

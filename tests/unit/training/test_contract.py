@@ -2,13 +2,15 @@
 
 import io
 import json
+from types import SimpleNamespace
 
-from modelfleet.api import TrackedRun, TrainingJob
-from modelfleet.training import trainer_run
-from modelfleet.training.log_events import read
+from modelfleet.api import ClassChanges, TrackedRun, TrainingJob
+from modelfleet.training import manifests, modelversion, trainer_run
+from modelfleet.training.log_events import class_changes, read
 from modelfleet.training.manifests import CANNOT_MEND
 from modelfleet.training.termination import Failed, Succeeded, find_detail, parse
-from trainer import failure, report
+from trainer import failure, report, weights
+from trainer import main as trainer_main
 from trainer import run as trainer_side
 from unit.training.builders import DETAIL, fine_tune, model_version, training_job, versions
 
@@ -44,6 +46,32 @@ def test_the_trainer_reads_the_run_that_the_operator_writes():
     assert read.checkpoint_every_epochs == 7
     assert read.tracking == trainer_side.Trackers(
         trainer_side.MLflow("http://mlflow", "lines"), trainer_side.WandB("parts", None)
+    )
+
+
+def test_the_trainer_reads_the_checkpoint_that_stands_for_a_parent():
+    public = {"uri": "s3://models/yolo11n.pt", "sha256": "a" * 64}
+    for spec in ({"mode": "FineTune", "architecture": None}, {"mode": "Transfer", "architecture": "yolo11s"}):
+        training = TrainingJob.model_validate(training_job(**{"from": {"checkpoint": public}}, **spec))
+        document = trainer_run.document(training, "v1", None, None)
+        read = trainer_side.parse(json.dumps(document))
+        assert (read.mode, read.parent) == (spec["mode"], None)
+        assert read.weights == trainer_side.Weights(**public)
+        assert trainer_run.read(manifests.job(training, "image", document)).weights == trainer_run.Weights(**public)
+
+
+def test_the_operator_reads_what_the_trainer_found_in_a_checkpoint(tmp_path):
+    public = {"uri": "s3://models/yolo11n.pt", "sha256": "a" * 64}
+    training = TrainingJob.model_validate(fine_tune({"checkpoint": public}))
+    read = trainer_side.parse(json.dumps(trainer_run.document(training, "v1", None, None)))
+    names = (*(f"class {number}" for number in range(150)), "x" * 300, "")
+    origin = weights.Origin("yolo11n", names, "parent v3 declares others")
+    told = trainer_main._checkpoint(read, weights.Origin.from_json(json.loads(json.dumps(origin.to_json()))))
+    found = modelversion.start_checkpoint(trainer_run.Run("v1", None, None, "", trainer_run.Weights(**public)), told)
+    assert found == public | {"architecture": "yolo11n", "classes": 152, "classNames": list(names[:100])}
+    changes = trainer_main._class_changes(read, origin, SimpleNamespace(classes=("class 1", "bolt")))
+    assert class_changes(changes) == ClassChanges(
+        kept=1, added=("bolt",), dropped=tuple(n for n in names if n != "class 1")[:100], mismatch=origin.mismatch
     )
 
 

@@ -603,6 +603,7 @@ def test_a_job_that_is_made_after_a_lost_report_is_marked(reason):
         ("DatasetMissing", 0, 60),
         ("DatasetMissing", 60, 60),
         ("DatasetMissing", 600, 300),
+        ("CheckpointMissing", 0, 60),
         ("ParentMissing", 600, 300),
         ("OutputMissing", 86_400, 1800),
     ],

@@ -10,10 +10,12 @@ from modelfleet.kube import Invalid, NotFound, Store, Unavailable
 from modelfleet.reconcile import Deps
 from modelfleet.settings import Images, Settings
 from modelfleet.training import controller, observe
+from modelfleet.training.decide import decide
 from unit.training.builders import (
     DETAIL,
     IMAGE,
     NAMESPACE,
+    after,
     condition,
     detail_line,
     ended,
@@ -91,6 +93,35 @@ async def test_references_are_resolved_while_there_is_no_job():
     assert seen.parent.spec.version == "v2"
     assert seen.baseline is None
     assert seen.image == IMAGE
+
+
+async def test_a_checkpoint_is_no_version_that_could_be_missing():
+    public = {"uri": "s3://models/yolo11n.pt", "sha256": "a" * 64}
+    seen = await look(fine_tune({"checkpoint": public}), model_version("v1"))
+    assert seen.parent is None
+
+
+@pytest.mark.parametrize("baseline", [None, {"tag": "latest"}])
+async def test_a_tag_passes_over_what_has_no_weights(baseline):
+    evaluation = None if baseline is None else {"dataset": {"uri": "s3://data/h.tar"}, "baseline": baseline}
+    exported = model_version("v7", created=after(7), formats=("onnx",))
+    seen = await look(fine_tune({"tag": "latest"}, evaluation=evaluation), model_version("v1"), exported)
+    assert seen.parent.spec.version == "v1"
+    assert baseline is None or seen.baseline.spec.version == "v1"
+    assert seen.passed_over == "v7 was passed over: it has no pytorch file, which training needs"
+    outcome = decide(seen, after(8))
+    ready = next(each for each in outcome.status.conditions if each.type == "Ready")
+    assert ready.message.endswith(f"The tag does not mean the newest Ready version: {seen.passed_over}.")
+    assert [each.message for each in outcome.announcements] == [
+        f"The tag does not mean the newest Ready version: {seen.passed_over}."
+    ]
+
+
+async def test_a_tag_that_only_versions_without_weights_carry():
+    seen = await look(fine_tune({"tag": "latest"}), model_version("v7", formats=("onnx",)))
+    ready = next(each for each in decide(seen, after(8)).status.conditions if each.type == "Ready")
+    assert ready.reason == "ParentWithoutWeights"
+    assert "v7 was passed over: it has no pytorch file, which training needs" in ready.message
 
 
 @pytest.mark.parametrize(

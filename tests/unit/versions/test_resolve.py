@@ -3,7 +3,7 @@
 import pytest
 
 from modelfleet.api import VersionRef
-from modelfleet.versions.resolve import Missing, resolve, tags_of
+from modelfleet.versions.resolve import Missing, passed_over, resolve, tags_of
 from unit.training.builders import after, model_version, parsed_rollout, versions
 
 REJECTED = {"result": "Failed", "message": "recall fell"}
@@ -93,3 +93,63 @@ def test_a_tag_is_held_by_the_newest_ready_version_that_carries_it():
     assert tags_of(old, siblings) == ("gold",)
     assert tags_of(middle, siblings) == ("factory", "latest")
     assert tags_of(new, siblings) == ()
+
+
+def no_onnx(version):
+    return None if version.spec.artifact.file("onnx") is not None else "it has no onnx file"
+
+
+def bare(name, second, **changes):
+    """A version that holds nothing but a checkpoint."""
+    return model_version(name, created=after(second), formats=("pytorch",), **changes)
+
+
+@pytest.mark.parametrize(
+    ("raw", "tag", "meant", "said"),
+    [
+        ([V1, V2], "latest", "v2", ""),
+        ([V1, bare("v7", 7)], "latest", "v1", "v7 was passed over: it has no onnx file"),
+        ([V1, bare("v0", 0)], "latest", "v1", ""),  # an older one changes nothing
+        ([V2, bare("v7", 7)], "candidate", "v2", ""),  # it does not carry the tag
+        ([V2, bare("v7", 7, tags=("candidate",))], "candidate", "v2", "v7 was passed over: it has no onnx file"),
+        ([V1, bare("v7", 7, ready=False)], "latest", "v1", ""),  # passed over for another reason
+        ([V1, bare("v7", 7, model="other")], "latest", "v1", ""),
+        (
+            [V1, *(bare(f"v{number}", number) for number in range(5, 10))],
+            "latest",
+            "v1",
+            "v9 was passed over: it has no onnx file; v8 was passed over: it has no onnx file; "
+            "v7 was passed over: it has no onnx file; and 2 more",
+        ),
+        (
+            [bare("v7", 7)],
+            "latest",
+            Missing(
+                "FormatNotFound",
+                "no version of model parts with tag latest can be used: v7 was passed over: it has no onnx file",
+            ),
+            "v7 was passed over: it has no onnx file",
+        ),
+        ([bare("v7", 7, ready=False)], "latest", "NotReady", ""),
+        ([], "latest", "NotFound", ""),
+    ],
+)
+def test_a_tag_passes_over_what_can_not_be_used_and_says_so(raw, tag, meant, said):
+    parsed = versions(*raw)
+    result = resolve(VersionRef(tag=tag), "parts", parsed, None, no_onnx)
+    if isinstance(result, Missing):
+        assert meant in (result, result.reason)
+    else:
+        assert result.spec.version == meant
+    assert passed_over(tag, "parts", parsed, no_onnx) == said
+
+
+def test_a_version_that_is_named_is_not_passed_over():
+    result = resolve(VersionRef(version="v7"), "parts", versions(V1, bare("v7", 7)), None, no_onnx)
+    assert result.spec.version == "v7"
+
+
+def test_status_tags_say_what_a_tag_means_whatever_the_files_are():
+    old, new = versions(V1, bare("v7", 7))
+    assert tags_of(new, (old, new)) == ("latest",)
+    assert tags_of(old, (old, new)) == ()

@@ -117,7 +117,7 @@ def test_a_parent_of_another_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 half a zip"])
 def test_a_parent_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "p.pt").write_bytes(content)
-    with pytest.raises(Failure, match="parent v3 is no checkpoint that can be loaded") as caught:
+    with pytest.raises(Failure, match="parent v3 is not a checkpoint that can be loaded") as caught:
         weights.start("FineTune", None, PARENT, tmp_path / "p.pt", CLASSES)
     assert caught.value.reason == "WeightsNotLoaded"
 
