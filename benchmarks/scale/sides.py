@@ -82,7 +82,7 @@ _VERSION: Json = {
 
 
 def _start_ours(cluster: Cluster) -> tuple[Process, Callable[[], bool]]:
-    operator = OperatorProcess(cluster, {"api": {"writesPerSecond": float(RATE), "writeBurst": BURST}}, name="ours")
+    operator = OperatorProcess(cluster, {"workers": 16, "api": {"writesPerSecond": float(RATE), "writeBurst": BURST}}, name="ours")
     operator.start()
     return operator.process, lambda: _at_rest(operator.metrics())
 

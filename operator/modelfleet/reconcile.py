@@ -3,8 +3,9 @@
 Concurrency: one `Loop` per kind, with its own queue and workers, so that rollouts that wait for Prometheus never hold
 up training jobs. A key is in the hands of at most one worker. Everything runs on one event loop.
 
-Order within one reconcile: the actions one after the other, then the status, then the announcements. The first failure
-ends it; the key comes back with exponential backoff, and everything is observed and decided anew. What may go wrong:
+Order within one reconcile: the actions one after the other, then another look at what they brought about (where the
+controller can do that, see `Controller.with_status`), then the status, then the announcements. The first failure ends
+it; the key comes back with exponential backoff, and everything is observed and decided again. What may go wrong:
 
 * The process dies after any single write: the next start observes that write and goes on from there. An announcement is
   made only after the status that makes its repeat silent, so at worst it is lost, never repeated for ever.
@@ -16,13 +17,13 @@ ends it; the key comes back with exponential backoff, and everything is observed
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from modelfleet import prometheus, status_patch, telemetry
-from modelfleet.decision import Action, Apply, Create, Decision, Delete, Patch
+from modelfleet.decision import Action, Announce, Apply, Create, Decision, Delete, Patch, Status
 from modelfleet.kube import (
     AlreadyExists,
     ApiError,
@@ -73,6 +74,9 @@ class Controller(Generic[Snapshot]):
     kind: Kind
     observe: Callable[[Key], Awaitable[Snapshot | None]]
     decide: Callable[[Snapshot, datetime], Decision]
+    with_status: Callable[[Snapshot, Any], Snapshot] | None = None
+    """The snapshot as it would be had this status been written. With it, what actions bring about is looked at before
+    the status is written, and comes into the same write; without it, that takes a second write."""
 
 
 class Loop(Generic[Snapshot]):
@@ -110,7 +114,9 @@ class Loop(Generic[Snapshot]):
         at_least = timedelta(0)
         try:
             async with asyncio.timeout(self._deps.settings.reconcile_timeout.total_seconds()):
-                requeue_after = await reconcile(self._controller, key, self._deps, self._metrics)
+                requeue_after = await reconcile(
+                    self._controller, key, self._deps, self._metrics, lambda: self.queue.observed(key)
+                )
         except Conflict as error:
             self._failed(key, error)
             delay = self.queue.retry(key)
@@ -143,30 +149,42 @@ _SHORTEST_REQUEUE = timedelta(milliseconds=100)
 
 
 async def reconcile(
-    controller: Controller[Snapshot], key: Key, deps: Deps, metrics: telemetry.Metrics
+    controller: Controller[Snapshot],
+    key: Key,
+    deps: Deps,
+    metrics: telemetry.Metrics,
+    observing: Callable[[], None] = lambda: None,
 ) -> timedelta | None:
-    """Observe, decide and apply once, for one owner. Returns when to look again, if at all without an event.
+    """Observe, decide and apply, for one owner. Returns when to look again, if at all without an event.
 
+    `observing` is called before each further look within this reconcile: the news until then will have been seen.
     Raises ApiError for what the API server refused or could not do, and whatever observe and decide raise.
     """
     before = deps.store.get(controller.kind, key.namespace, key.name)
-    snapshot = await controller.observe(key)
-    if snapshot is None or before is None:
+    if before is None:
+        await controller.observe(key)  # for the controller to forget it
         return None
-    decision = controller.decide(snapshot, deps.clock())
-    for action in decision.actions:
-        try:
-            await _carry_out(action, deps)
-        except (Invalid, Forbidden) as error:
-            await _report_rejection(controller.kind, key, before, action, error, deps)
-            raise
-        metrics.actions.labels(controller.kind.kind, _name(action)).inc()
-        log.info("%s", _told(action))
-    if decision.status is not None:
-        patch = status_patch.patch_for(before.get("status") or {}, decision.status)
+    status: Status | None = None
+    announcements: list[Announce] = []
+    decision = Decision()
+    for _ in range(_LOOKS if controller.with_status is not None else 1):
+        snapshot = await controller.observe(key)
+        if snapshot is None:
+            return None
+        if status is not None and controller.with_status is not None:
+            snapshot = controller.with_status(snapshot, status)
+        decision = controller.decide(snapshot, deps.clock())
+        await _carry_out_all(controller.kind, key, before, decision.actions, deps, metrics)
+        status = decision.status if decision.status is not None else status
+        announcements += decision.announcements
+        if not decision.actions or not _is_same(before, deps.store.get(controller.kind, key.namespace, key.name)):
+            break
+        observing()
+    if status is not None:
+        patch = status_patch.patch_for(before.get("status") or {}, status)
         if patch is not None and await _write_status(controller.kind, key, before, patch, deps):
             metrics.status_writes.labels(controller.kind.kind).inc()
-    for announcement in decision.announcements:
+    for announcement in announcements:
         log.info("announced %s: %s", announcement.reason, announcement.message)
         try:
             await deps.client.post_event(
@@ -180,6 +198,27 @@ async def reconcile(
             log.warning("could not record the Event %s: %s", announcement.reason, error.message)
             metrics.reconcile_errors.labels(controller.kind.kind, "Event").inc()
     return decision.requeue_after
+
+
+_LOOKS = 3
+"""Looks within one reconcile, at most: what actions bring about, and what that brings about. More come by the queue."""
+
+
+def _is_same(before: Object, now: Object | None) -> bool:
+    return now is not None and now["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+async def _carry_out_all(
+    kind: Kind, key: Key, before: Object, actions: Iterable[Action], deps: Deps, metrics: telemetry.Metrics
+) -> None:
+    for action in actions:
+        try:
+            await _carry_out(action, deps)
+        except (Invalid, Forbidden) as error:
+            await _report_rejection(kind, key, before, action, error, deps)
+            raise
+        metrics.actions.labels(kind.kind, _name(action)).inc()
+        log.info("%s", _told(action))
 
 
 async def _carry_out(action: Action, deps: Deps) -> None:

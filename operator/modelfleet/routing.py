@@ -82,11 +82,41 @@ def watch_settings(scopes: Iterable[Scope]) -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Forever()
     settings.networking.connect_timeout = 10
     settings.watching.connect_timeout = 10
+    settings.queueing.idle_timeout = 0.5  # for so long kopf keeps a task for each object that changed
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = _NoProgress()
     for scope in scopes:
         if scope.selector:
             kind = scope.kind
             settings.watching.label_selectors[kind.group, kind.version, kind.plural] = scope.selector
     return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object of each event, twice, to compare it with what its handlers saw last. Ours see raw events,
+    and the store compares."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """kopf remembers on the objects how far their handlers are. Ours are done at once."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+    def purge(self, **_: Any) -> None: ...
+    def touch(self, **_: Any) -> None: ...
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
 
 
 class _Forever:

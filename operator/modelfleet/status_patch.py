@@ -21,6 +21,8 @@ def patch_for(stored: Mapping[str, Any], desired: Status) -> dict[str, Any] | No
     know is no reason to write.
     """
     wanted = desired.to_dict()
+    if stored == wanted:
+        return None
     try:
         same = type(desired).model_validate(stored).to_dict() == wanted
     except ValidationError:  # somebody wrote what we can't read: replace it

@@ -130,6 +130,12 @@ class Queue(Generic[Item]):
         self._processing.add(item)
         return item
 
+    def observed(self, item: Item) -> None:
+        """All that was added for an item under way until now is about to be looked at: it need not come again for
+        that."""
+        if item in self._processing:
+            self._since.pop(item, None)
+
     def done(self, item: Item) -> None:
         """Processing has ended; when the item was added meanwhile, it goes back into the line."""
         self._processing.discard(item)

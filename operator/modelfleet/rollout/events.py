@@ -25,20 +25,36 @@ def announcements(
     A status that was wiped announces nothing but the attempt under way.
     """
     told: list[Announce] = []
+    moves = list(_moves(old, new))
     if old.phase is not None:
-        told += [*_gate(old.gate, judged), *_ends(old, new), *_waits(old, new)]
+        told += [*_gate(old.gate, judged), *_ends(old, new)]
+        if not (moves and _ready_reason(new) == "NoNodes"):  # the move says so itself
+            told += _waits(old, new)
     elif stalled := conditions.find(new.conditions, conditions.STALLED):
         told.append(Announce("Warning", stalled.reason, stalled.message))
-    return (*told, *_moves(old, new), *_unused(before, after))
+    return (*told, *moves, *_unused(before, after))
 
 
 def _moves(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     if new.candidate_revision is None or new.current_group is None:
         return
     if old.candidate_revision != new.candidate_revision or old.current_group is None:
-        yield Announce("Normal", "RolloutStarted", f"{new.candidate_version} starts in group {new.current_group}")
+        yield Announce(
+            "Normal", "RolloutStarted", f"{new.candidate_version} starts in group {new.current_group}{_alone(new)}"
+        )
     elif old.current_group != new.current_group:
-        yield Announce("Normal", "GroupAdvanced", f"{new.candidate_version} goes into group {new.current_group}")
+        yield Announce(
+            "Normal", "GroupAdvanced", f"{new.candidate_version} goes into group {new.current_group}{_alone(new)}"
+        )
+
+
+def _ready_reason(status: RolloutStatus) -> str | None:
+    ready = conditions.find(status.conditions, conditions.READY)
+    return ready.reason if ready is not None else None
+
+
+def _alone(status: RolloutStatus) -> str:
+    return ", and no node matches that group: label one" if _ready_reason(status) == "NoNodes" else ""
 
 
 def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:

@@ -14,6 +14,7 @@ from modelfleet import gate, telemetry
 from modelfleet.api import names
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rollout import Group, Rollout
+from modelfleet.api.rolloutstatus import RolloutStatus
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
 from modelfleet.kube import (
     CONTROLLER_REVISION,
@@ -61,7 +62,12 @@ def controller(deps: Deps) -> Controller[Position]:
         looks[key] = await _look(looks.get(key), plan, seen, deps)
         return replace(position, snapshot=replace(seen, judgement=looks[key].judgement))
 
-    return Controller(ROLLOUT, observe, decide_at)
+    return Controller(ROLLOUT, observe, decide_at, _with_status)
+
+
+def _with_status(position: Position, status: RolloutStatus) -> Position:
+    snapshot = position.snapshot
+    return replace(position, snapshot=replace(snapshot, rollout=snapshot.rollout.replace(status=status)))
 
 
 async def _look(last: Look | None, plan: Plan, seen: Snapshot, deps: Deps) -> Look:

@@ -146,10 +146,7 @@ def updating(assessment: Assessment) -> Step | None:
     rollout, here = position.snapshot.rollout, assessment.here
     where = f"{candidate.version} in group {current.name}"
     if here.nodes == 0:
-        message = (
-            f"No node matches group {current.name}{_shadowed(current)}; nothing is judged without one. Label a node."
-        )
-        return Step("Progressing", "Reconciling", "NoNodes", message)
+        return Step("Progressing", "Reconciling", "NoNodes", _no_nodes(current))
     if here.settled:
         needed = here.required(rollout.spec.min_reachable)
         message = (
@@ -250,11 +247,19 @@ def _waits_to_move(assessment: Assessment) -> Step | None:
 
 def _move(assessment: Assessment) -> Step:
     """Into the next group."""
-    candidate, following = assessment.position.candidate, assessment.position.next_group
+    position = assessment.position
+    candidate, following = position.candidate, position.next_group
     if candidate is None or following is None:
         raise ValueError("nothing moves without a candidate and a next group")
     message = f"{candidate.version} goes into group {following.name}."
+    reached, group = position.reached, position.snapshot.groups[position.reached]
+    if not group.nodes and not any(earlier.sampled for earlier in assessment.progress[:reached]):
+        return Step("Progressing", "Reconciling", "NoNodes", f"{message} {_no_nodes(group)}", advance=True)
     return Step("Progressing", "Reconciling", "Progressing", message, advance=True)
+
+
+def _no_nodes(group: GroupState) -> str:
+    return f"No node matches group {group.name}{_shadowed(group)}; nothing is judged without one. Label a node."
 
 
 def _next_look(assessment: Assessment) -> datetime | None:

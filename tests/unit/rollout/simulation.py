@@ -18,6 +18,7 @@ from typing import Any
 
 from modelfleet import gate, status_patch
 from modelfleet.api import names
+from modelfleet.api.rolloutstatus import RolloutStatus
 from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
 from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key, Kind, kind_of
@@ -193,21 +194,20 @@ class World:
 
     def look(self) -> Decision | None:
         """One reconcile."""
-        seen = snapshot(self.store, Key(NAMESPACE, "line"), AGENT_IMAGE)
-        if seen is None:
+        raw, status, announced = self.store.get(ROLLOUT, NAMESPACE, "line"), None, []
+        if raw is None:
             return None
-        plan = gating.active(locate(seen, seen.revisions, self.now))
-        if plan is None:
-            self._looks = None
-        else:
-            seen = replace(seen, judgement=self._judgement(plan))
-        raw = self.get(ROLLOUT, "line")
-        decision = decide(seen, self.now)
-        for action in decision.actions:
-            self._carry_out(action)
-            self._written()
-        assert decision.status is not None
-        patch = status_patch.patch_for(raw.get("status") or {}, decision.status)
+        for _ in range(3):  # as in reconcile: what the actions bring about comes into the same status
+            decision = self._decide(status)
+            for action in decision.actions:
+                self._carry_out(action)
+                self._written()
+            status = decision.status or status
+            announced += decision.announcements
+            if not decision.actions:
+                break
+        assert status is not None
+        patch = status_patch.patch_for(raw.get("status") or {}, status)
         if patch is not None:
             status = self.get(ROLLOUT, "line").get("status") or {}
             if status != (raw.get("status") or {}):
@@ -215,9 +215,22 @@ class World:
             _merge(status, patch)
             self.edit(ROLLOUT, "line", lambda obj: obj.update(status=status))
             self._written()
-        self.announced += decision.announcements
+        self.announced += announced
         self._due = None if decision.requeue_after is None else self.now + decision.requeue_after
         return decision
+
+    def _decide(self, status: RolloutStatus | None) -> Decision:
+        """What is decided now; with a status that was decided upon and is not written yet."""
+        seen = snapshot(self.store, Key(NAMESPACE, "line"), AGENT_IMAGE)
+        assert seen is not None
+        plan = gating.active(locate(seen, seen.revisions, self.now))
+        if plan is None:
+            self._looks = None
+        else:
+            seen = replace(seen, judgement=self._judgement(plan))
+        if status is not None:
+            seen = replace(seen, rollout=seen.rollout.replace(status=status))
+        return decide(seen, self.now)
 
     def _judgement(self, plan: Plan) -> Judgement:
         if self._looks is not None and self._looks[0] == plan and self.now < self._looks[1].next_look:
