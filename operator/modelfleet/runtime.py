@@ -15,6 +15,7 @@ Concurrency: one event loop for all: kopf's streams, the workers, the logs, the 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Sequence
@@ -46,6 +47,15 @@ _RETRY_LONGEST = 30.0
 
 _KOPF_STOP_TIMEOUT = 8.0
 """Seconds that kopf may take to close its streams; it needs well under one."""
+
+
+def calm_collector() -> None:
+    """Let Python's garbage collector look at young objects in large batches, and at the store hardly ever.
+
+    A look at a large fleet makes ten thousands of values that are gone with it; with the default of 700 the collector
+    went through the whole store in the middle of it, for half of the time. Nearly nothing here is in cycles.
+    """
+    gc.set_threshold(50_000, 20, 100)
 
 
 class Capability(Protocol):
@@ -86,6 +96,7 @@ class Operator:
         """Run until SIGTERM or SIGINT. Raises ApiError when there are no credentials, OSError when the port is taken,
         and RuntimeError when a part ends that must not."""
         self._catch_signals()
+        calm_collector()
         async with AsyncExitStack() as closing:
             server = Server(self._metrics.registry, self._why_not_ready)
             closing.push_async_callback(server.close)
@@ -140,6 +151,8 @@ class Operator:
                 for loop in loops
                 for number in range(self._settings.workers)
             ]
+            gc.collect()
+            gc.freeze()  # what was listed at the start stays for long
             self._not_ready = ""
             self._metrics.ready.set(1)
             log.info("ready, with %d objects", sum(self._store.count(kind) for kind in WATCHED))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from modelfleet.api import names
@@ -79,32 +80,32 @@ class Progress:
     views: tuple[NodeView, ...]
     attended: bool = False
 
-    @property
+    @cached_property
     def nodes(self) -> int:
         """Nodes of the group."""
         return len(self.views)
 
-    @property
+    @cached_property
     def updated(self) -> int:
         """Nodes with a pod of the revision."""
         return sum(view.current is not None for view in self.views)
 
-    @property
+    @cached_property
     def ready(self) -> int:
         """Nodes with a ready pod of the revision."""
         return sum(view.ready for view in self.views)
 
-    @property
+    @cached_property
     def unreachable(self) -> int:
         """Nodes out of reach."""
         return sum(not view.node.reachable for view in self.views)
 
-    @property
+    @cached_property
     def sampled(self) -> bool:
         """At least one reachable node runs the revision: there is something to judge."""
         return any(view.node.reachable and view.ready for view in self.views)
 
-    @property
+    @cached_property
     def settled(self) -> bool:
         """All reachable nodes are updated and ready."""
         return all(view.ready for view in self.views if view.node.reachable)
@@ -141,7 +142,14 @@ class Progress:
 
 
 def progress(group: GroupState, revision: str | None) -> Progress:
-    """How far the group is with the revision of this hash."""
+    """How far the group is with the revision of this hash; counted once for each, and then known."""
+    known: Progress | None = group.counted.get(revision)
+    if known is None:
+        known = group.counted[revision] = _count(group, revision)
+    return known
+
+
+def _count(group: GroupState, revision: str | None) -> Progress:
     by_node: dict[str, list[PodState]] = {}
     for pod in group.pods:
         by_node.setdefault(pod.node, []).append(pod)

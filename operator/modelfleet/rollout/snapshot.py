@@ -60,6 +60,8 @@ class GroupState:
     nodes: tuple[NodeState, ...] = ()
     pods: tuple[PodState, ...] = ()
     shadowed: int = 0
+    counted: dict[str | None, Any] = field(default_factory=dict, compare=False, repr=False)
+    """How far the group is, by revision: what groups.progress found out, once for a look."""
 
     @property
     def name(self) -> str:
