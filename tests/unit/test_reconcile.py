@@ -76,7 +76,7 @@ class Clock:
 class Bench:
     """One owner in the store, and a controller whose decision the test sets."""
 
-    def __init__(self):
+    def __init__(self, with_status=None):
         self.store = Store()
         self.store.put(obj(TRAINING_JOB, "t", 10))
         self.api = ApiServer(self.store)
@@ -89,7 +89,10 @@ class Bench:
         self.deps = Deps(self.store, self.api, None, None, settings, lambda kind, key: None, lambda: NOW, self.metrics)
         self.observe = self._observe
         self.loop = Loop(
-            Controller(TRAINING_JOB, lambda key: self.observe(key), self._decide), self.deps, self.queue, self.metrics
+            Controller(TRAINING_JOB, lambda key: self.observe(key), self._decide, with_status),
+            self.deps,
+            self.queue,
+            self.metrics,
         )
 
     async def _observe(self, key):
@@ -322,6 +325,73 @@ async def test_reconcile_that_hangs_is_given_up(bench, monkeypatch):
     object.__setattr__(bench.deps.settings, "reconcile_timeout", timedelta(milliseconds=10))
     await bench.run()
     assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="TimeoutError") == 1
+
+
+def looking_again():
+    """A bench whose controller can look again before the status is written; its snapshots end in that status."""
+    return Bench(with_status=lambda snapshot, status: (*snapshot[:2], status))
+
+
+def in_steps(*decisions):
+    """One decision after the other, whatever is observed."""
+    waiting = iter(decisions)
+    return lambda snapshot: next(waiting)
+
+
+async def test_what_actions_bring_about_comes_into_the_same_status():
+    bench = looking_again()
+    first = Decision((Apply(job("a")),), (Announce("Normal", "First", ""),), TrainingJobStatus(phase="Pending"))
+    second = Decision((), (Announce("Normal", "Second", ""),), TrainingJobStatus(phase="Running"), timedelta(seconds=9))
+    bench.decision = in_steps(first, second)
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply", "status", "event", "event"]
+    assert bench.store.get(TRAINING_JOB, *KEY)["status"]["phase"] == "Running"
+    assert [each["metadata"]["name"] for each in bench.seen[1][1]] == ["a"]  # it saw what was applied
+    assert bench.seen[1][2] == first.status  # and what had been decided
+    assert bench.queue.next_due() == 9
+
+
+async def test_looks_within_one_reconcile_are_bounded():
+    bench = looking_again()
+    bench.decision = Decision((Apply(job("a")),), status=TrainingJobStatus(phase="Pending"))
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply", "apply", "apply", "status"]
+
+
+async def test_news_that_the_second_look_saw_does_not_bring_a_third():
+    bench = looking_again()
+    bench.store.subscribe(lambda kind, before, now: bench.queue.add(KEY) if kind == JOB else None)
+    bench.decision = in_steps(Decision((Apply(job("a")),)), Decision())
+    await bench.run()
+    assert bench.queue.take() is None
+
+
+async def test_a_refusal_at_the_second_look_is_reported_and_retried():
+    bench = looking_again()
+    steps = in_steps(
+        Decision((Apply(job("a")),), status=TrainingJobStatus(phase="Pending")),
+        Decision((Delete(JOB, "ns", "a", "u"),), status=TrainingJobStatus(phase="Running")),
+    )
+    bench.decision = steps
+    bench.api.fails["delete"] = Forbidden("no")
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply", "delete", "status"]
+    stalled = bench.store.get(TRAINING_JOB, *KEY)["status"]["conditions"]
+    assert {each["reason"] for each in stalled} == {"ApplyRejected"}
+    assert bench.queue.failures(KEY) == 1
+
+
+async def test_an_owner_made_again_between_two_looks_gets_no_status_of_the_old_one():
+    bench = looking_again()
+
+    def first(snapshot):
+        bench.store.remove(obj(TRAINING_JOB, "t", 11))
+        bench.store.put(obj(TRAINING_JOB, "t", 12, uid="another"))
+        return Decision((Apply(job("a")),), status=TrainingJobStatus(phase="Pending"))
+
+    bench.decision = first
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply"]
 
 
 async def test_workers_share_the_queue_and_end_when_it_closes():

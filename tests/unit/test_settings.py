@@ -15,7 +15,7 @@ IMAGES = "images: {trainer: example/trainer, agent: example/agent}\n"
 def test_only_the_images_must_be_given():
     read = settings.parse(IMAGES)
     assert read.images.trainer == "example/trainer"
-    assert (read.workers, read.resync_period, read.namespaces) == (4, timedelta(hours=10), ())
+    assert (read.workers, read.resync_period, read.namespaces) == (16, timedelta(hours=10), ())
 
 
 def test_every_setting_can_be_set():
@@ -156,7 +156,7 @@ def test_what_is_wrong_is_said_with_its_key(text, says):
 
 
 def test_empty_value_is_as_if_it_were_not_there():
-    assert settings.parse(IMAGES + "workers:\nprometheus:\n").workers == 4
+    assert settings.parse(IMAGES + "workers:\nprometheus:\n").workers == 16
 
 
 def test_file_is_named_in_the_message(tmp_path):

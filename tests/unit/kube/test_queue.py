@@ -50,6 +50,26 @@ def test_item_added_while_processed_comes_again_after_done(queue):
     assert queue.take() is None
 
 
+def test_what_was_observed_meanwhile_does_not_bring_the_item_again(queue):
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.add("a")
+    queue.observed("a")
+    queue.done("a")
+    assert queue.take() is None
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.add("a")
+    queue.observed("a")
+    queue.add("a")  # after that look began
+    queue.done("a")
+    assert queue.take() == "a"
+    queue.done("a")
+    queue.add("a")
+    queue.observed("a")  # waits, and is with no worker
+    assert queue.take() == "a"
+
+
 def test_item_is_never_with_two_workers(queue, clock):
     queue.add("a")
     queue.take()
