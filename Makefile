@@ -101,6 +101,9 @@ bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in doc
 bench-trainer: $(STAMP)  ## Our trainer against plain `yolo train`: time and model, page in docs/ (8 min)
 	cd benchmarks && PYTHONPATH=../operator:../tests:../tests/cluster:. $(abspath $(BIN)/python) -m training.run --out ../docs
 
+bench-scale: $(STAMP)  ## The operator with many Rollouts and many nodes; RIVAL=argo: Argo Rollouts, too (15 min)
+	cd benchmarks && PYTHONPATH=../operator:../tests:../tests/cluster:. $(abspath $(BIN)/python) -m scale.run --out ../docs
+
 ##@ Seeing it
 demo: $(STAMP)  ## The whole story on a real cluster (KEEP=1 leaves it up)
 	$(RUN) -m e2e.demo --state $(STATE) $(if $(KEEP),--keep)
@@ -111,4 +114,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer demo demo-down clean
+.PHONY: help venv lock crds arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer bench-scale demo demo-down clean
