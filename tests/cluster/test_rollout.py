@@ -36,7 +36,7 @@ def test_install_upgrade_and_steady_state(fleet: Fleet, prometheus: Prometheus, 
     assert fleet.condition("Ready")["status"] == "True"
     assert fleet.condition("Reconciling") == {}
     assert [entry["result"] for entry in fleet.status["history"]] == ["Installed"]
-    assert fleet.get("modelversion", "parts-v1")["status"]["usedBy"] == [{"rollout": "line", "role": "Stable"}]
+    fleet.wait(lambda: used(fleet, "parts-v1") == [{"rollout": "line", "role": "Stable"}], "who uses v1")
 
     fleet.rollout("v2")
     fleet.wait(lambda: fleet.running.get(fleet.canary[0]) == "v2", "v2 on the canary")
@@ -46,6 +46,8 @@ def test_install_upgrade_and_steady_state(fleet: Fleet, prometheus: Prometheus, 
     gate = fleet.status["gate"]
     assert (gate["group"], gate["verdict"]) == ("fleet", "Pass")
     assert {"RolloutStarted", "GroupAdvanced", "GatePassed", "Promoted"} <= fleet.events()
+    fleet.wait(lambda: used(fleet, "parts-v2") == [{"rollout": "line", "role": "Stable"}], "who uses v2")
+    fleet.wait(lambda: used(fleet, "parts-v1") == [{"rollout": "line", "role": "Previous"}], "who uses v1")
 
     versions = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in _written(fleet)}
     requests = _writes(operator)
@@ -53,6 +55,11 @@ def test_install_upgrade_and_steady_state(fleet: Fleet, prometheus: Prometheus, 
     time.sleep(5)
     assert {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in _written(fleet)} == versions
     assert _writes(operator) == requests, "the steady state costs no writes"
+
+
+def used(fleet: Fleet, version: str) -> list[dict[str, str]]:
+    """Who uses a version, as its status has it: gathered for a second."""
+    return fleet.get("modelversion", version)["status"].get("usedBy", [])
 
 
 def _written(fleet: Fleet) -> list[dict[str, dict[str, str]]]:
