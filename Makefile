@@ -41,6 +41,9 @@ crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic model
 	$(RUN) -m modelfleet.api.crd crds
 	rm -rf charts/modelfleet/files/crds && mkdir -p charts/modelfleet/files && cp -r crds charts/modelfleet/files/crds
 
+reasons: $(STAMP)  ## Write docs/reasons.md, the page of conditions and reasons, from the catalogue in the code
+	$(RUN) -m modelfleet.api.reasons > docs/reasons.md.new && mv docs/reasons.md.new docs/reasons.md
+
 arguments: build  ## Write the table of training arguments from the trainer image's ultralytics, and its page
 	$(RUN) -m harness argument-table > $(ARGUMENTS).new && mv $(ARGUMENTS).new $(ARGUMENTS)
 	$(RUN) -m trainer.argument_table page $(ARGUMENTS) > docs/training-arguments.md
@@ -114,4 +117,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer bench-scale demo demo-down clean
+.PHONY: help venv lock crds reasons arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer bench-scale demo demo-down clean

@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from modelfleet.api import conditions
 from modelfleet.api.conditions import Condition
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Status
 
-APPLY_REJECTED = "ApplyRejected"
+APPLY_REJECTED = Reason.APPLY_REJECTED
 """The reason of Ready and Stalled while the API server refuses what the operator applies."""
 
 

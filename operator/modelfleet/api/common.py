@@ -152,18 +152,6 @@ class LabelSelectorRequirement(SpecModel):
     ] = ()
     """What In and NotIn compare with."""
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether `labels` meet this condition. As in Kubernetes, NotIn is met by an absent label."""
-        match self.operator:
-            case "In":
-                return self.key in labels and labels[self.key] in self.values
-            case "NotIn":
-                return labels.get(self.key) not in self.values
-            case "Exists":
-                return self.key in labels
-            case "DoesNotExist":
-                return self.key not in labels
-
 
 class LabelSelector(SpecModel):
     """Selects objects by their labels; an empty selector selects all."""
@@ -184,12 +172,6 @@ class LabelSelector(SpecModel):
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
     """Conditions that must all hold."""
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an object with these labels is selected."""
-        return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
-            requirement.matches(labels) for requirement in self.match_expressions
-        )
 
 
 _METADATA_SCHEMA = {

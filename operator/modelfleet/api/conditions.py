@@ -12,16 +12,16 @@ from pydantic import Field
 
 from modelfleet.api.base import StatusModel
 from modelfleet.api.quantities import Message, Text, Time, clip_list
+from modelfleet.api.reasons import ConditionType, Reason
 
-READY: Final = "Ready"
-RECONCILING: Final = "Reconciling"
-STALLED: Final = "Stalled"
-UNSUPPORTED_FIELDS: Final = "UnsupportedFields"
-COMPLETE: Final = "Complete"
-FAILED: Final = "Failed"
-DRIFT_DETECTED: Final = "DriftDetected"
+READY: Final = ConditionType.READY
+RECONCILING: Final = ConditionType.RECONCILING
+STALLED: Final = ConditionType.STALLED
+UNSUPPORTED_FIELDS: Final = ConditionType.UNSUPPORTED_FIELDS
+COMPLETE: Final = ConditionType.COMPLETE
+FAILED: Final = ConditionType.FAILED
 
-NOT_ACTED_ON: Final = "NotActedOn"
+NOT_ACTED_ON: Final = Reason.NOT_ACTED_ON
 """The reason of `UnsupportedFields`."""
 
 # The CRDs' default for a new object's status; its time stands for "never" and is replaced by the first real one.

@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.names import CATEGORY, GROUP, VERSION_V1ALPHA1
 from modelfleet.api.quantities import IntOrPercent, format_decimal, format_duration
+from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rollout import Rollout
 from modelfleet.api.trainingjob import TrainingJob
 
@@ -66,9 +67,9 @@ _AGE = Column("Age", ".metadata.creationTimestamp", type="date")
 _NEW_STATUS: Final = {
     "conditions": [
         {
-            "type": "Ready",
+            "type": ConditionType.READY.value,
             "status": "Unknown",
-            "reason": "Pending",
+            "reason": Reason.PENDING.value,
             "message": "Waiting for the modelfleet operator",
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }

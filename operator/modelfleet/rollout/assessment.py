@@ -5,13 +5,14 @@ from datetime import datetime
 from functools import cached_property
 
 from modelfleet.api import conditions
+from modelfleet.api.reasons import ConditionType
 from modelfleet.api.rolloutstatus import GateStatus
 from modelfleet.gate import Judgement, Verdict
 from modelfleet.rollout import commands, gating, groups
 from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.position import Position
 
-PODS_MISSING = "PodsMissing"
+PODS_MISSING = ConditionType.PODS_MISSING
 """Condition: no pod is made for some reachable node. Its time is what the deadline counts from."""
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from modelfleet.api import conditions
+from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
 from modelfleet.gate import Verdict
 from modelfleet.rollout import commands
 from modelfleet.rollout.revisions import Revision
 
-_WAITS = frozenset({"WaitingForApproval", "WaitingForWindow", "Paused", "NoNodes", "NodesUnreachable"})
+_WAITS = frozenset(
+    {Reason.WAITING_FOR_APPROVAL, Reason.WAITING_FOR_WINDOW, Reason.PAUSED, Reason.NO_NODES, Reason.NODES_UNREACHABLE}
+)
 _HOLDS = {Verdict.NO_DATA.value, Verdict.PROVIDER_DOWN.value}
 
 
@@ -28,7 +31,7 @@ def announcements(
     moves = list(_moves(old, new))
     if old.phase is not None:
         told += [*_gate(old.gate, judged), *_ends(old, new)]
-        if not (moves and _ready_reason(new) == "NoNodes"):  # the move says so itself
+        if not (moves and _ready_reason(new) == Reason.NO_NODES):  # the move says so itself
             told += _waits(old, new)
     elif stalled := conditions.find(new.conditions, conditions.STALLED):
         told.append(Announce("Warning", stalled.reason, stalled.message))
@@ -40,11 +43,13 @@ def _moves(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
         return
     if old.candidate_revision != new.candidate_revision or old.current_group is None:
         yield Announce(
-            "Normal", "RolloutStarted", f"{new.candidate_version} starts in group {new.current_group}{_alone(new)}"
+            "Normal",
+            Reason.ROLLOUT_STARTED,
+            f"{new.candidate_version} starts in group {new.current_group}{_alone(new)}",
         )
     elif old.current_group != new.current_group:
         yield Announce(
-            "Normal", "GroupAdvanced", f"{new.candidate_version} goes into group {new.current_group}{_alone(new)}"
+            "Normal", Reason.GROUP_ADVANCED, f"{new.candidate_version} goes into group {new.current_group}{_alone(new)}"
         )
 
 
@@ -54,20 +59,20 @@ def _ready_reason(status: RolloutStatus) -> str | None:
 
 
 def _alone(status: RolloutStatus) -> str:
-    return ", and no node matches that group: label one" if _ready_reason(status) == "NoNodes" else ""
+    return ", and no node matches that group: label one" if _ready_reason(status) == Reason.NO_NODES else ""
 
 
 def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     if new.stable_revision is not None and new.stable_revision != old.stable_revision:
         said = f"{new.stable_version} went through all groups and is stable now"
-        yield Announce("Normal", "Promoted" if old.stable_revision else "Installed", said)
+        yield Announce("Normal", Reason.PROMOTED if old.stable_revision else Reason.INSTALLED, said)
     known = {(entry.version, entry.at) for entry in old.quarantined}
     for entry in new.quarantined:
         if (entry.version, entry.at) not in known:
             cause, _, why = entry.reason.partition(": ")
             held = new.candidate_revision is not None
             what = "stays where it is" if held else f"is rolled back to {new.stable_version}"
-            reason = cause if held or cause == "Aborted" else "RolledBack"
+            reason = cause if held or cause == Reason.ABORTED else Reason.ROLLED_BACK
             yield Announce("Warning", reason, f"{entry.version} failed and {what} ({cause}): {why}")
 
 
@@ -80,13 +85,13 @@ def _gate(old: GateStatus | None, judged: GateStatus | None) -> Iterable[Announc
         return
     said = judged.message or ""
     if judged.verdict == Verdict.PASS.value:
-        yield Announce("Normal", "GatePassed", said)
+        yield Announce("Normal", Reason.GATE_PASSED, said)
     elif judged.verdict == Verdict.FAIL.value:
-        yield Announce("Warning", "GateFailed", said)
+        yield Announce("Warning", Reason.GATE_FAILED, said)
     elif judged.verdict in _HOLDS:
-        yield Announce("Warning", "GateHeld", f"{judged.verdict.value}: {said}")
+        yield Announce("Warning", Reason.GATE_HELD, f"{judged.verdict.value}: {said}")
     elif before in _HOLDS:
-        yield Announce("Normal", "GateResumed", said)
+        yield Announce("Normal", Reason.GATE_RESUMED, said)
 
 
 def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
@@ -94,7 +99,7 @@ def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     if now is None or (was is not None and was.reason == now.reason):
         return
     if conditions.is_true(new.conditions, conditions.STALLED):
-        if now.reason != "RolledBack":
+        if now.reason != Reason.ROLLED_BACK:
             yield Announce("Warning", now.reason, now.message)
     elif now.reason in _WAITS:
         yield Announce("Normal", now.reason, now.message)
@@ -107,7 +112,7 @@ def _unused(before: Sequence[Revision], after: Sequence[Revision]) -> Iterable[A
         for key, where in revision.commands.items():
             if key not in seen and where == commands.NOWHERE and not _counted(revision, key):
                 said = f"modelfleet.dev/{key} had no effect: {revision.version} was not in a state for it"
-                yield Announce("Warning", "CommandIgnored", said)
+                yield Announce("Warning", Reason.COMMAND_IGNORED, said)
 
 
 def _counted(revision: Revision, key: str) -> bool:

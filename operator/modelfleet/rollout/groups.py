@@ -8,6 +8,7 @@ from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.quantities import IntOrPercent
+from modelfleet.api.reasons import Reason
 from modelfleet.rollout.snapshot import GroupState, NodeState, PodState, Problem
 
 EXAMPLES = 5
@@ -61,7 +62,7 @@ class NodeView:
     def blame(self) -> Problem | None:
         """The same for a node that is late: there an old pod that does not end may be what it waits for."""
         if self.current is None and self.others:
-            return Problem("PodStuck", f"pod {self.others[0].name} should be gone and is not")
+            return Problem(Reason.POD_STUCK, f"pod {self.others[0].name} should be gone and is not")
         return self.problem
 
     @property

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Literal
 
 from modelfleet.api.quantities import format_duration
+from modelfleet.api.reasons import Reason
+from modelfleet.gate import Verdict
 from modelfleet.rollout import commands, gating, groups, windows
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.groups import NodeView, Progress
@@ -56,7 +58,7 @@ def left_where_it_failed(assessment: Assessment) -> Step | None:
             f"{version} failed on its first install ({quarantine.reason}). There is nothing to go back to: it stays in "
             f"the groups it has reached. Choose another version, or try again with {again}."
         )
-        return Step("Failed", "Stalled", "InstallFailed", message)
+        return Step("Failed", "Stalled", Reason.INSTALL_FAILED, message)
     back = commands.hint(position.revisions, "abort", version)
     message = (
         f"{version} failed and stays in the groups it has reached, since rollback.onFailure is false: "
@@ -76,10 +78,10 @@ def rolled_back(assessment: Assessment) -> Step | None:
     if pending:
         failed = f"{version} failed ({quarantine.cause}): {quarantine.reason}"
         message = f"Going back to {stable.version} in {_listed(pending)}, since {failed}"
-        return Step("RollingBack", "Reconciling", "RollingBack", message, wake=_next_end(assessment))
+        return Step("RollingBack", "Reconciling", Reason.ROLLING_BACK, message, wake=_next_end(assessment))
     again = commands.hint(position.revisions, "retry", version)
     message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
-    return Step("RolledBack", "Stalled", "RolledBack", message)
+    return Step("RolledBack", "Stalled", Reason.ROLLED_BACK, message)
 
 
 def at_stable(assessment: Assessment) -> Step | None:
@@ -95,11 +97,11 @@ def at_stable(assessment: Assessment) -> Step | None:
     ]
     if elsewhere and paused:
         message = f"Paused: {_listed(elsewhere)} would go back to {version}. Set spec.paused to false to go on."
-        return Step("Paused", "Reconciling", "Paused", message)
+        return Step("Paused", "Reconciling", Reason.PAUSED, message)
     pending = _not_at(assessment, position.stable)
     if pending:
         message = f"Bringing {version} to {_listed(pending)}."
-        return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_end(assessment))
+        return Step("Progressing", "Reconciling", Reason.PROGRESSING, message, wake=_next_end(assessment))
     return _health(assessment, position.stable)
 
 
@@ -118,8 +120,10 @@ def _health(assessment: Assessment, stable: Revision) -> Step:
         if progress.ready < progress.required(minimum)
     ]
     if poor:
-        return Step("Degraded", "Degraded", "NodesNotReady", f"Too few nodes are ready in {_listed(poor)}: {message}")
-    return Step("Ready", "Ready", "Promoted", message)
+        return Step(
+            "Degraded", "Degraded", Reason.NODES_NOT_READY, f"Too few nodes are ready in {_listed(poor)}: {message}"
+        )
+    return Step("Ready", "Ready", Reason.PROMOTED, message)
 
 
 def not_begun(assessment: Assessment) -> Step | None:
@@ -135,7 +139,7 @@ def nodes_are_late(assessment: Assessment) -> Step | None:
     if not assessment.late or assessment.position.candidate is None:
         return None
     message = f"{assessment.position.candidate.version} can't be installed everywhere: {assessment.late}."
-    return Step("Stalled", "Stalled", "ProgressDeadlineExceeded", message, wake=_next_look(assessment))
+    return Step("Stalled", "Stalled", Reason.PROGRESS_DEADLINE_EXCEEDED, message, wake=_next_look(assessment))
 
 
 def updating(assessment: Assessment) -> Step | None:
@@ -146,19 +150,19 @@ def updating(assessment: Assessment) -> Step | None:
     rollout, here = position.snapshot.rollout, assessment.here
     where = f"{candidate.version} in group {current.name}"
     if here.nodes == 0:
-        return Step("Progressing", "Reconciling", "NoNodes", _no_nodes(current))
+        return Step("Progressing", "Reconciling", Reason.NO_NODES, _no_nodes(current))
     if here.settled:
         needed = here.required(rollout.spec.min_reachable)
         message = (
             f"{where}: ready on all {here.nodes - here.unreachable} nodes that can be reached; {max(1, needed)} of "
             f"{_count(here.nodes)} must be before it goes on (minReachable {rollout.spec.min_reachable})."
         )
-        return Step("Progressing", "Reconciling", "NodesUnreachable", message, wake=_next_look(assessment))
+        return Step("Progressing", "Reconciling", Reason.NODES_UNREACHABLE, message, wake=_next_look(assessment))
     trouble = groups.trouble(found for _, progress in assessment.moving for found in progress.problems)
     message = f"{where}: {_counts(here)}" + (f". {trouble}" if trouble else ".")
     if assessment.missing:
         message += f" No pod on {groups.examples(assessment.missing)}."
-    return Step("Progressing", "Reconciling", "Progressing", message, wake=_next_look(assessment))
+    return Step("Progressing", "Reconciling", Reason.PROGRESSING, message, wake=_next_look(assessment))
 
 
 def nobody_can_see(assessment: Assessment) -> Step | None:
@@ -167,7 +171,8 @@ def nobody_can_see(assessment: Assessment) -> Step | None:
         return None
     since = f"since {assessment.gate.since:%Y-%m-%d %H:%M:%S} UTC" if assessment.gate.since else ""
     message = f"{_where(assessment)} is held {since}: {assessment.gate.message}"
-    return Step("Holding", "Reconciling", assessment.verdict.value, message, wake=_next_look(assessment))
+    held = Reason.NO_DATA if assessment.verdict is Verdict.NO_DATA else Reason.PROVIDER_DOWN
+    return Step("Holding", "Reconciling", held, message, wake=_next_look(assessment))
 
 
 def undecided_for_good(assessment: Assessment) -> Step | None:
@@ -178,7 +183,7 @@ def undecided_for_good(assessment: Assessment) -> Step | None:
     go = commands.hint(position.revisions, "promote", candidate.version)
     back = commands.hint(position.revisions, "abort", candidate.version)
     message = f"{assessment.gate.message} Decide yourself: {go}, or {back}."
-    return Step("Paused", "Stalled", "GateTimedOut", message)
+    return Step("Paused", "Stalled", Reason.GATE_TIMED_OUT, message)
 
 
 def being_judged(assessment: Assessment) -> Step | None:
@@ -190,7 +195,7 @@ def being_judged(assessment: Assessment) -> Step | None:
         message = f"{_where(assessment)} is judged from now on, for {format_duration(policy.soak)} at least."
     else:
         message = assessment.gate.message
-    return Step("Soaking", "Reconciling", "Soaking", message, wake=_next_look(assessment))
+    return Step("Soaking", "Reconciling", Reason.SOAKING, message, wake=_next_look(assessment))
 
 
 def asks(assessment: Assessment) -> Step | None:
@@ -201,7 +206,7 @@ def asks(assessment: Assessment) -> Step | None:
     hint = commands.hint(position.revisions, "approve", candidate.version)
     why = f" {assessment.gate.message}" if assessment.gate is not None and assessment.gate.message else ""
     message = f"{candidate.version} may leave group {current.name} when somebody approves: annotate with {hint}.{why}"
-    return Step("WaitingForApproval", "Reconciling", "WaitingForApproval", message, wake=_next_look(assessment))
+    return Step("WaitingForApproval", "Reconciling", Reason.WAITING_FOR_APPROVAL, message, wake=_next_look(assessment))
 
 
 def moving_on(assessment: Assessment) -> Step:
@@ -233,15 +238,15 @@ def _waits_to_move(assessment: Assessment) -> Step | None:
     what = f"{candidate.version} would go into group {following.name}"
     if position.snapshot.rollout.spec.paused:
         message = f"Paused: {what} now. Set spec.paused to false to go on."
-        return Step("Paused", "Reconciling", "Paused", message, wake=_next_look(assessment))
+        return Step("Paused", "Reconciling", Reason.PAUSED, message, wake=_next_look(assessment))
     opening = windows.opens(position.snapshot.rollout.spec.windows, assessment.now)
     if opening is None:
         message = f"{what}, but no window of spec.windows ever opens."
-        return Step("WaitingForWindow", "Stalled", "NoWindow", message)
+        return Step("WaitingForWindow", "Stalled", Reason.NO_WINDOW, message)
     if opening > assessment.now:
         message = f"{what} when the next window opens, at {opening:%Y-%m-%d %H:%M} UTC."
         wake = _soonest(opening, _next_look(assessment))
-        return Step("WaitingForWindow", "Reconciling", "WaitingForWindow", message, wake=wake)
+        return Step("WaitingForWindow", "Reconciling", Reason.WAITING_FOR_WINDOW, message, wake=wake)
     return None
 
 
@@ -254,8 +259,8 @@ def _move(assessment: Assessment) -> Step:
     message = f"{candidate.version} goes into group {following.name}."
     reached, group = position.reached, position.snapshot.groups[position.reached]
     if not group.nodes and not any(earlier.sampled for earlier in assessment.progress[:reached]):
-        return Step("Progressing", "Reconciling", "NoNodes", f"{message} {_no_nodes(group)}", advance=True)
-    return Step("Progressing", "Reconciling", "Progressing", message, advance=True)
+        return Step("Progressing", "Reconciling", Reason.NO_NODES, f"{message} {_no_nodes(group)}", advance=True)
+    return Step("Progressing", "Reconciling", Reason.PROGRESSING, message, advance=True)
 
 
 def _no_nodes(group: GroupState) -> str:

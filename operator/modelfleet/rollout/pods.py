@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api import names
+from modelfleet.api.reasons import Reason
 from modelfleet.rollout.snapshot import PodState, Problem
 
 # A container that restarted this often and is backing off is judged from its pod's creation on: its Ready condition
@@ -86,7 +87,7 @@ def _first(problems: Iterable[Problem | None]) -> Problem | None:
 def _evicted(status: Mapping[str, Any]) -> Problem | None:
     if status.get("phase") != "Failed":
         return None
-    return Problem(status.get("reason") or "PodFailed", status.get("message") or "the pod failed")
+    return Problem(status.get("reason") or Reason.POD_FAILED, status.get("message") or "the pod failed")
 
 
 def _container_problem(container: Mapping[str, Any]) -> Problem | None:
@@ -119,23 +120,23 @@ def _termination(name: str, ended: Mapping[str, Any]) -> Problem:
     except ValueError:
         report = None
     if isinstance(report, dict) and isinstance(report.get("reason"), str) and isinstance(report.get("message"), str):
-        return Problem(report["reason"] or "Error", f"{name}: {report['message']}")
+        return Problem(report["reason"] or Reason.ERROR, f"{name}: {report['message']}")
     how = (
         "was killed for using too much memory"
         if ended.get("reason") == "OOMKilled"
         else (f"ended with exit code {ended.get('exitCode')}")
     )
-    return Problem(ended.get("reason") or "Error", f"container {name} {how}" + (f": {said}" if said else ""))
+    return Problem(ended.get("reason") or Reason.ERROR, f"container {name} {how}" + (f": {said}" if said else ""))
 
 
 def _unschedulable(conditions: Mapping[str, Mapping[str, Any]]) -> Problem | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") != "False":
         return None
-    return Problem(scheduled.get("reason") or "Unschedulable", scheduled.get("message") or "no node takes the pod")
+    return Problem(scheduled.get("reason") or Reason.UNSCHEDULABLE, scheduled.get("message") or "no node takes the pod")
 
 
 def _not_ready(container: Mapping[str, Any]) -> Problem | None:
     if container.get("ready") or "running" not in (container.get("state") or {}):
         return None
-    return Problem("NotReady", f"container {container['name']} runs, but its readiness probe does not pass")
+    return Problem(Reason.NOT_READY, f"container {container['name']} runs, but its readiness probe does not pass")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelfleet.api.reasons import Reason
 from modelfleet.api.rollout import Group
 from modelfleet.rollout import affinity, groups, manifests, windows
 from modelfleet.rollout import revisions as revs
@@ -54,7 +55,7 @@ class Position:
         """The chosen revision failed, and stays where it is: nothing to go back to, or the spec does not want it."""
         if self.quarantine is None:
             return False
-        unwanted = not self.snapshot.rollout.spec.rollback.on_failure and self.quarantine.cause != "Aborted"
+        unwanted = not self.snapshot.rollout.spec.rollback.on_failure and self.quarantine.cause != Reason.ABORTED
         return self.stable is None or (unwanted and self.reached > 0)
 
     @property
@@ -96,7 +97,7 @@ class Position:
         quarantine = revs.quarantine_of(self.revisions, revision)
         if quarantine is None or self.stable is None or self.stable.hash == revision.hash:
             return False
-        return self.snapshot.rollout.spec.rollback.on_failure or quarantine.cause == "Aborted"
+        return self.snapshot.rollout.spec.rollback.on_failure or quarantine.cause == Reason.ABORTED
 
 
 def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> Position:
@@ -139,14 +140,14 @@ def _obstacle(snapshot: Snapshot, now: datetime) -> Stall | None:
     """What stands in the way whatever version is chosen."""
     if snapshot.taken:
         return Stall(
-            "NameTaken",
+            Reason.NAME_TAKEN,
             f"DaemonSet {groups.examples(snapshot.taken)} exists and belongs to something else; rename the group or "
             "the Rollout, or delete it.",
         )
     try:
         windows.opens(snapshot.rollout.spec.windows, now)
     except windows.BadWindow as error:
-        return Stall("InvalidWindow", f"spec.windows: {error}.")
+        return Stall(Reason.INVALID_WINDOW, f"spec.windows: {error}.")
     return None
 
 
@@ -155,5 +156,5 @@ def _too_complex(snapshot: Snapshot, revision: Revision) -> Stall | None:
         try:
             manifests.pod_affinity(snapshot.rollout, index, revision)
         except affinity.TooComplex as error:
-            return Stall("SelectorsTooComplex", f"Group {snapshot.groups[index].name}: {error}.")
+            return Stall(Reason.SELECTORS_TOO_COMPLEX, f"Group {snapshot.groups[index].name}: {error}.")
     return None

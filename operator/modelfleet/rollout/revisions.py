@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from modelfleet.api import names
 from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.reasons import Reason
 from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
 from modelfleet.decision import Action, Apply
 from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
@@ -275,7 +276,7 @@ def read(raw: Mapping[str, Any]) -> Revision:
     if names.QUARANTINED_AT in notes:
         quarantine = Quarantine(
             at=datetime.fromisoformat(notes[names.QUARANTINED_AT]),
-            cause=notes.get(QUARANTINED_CAUSE, "Quarantined"),
+            cause=notes.get(QUARANTINED_CAUSE, Reason.QUARANTINED),
             reason=notes.get(names.QUARANTINED_REASON, ""),
             scope="Revision" if notes.get(QUARANTINED_SCOPE) == "Revision" else "Version",
         )

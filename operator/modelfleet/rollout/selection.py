@@ -10,11 +10,21 @@ from dataclasses import dataclass
 
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.names import LATEST
+from modelfleet.api.reasons import Reason
 from modelfleet.api.rollout import Rollout
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Revision
 from modelfleet.versions import resolve
 from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
+
+_REASONS = {
+    Reason.NOT_FOUND: Reason.MODEL_VERSION_NOT_FOUND,
+    Reason.NOT_READY: Reason.MODEL_VERSION_NOT_READY,
+    Reason.BEING_DELETED: Reason.MODEL_VERSION_BEING_DELETED,
+    Reason.REJECTED: Reason.MODEL_VERSION_REJECTED,
+    FORMAT_NOT_FOUND: FORMAT_NOT_FOUND,
+}
+"""Why there is no version to use, by why it is missing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ def choose(
         there = [v for v in versions if resolve.obstacle(v) is None]
         others = f"; there are {_newest(there)}" if there else ""
         return Stall(
-            found.reason if found.reason == FORMAT_NOT_FOUND else f"ModelVersion{found.reason}",
+            _REASONS[found.reason],
             f"{found.message} (namespace {rollout.metadata.namespace}{others}). "
             "This goes on by itself when that changes.",
         )
@@ -105,7 +115,7 @@ def _misfit(rollout: Rollout, version: ModelVersion, stable: Revision | None) ->
         return Stall(FORMAT_NOT_FOUND, f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
     if stable is not None and stable.data["task"] != version.spec.task:
         return Stall(
-            "OtherTask",
+            Reason.OTHER_TASK,
             f"ModelVersion {version.metadata.name} is a model for the task {version.spec.task}; the fleet runs "
             f"{stable.version}, a model for {stable.data['task']}. Use a Rollout of its own for it.",
         )

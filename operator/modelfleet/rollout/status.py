@@ -10,6 +10,7 @@ from datetime import datetime
 
 from modelfleet.api import conditions, names
 from modelfleet.api.conditions import Condition
+from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.unsupported import unsupported_fields
 from modelfleet.rollout import commands, gating, groups, selection
@@ -19,9 +20,9 @@ from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState, Snapshot
 
-NODES_OVERLAP = "NodesOverlap"
-GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
-VERSIONS_PASSED_OVER = "VersionsPassedOver"
+NODES_OVERLAP = ConditionType.NODES_OVERLAP
+GROUPS_WITHOUT_NODES = ConditionType.GROUPS_WITHOUT_NODES
+VERSIONS_PASSED_OVER = ConditionType.VERSIONS_PASSED_OVER
 
 _NEWEST = 10
 
@@ -166,19 +167,19 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
     if assessment.missing:
         nodes = groups.examples(assessment.missing)
         said = f"The DaemonSet controller made no pod for {nodes}; see the DaemonSet's events."
-        yield conditions.true(PODS_MISSING, "NoPod", said)
+        yield conditions.true(PODS_MISSING, Reason.NO_POD, said)
     if snapshot.overlaps:
-        yield conditions.true(NODES_OVERLAP, "SameHostResources", _overlaps(snapshot))
+        yield conditions.true(NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))
     empty = [group for group in snapshot.groups if not group.nodes]
     if empty:
         said = "; ".join(
             f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[: groups.EXAMPLES]
         )
-        yield conditions.true(GROUPS_WITHOUT_NODES, "NoNodeMatches", f"Groups without a node: {said}.")
+        yield conditions.true(GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}.")
     passed = selection.passed_over(snapshot.rollout, snapshot.versions)
     if passed and assessment.position.chosen is not None:  # where nothing was chosen, the stall says it
         said = f"The tag does not mean the newest Ready version: {passed}."
-        yield conditions.true(VERSIONS_PASSED_OVER, "NoUsableFile", said)
+        yield conditions.true(VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
     yield from conditions.unsupported(unsupported_fields(snapshot.rollout))
 
 
@@ -238,7 +239,7 @@ def _ends(
     if revision.quarantine is not None and not failed_here:
         yield HistoryEntry(
             version=revision.version,
-            result="Aborted" if revision.quarantine.cause == "Aborted" else "RolledBack",
+            result="Aborted" if revision.quarantine.cause == Reason.ABORTED else "RolledBack",
             started_at=min(started, revision.quarantine.at),
             finished_at=revision.quarantine.at,
             message=revision.quarantine.reason,

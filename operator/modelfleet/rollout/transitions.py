@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from modelfleet.api.reasons import Reason
 from modelfleet.gate import Verdict
 from modelfleet.rollout import commands, gating
 from modelfleet.rollout import revisions as revs
@@ -67,7 +68,7 @@ def aborted(assessment: Assessment) -> Revisions:
         return commands.latch_idle_abort(annotations, position.revisions, moving)
     known = revs.with_changed(position.revisions, commands.noted(moving, command, moving.hash))
     return _quarantine(
-        replace(position, revisions=known), moving.hash, "Aborted", "aborted by annotation", assessment.now
+        replace(position, revisions=known), moving.hash, Reason.ABORTED, "aborted by annotation", assessment.now
     )
 
 
@@ -76,7 +77,7 @@ def missed_deadline(assessment: Assessment) -> Revisions:
     position, candidate = assessment.position, assessment.position.candidate
     if candidate is None or position.stable is None or not assessment.late:
         return position.revisions
-    return _quarantine(position, candidate.hash, "ProgressDeadlineExceeded", assessment.late, assessment.now)
+    return _quarantine(position, candidate.hash, Reason.PROGRESS_DEADLINE_EXCEEDED, assessment.late, assessment.now)
 
 
 def judged_bad(assessment: Assessment) -> Revisions:
@@ -87,11 +88,11 @@ def judged_bad(assessment: Assessment) -> Revisions:
     policy, message = gating.policy(position), gate.message or ""
     soaked = gate.started_at is not None and assessment.now >= gate.started_at + policy.soak
     if assessment.verdict is Verdict.FAIL:
-        cause = "GateFailed"
+        cause = Reason.GATE_FAILED
     elif assessment.timed_out and policy.on_timeout == "Rollback":
-        cause = "GateTimedOut"
+        cause = Reason.GATE_TIMED_OUT
     elif assessment.verdict is Verdict.NO_DATA and policy.on_no_data == "Rollback" and soaked:
-        cause = "NoData"
+        cause = Reason.NO_DATA
     else:
         return position.revisions
     return _quarantine(position, candidate.hash, cause, message, assessment.now)
@@ -142,6 +143,6 @@ def _quarantine(position: Position, hash: str, cause: str, reason: str, now: dat
     failed = next(revision for revision in position.revisions if revision.hash == hash)
     stable = position.stable
     only_template = stable is not None and stable.version == failed.version
-    unclear = stable is None and cause != "Aborted"
+    unclear = stable is None and cause != Reason.ABORTED
     scope: Scope = "Revision" if only_template or unclear else "Version"
     return revs.with_changed(position.revisions, replace(failed, quarantine=Quarantine(now, cause, reason, scope)))

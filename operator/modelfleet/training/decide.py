@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from modelfleet.api import Condition, TrainingJob, TrainingJobStatus, conditions, unsupported_fields
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Announce, Decision
 from modelfleet.training import ending, manifests, running, starting
 from modelfleet.training.outcome import Outcome, State, conditions_of
@@ -124,12 +125,12 @@ def _announcements(before: TrainingJobStatus, after: TrainingJobStatus, outcome:
     """An Event for each change that the stored status did not have yet; so a repeat is silent."""
     announced: list[Announce] = []
     if before.version is None and after.version is not None and outcome.finished_at is None:
-        announced.append(Announce("Normal", "JobCreated", f"Made a Job that trains version {after.version}."))
+        announced.append(Announce("Normal", Reason.JOB_CREATED, f"Made a Job that trains version {after.version}."))
     ready = conditions.find(before.conditions, conditions.READY)
     text = outcome.message if outcome.event is None else outcome.event
     if text and (ready is None or ready.reason != outcome.reason):
         warning = outcome.warning or outcome.state in (State.STALLED, State.FAILED)
         announced.append(Announce("Warning" if warning else "Normal", outcome.reason, text))
     if after.resumed_from_epoch is not None and after.resumed_from_epoch != before.resumed_from_epoch:
-        announced.append(Announce("Normal", "Resumed", f"Went on from epoch {after.resumed_from_epoch}."))
+        announced.append(Announce("Normal", Reason.RESUMED, f"Went on from epoch {after.resumed_from_epoch}."))
     return tuple(announced)

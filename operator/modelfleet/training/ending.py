@@ -6,6 +6,7 @@ Each step takes a snapshot and the time, and returns an outcome, or None to let 
 from datetime import datetime, timedelta
 
 from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
+from modelfleet.api.reasons import Reason
 from modelfleet.training import evaluation, manifests, modelversion
 from modelfleet.training.jobs import End
 from modelfleet.training.naming import model_version_name
@@ -15,11 +16,11 @@ from modelfleet.training.snapshot import Snapshot
 from modelfleet.training.starting import READING, REREADING
 from modelfleet.training.termination import Failed, Succeeded
 
-COMPLETE = "Complete"
+COMPLETE = Reason.COMPLETE
 
 _WORTH_SAYING = frozenset({"Overfitting", "Underfitting", "Diverged"})
 
-WAITS_FOR = frozenset({"DatasetMissing", "ParentMissing", "CheckpointMissing", "OutputMissing"})
+WAITS_FOR = frozenset({Reason.DATASET_MISSING, Reason.PARENT_MISSING, Reason.CHECKPOINT_MISSING, Reason.OUTPUT_MISSING})
 """Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, the checkpoint, or the
 bucket for the output where the spec says."""
 
@@ -42,7 +43,7 @@ def made(seen: Snapshot, now: datetime) -> Outcome | None:
             f"ModelVersion {version.metadata.name} was made and rejected by its evaluation: {verdict.message}. It is "
             f"kept for study and never rolled out.{_diagnosis(version)}"
         )
-        return _end(State.FAILED, "EvaluationFailed", message, at, version, verdict)
+        return _end(State.FAILED, Reason.EVALUATION_FAILED, message, at, version, verdict)
     message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}"
     return _end(State.COMPLETE, COMPLETE, message, at, version, verdict)
 
@@ -97,7 +98,7 @@ def job_succeeded(seen: Snapshot, now: datetime) -> Outcome | None:
         return _wait(seen, job.end.at, "the pod that succeeded is gone, and its report with it", _LOST_PATIENCE, now)
     result = outcome(pod)
     if not isinstance(result, Succeeded):
-        return failed("ResultInvalid", f"The Job succeeded, but {result.message}.{ANEW}", job.end.at)
+        return failed(Reason.RESULT_INVALID, f"The Job succeeded, but {result.message}.{ANEW}", job.end.at)
     return _record(seen, pod, result, job.end, now)
 
 
@@ -105,7 +106,7 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
     job = seen.own_job
     run = None if job is None else job.run
     if run is None:
-        return failed("ResultInvalid", f"The Job no longer says what it was told to make.{ANEW}", end.at)
+        return failed(Reason.RESULT_INVALID, f"The Job no longer says what it was told to make.{ANEW}", end.at)
     detail = seen.detail
     if detail is None or detail.content is None:
         problem = "its log was not read yet" if detail is None else detail.problem
@@ -117,17 +118,17 @@ def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: date
             f"ModelVersion {name} was made by somebody else while this run trained; it is not overwritten. This run's "
             f"files are at {run.output_uri}.{ANEW}"
         )
-        return failed("VersionExists", message, end.at)
+        return failed(Reason.VERSION_EXISTS, message, end.at)
     gates = seen.training.spec.evaluation
     verdict = None if gates is None else evaluation.judge(gates, detail.content.get("evaluation"))
     try:
         create = modelversion.create_version(seen.training, run, result, detail.content, verdict)
     except modelversion.Unrecordable as problem:
-        return failed("ResultInvalid", f"The trainer's report can't be recorded ({problem}).{ANEW}", end.at)
+        return failed(Reason.RESULT_INVALID, f"The trainer's report can't be recorded ({problem}).{ANEW}", end.at)
     return Outcome(
         State.WORKING,
         TrainingPhase.EVALUATING,
-        "Recording",
+        Reason.RECORDING,
         f"Makes ModelVersion {name}.",
         actions=(create,),
         requeue_after=timedelta(seconds=2),
@@ -168,7 +169,7 @@ def _wait(seen: Snapshot, since: datetime, problem: str, patience: timedelta, no
         files += f" to {run.output_uri}, where manifest.json lists them with their digests"
     target = seen.target_or_none() or ""
     return failed(
-        "ResultLost",
+        Reason.RESULT_LOST,
         f"Training succeeded, but {problem}. {files}: create ModelVersion "
         f"{model_version_name(seen.training.spec.model, target)} from that by hand, or make this TrainingJob anew with "
         "another spec.version.",
@@ -183,10 +184,10 @@ def _failure(seen: Snapshot) -> Failed | None:
         return None
     if job.end.reason == "DeadlineExceeded":
         deadline = format_duration(seen.training.spec.active_deadline)
-        return Failed("DeadlineExceeded", f"The run took longer than spec.activeDeadline, {deadline}")
+        return Failed(Reason.DEADLINE_EXCEEDED, f"The run took longer than spec.activeDeadline, {deadline}")
     own_fault = [attempt for attempt in seen.attempts if attempt.own_fault]
     if not own_fault:
-        return Failed(job.end.reason or "JobFailed", f"The Job failed: {job.end.message or job.end.reason}")
+        return Failed(job.end.reason or Reason.JOB_FAILED, f"The Job failed: {job.end.message or job.end.reason}")
     why = failure(own_fault[-1])
     number = seen.failures()
     if job.end.reason == "BackoffLimitExceeded" and number > 1:

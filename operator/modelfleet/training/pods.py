@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.names import TRAINER_CONTAINER
+from modelfleet.api.reasons import Reason
 from modelfleet.training.termination import Failed, Garbled, Succeeded, excerpt, parse
 
 STOPPED = 143
@@ -15,12 +16,12 @@ STOPPED = 143
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 _SPOKEN = {
-    "ErrImagePull": "ImagePullFailed",
-    "ImagePullBackOff": "ImagePullFailed",
-    "InvalidImageName": "ImagePullFailed",
-    "ErrImageNeverPull": "ImagePullFailed",
-    "RegistryUnavailable": "ImagePullFailed",
-    "ImageInspectError": "ImagePullFailed",
+    "ErrImagePull": Reason.IMAGE_PULL_FAILED,
+    "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
+    "InvalidImageName": Reason.IMAGE_PULL_FAILED,
+    "ErrImageNeverPull": Reason.IMAGE_PULL_FAILED,
+    "RegistryUnavailable": Reason.IMAGE_PULL_FAILED,
+    "ImageInspectError": Reason.IMAGE_PULL_FAILED,
 }
 
 
@@ -112,28 +113,29 @@ def attempt(pod: Mapping[str, Any]) -> Attempt:
 def failure(attempt: Attempt) -> Failed:
     """Why a failed attempt failed: what the trainer said, else what Kubernetes knows."""
     if attempt.disrupted:
-        return Failed("Preempted", f"pod {attempt.name} was preempted, evicted, or lost its node")
+        return Failed(Reason.PREEMPTED, f"pod {attempt.name} was preempted, evicted, or lost its node")
     if attempt.exit_code == STOPPED:
-        return Failed("Stopped", f"pod {attempt.name} was asked to stop")
+        return Failed(Reason.STOPPED, f"pod {attempt.name} was asked to stop")
     result = parse(attempt.said)
     if isinstance(result, Failed):
         return result
     if attempt.why == "OOMKilled":
         return Failed(
-            "OutOfMemory",
+            Reason.OUT_OF_MEMORY,
             "the trainer was killed for using too much memory: raise spec.resources.limits.memory, or lower "
             "spec.hyperparameters.batch or imageSize",
         )
     logs = f"see kubectl logs {attempt.name}"
     if attempt.exit_code is None:
         why = f" ({attempt.why})" if attempt.why else ""
-        return Failed("PodFailed", f"pod {attempt.name} ended before the trainer did{why}")
+        return Failed(Reason.POD_FAILED, f"pod {attempt.name} ended before the trainer did{why}")
     if isinstance(result, Succeeded):
         return Failed(
-            "TrainerCrashed", f"the trainer reported success, then ended with exit code {attempt.exit_code}; {logs}"
+            Reason.TRAINER_CRASHED,
+            f"the trainer reported success, then ended with exit code {attempt.exit_code}; {logs}",
         )
     said = f": {excerpt(attempt.said)}" if attempt.said.strip() else ""
-    return Failed("TrainerCrashed", f"the trainer ended with exit code {attempt.exit_code}{said}; {logs}")
+    return Failed(Reason.TRAINER_CRASHED, f"the trainer ended with exit code {attempt.exit_code}{said}; {logs}")
 
 
 def outcome(attempt: Attempt) -> Succeeded | Failed | Garbled:
@@ -163,7 +165,7 @@ def _obstacle(
     if scheduled.get("status") == "False":
         gated = scheduled.get("reason") == "SchedulingGated"
         return Obstacle(
-            "SchedulingGated" if gated else "Unschedulable",
+            Reason.SCHEDULING_GATED if gated else Reason.UNSCHEDULABLE,
             f"No node takes the pod: {scheduled.get('message') or scheduled.get('reason')}",
         )
     for container in (*(status.get("initContainerStatuses") or ()), trainer, *(status.get("containerStatuses") or ())):

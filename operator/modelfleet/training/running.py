@@ -7,6 +7,7 @@ come after the steps that need no Job, so here there is one and it is ours; `_jo
 from datetime import datetime, timedelta
 
 from modelfleet.api import TrainingPhase, format_duration
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Patch
 from modelfleet.training import manifests
 from modelfleet.training.jobs import JobFacts
@@ -24,7 +25,7 @@ def job_deleted(seen: Snapshot, now: datetime) -> Outcome | None:
     if not job.deleting:
         return None
     return _working(
-        "JobDeleted",
+        Reason.JOB_DELETED,
         f"Job {job.name} is being deleted, and not by this TrainingJob. A new one is made when it is gone; to end the "
         "run, delete the TrainingJob, or set spec.suspend.",
         warning=True,
@@ -62,7 +63,7 @@ def queued(seen: Snapshot, now: datetime) -> Outcome | None:
             f"Job {job.name} was suspended, and not by spec.suspend: Kueue holds it, or an administrator. It goes on "
             "when its spec.suspend is set to false."
         )
-    return Outcome(State.WORKING, TrainingPhase.QUEUED, "Queued", message)
+    return Outcome(State.WORKING, TrainingPhase.QUEUED, Reason.QUEUED, message)
 
 
 def between_pods(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -88,7 +89,7 @@ def no_pods(seen: Snapshot, now: datetime) -> Outcome | None:
     if waited < _NO_PODS_AFTER:
         return _working(STARTING, f"Job {job.name} makes its pod.", event="", requeue_after=_NO_PODS_AFTER - waited)
     return _working(
-        "NoPods",
+        Reason.NO_PODS,
         f"Job {job.name} has made no pod. A quota, Pod Security or an admission webhook may refuse it: "
         f"`kubectl describe job {job.name}` says why. It is tried again by itself.",
         warning=True,
@@ -103,21 +104,21 @@ def attempt_failed(seen: Snapshot, now: datetime) -> Outcome | None:
     why = failure(last)
     if last.disrupted:
         return _working(
-            "Preempted",
+            Reason.PREEMPTED,
             f"Pod {last.name} was preempted or lost its node. The Job makes a new one; this does not count as a "
             "failure.",
         )
     if not last.own_fault:
         return _working(
-            "Stopped",
+            Reason.STOPPED,
             f"Pod {last.name} was asked to stop: deleted, or drained with its node. The Job makes a new one; this does "
             "not count as a failure.",
         )
     if _is_last(seen, last):
-        return _working("Ending", f"{why.reason}: {why.message}", event="")
+        return _working(Reason.ENDING, f"{why.reason}: {why.message}", event="")
     left = seen.training.spec.backoff_limit + 1 - seen.failures()
     return _working(
-        "Retrying",
+        Reason.RETRYING,
         f"Attempt {seen.number()} failed ({why.reason}): {why.message}. It is tried again, up to {left} more times.",
         warning=True,
     )
@@ -139,7 +140,7 @@ def evaluating(seen: Snapshot, now: datetime) -> Outcome | None:
     return Outcome(
         State.WORKING,
         TrainingPhase.EVALUATING,
-        "Evaluating",
+        Reason.EVALUATING,
         f"Training is done{_best(seen)}. The trainer evaluates, uploads and verifies the model.",
     )
 
@@ -165,7 +166,7 @@ def training(seen: Snapshot, now: datetime) -> Outcome | None:
     return Outcome(
         State.WORKING,
         TrainingPhase.RUNNING,
-        "Training",
+        Reason.TRAINING,
         message,
         event=f"Attempt {number} runs{where} in pod {last.name}.",
     )
@@ -219,7 +220,7 @@ def _suspended(actions: tuple[Patch, ...] = ()) -> Outcome:
     return Outcome(
         State.HELD,
         TrainingPhase.SUSPENDED,
-        "Suspended",
+        Reason.SUSPENDED,
         "spec.suspend is true: the Job has no pod. Set it to false, and the run goes on.",
         actions=actions,
     )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingMode, TrainingPhase, conditions, names
+from modelfleet.api.reasons import Reason
 from modelfleet.training import hyperparameters, manifests
 from modelfleet.training.modelversion import is_of
 from modelfleet.training.naming import BadVersion, model_version_name
@@ -15,10 +16,25 @@ from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
 from modelfleet.training.snapshot import Reference, Snapshot
 from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
 
-STARTING = "Starting"
+STARTING = Reason.STARTING
 
-READING, REREADING = "ReadingResult", "RereadingResult"
+READING, REREADING = Reason.READING_RESULT, Reason.REREADING_RESULT
 """A run that succeeded, whose report can't be read yet, or is lost. A Job that is made then only reports again."""
+
+_PARENT = {
+    Reason.NOT_FOUND: Reason.PARENT_NOT_FOUND,
+    Reason.NOT_READY: Reason.PARENT_NOT_READY,
+    Reason.BEING_DELETED: Reason.PARENT_BEING_DELETED,
+    Reason.REJECTED: Reason.PARENT_REJECTED,
+    FORMAT_NOT_FOUND: Reason.PARENT_WITHOUT_WEIGHTS,
+}
+_BASELINE = {
+    Reason.NOT_FOUND: Reason.BASELINE_NOT_FOUND,
+    Reason.NOT_READY: Reason.BASELINE_NOT_READY,
+    Reason.BEING_DELETED: Reason.BASELINE_BEING_DELETED,
+    Reason.REJECTED: Reason.BASELINE_REJECTED,
+    FORMAT_NOT_FOUND: Reason.BASELINE_WITHOUT_WEIGHTS,
+}
 
 _SHOWN = 5  # bad arguments in one message
 _LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
@@ -31,13 +47,13 @@ def name_conflict(seen: Snapshot, now: datetime) -> Outcome | None:
         return None
     if job.deleting:
         return stalled(
-            "NameConflict",
+            Reason.NAME_CONFLICT,
             f"Job {job.name} of somebody else, or of an earlier TrainingJob of this name, is being deleted. The run "
             "starts by itself when it is gone.",
             requeue_after=_LOOK_AGAIN,
         )
     return stalled(
-        "NameConflict",
+        Reason.NAME_CONFLICT,
         f"Job {job.name} exists and was not made by this TrainingJob. Delete that Job, and the run starts by itself; "
         "or make this TrainingJob anew under another name.",
         requeue_after=_LOOK_AGAIN,
@@ -51,7 +67,7 @@ def no_version(seen: Snapshot, now: datetime) -> Outcome | None:
     try:
         seen.target()
     except BadVersion as problem:
-        return stalled("InvalidVersion", str(problem))
+        return stalled(Reason.INVALID_VERSION, str(problem))
     return None
 
 
@@ -60,7 +76,7 @@ def version_exists(seen: Snapshot, now: datetime) -> Outcome | None:
     if seen.job is not None or seen.version is None or is_of(seen.version, seen.training):
         return None
     return stalled(
-        "VersionExists",
+        Reason.VERSION_EXISTS,
         f"ModelVersion {seen.version.metadata.name} exists already, and a version is never overwritten. Make this "
         "TrainingJob anew with another spec.version; or delete that ModelVersion and its files, and the run starts by "
         "itself.",
@@ -84,7 +100,7 @@ def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
         return None
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     checked = f"The table of arguments is of ultralytics {hyperparameters.TABLE.ultralytics}."
-    return failed("UnknownArgument", f"{'; '.join(found[:_SHOWN])}{more}. {checked}{ANEW}", now)
+    return failed(Reason.UNKNOWN_ARGUMENT, f"{'; '.join(found[:_SHOWN])}{more}. {checked}{ANEW}", now)
 
 
 def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -94,7 +110,7 @@ def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
     return Outcome(
         State.HELD,
         TrainingPhase.SUSPENDED,
-        "Suspended",
+        Reason.SUSPENDED,
         "spec.suspend is true: no Job was made yet. Set it to false to start the run.",
     )
 
@@ -103,7 +119,7 @@ def parent_missing(seen: Snapshot, now: datetime) -> Outcome | None:
     """What spec.from refers to can't be used, or not yet."""
     if seen.job is not None:
         return None
-    return _missing("Parent", "spec.from", seen.parent)
+    return _missing(_PARENT, "spec.from", seen.parent)
 
 
 def parent_without_weights(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -114,7 +130,7 @@ def parent_without_weights(seen: Snapshot, now: datetime) -> Outcome | None:
         return None
     has = ", ".join(sorted({file.format for file in seen.parent.spec.artifact.files}))
     return stalled(
-        "ParentWithoutWeights",
+        Reason.PARENT_WITHOUT_WEIGHTS,
         f"ModelVersion {seen.parent.metadata.name} has no file of format pytorch (it has {has}), and training goes on "
         "from those weights. Make this TrainingJob anew with another parent.",
     )
@@ -124,7 +140,7 @@ def baseline_missing(seen: Snapshot, now: datetime) -> Outcome | None:
     """What spec.evaluation.baseline refers to can't be used, or not yet."""
     if seen.job is not None:
         return None
-    return _missing("Baseline", "spec.evaluation.baseline", seen.baseline)
+    return _missing(_BASELINE, "spec.evaluation.baseline", seen.baseline)
 
 
 def create_job(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -158,8 +174,9 @@ def _rereads(seen: Snapshot) -> bool:
     return ready is not None and ready.reason in (READING, REREADING)
 
 
-def _missing(what: str, field: str, reference: Reference) -> Outcome | None:
+def _missing(reasons: Mapping[Reason, Reason], field: str, reference: Reference) -> Outcome | None:
     if not isinstance(reference, Missing):
         return None
-    reason = "WithoutWeights" if reference.reason == FORMAT_NOT_FOUND else reference.reason
-    return stalled(f"{what}{reason}", f"{field}: {reference.message}. The run starts by itself when it can be used.")
+    return stalled(
+        reasons[reference.reason], f"{field}: {reference.message}. The run starts by itself when it can be used."
+    )

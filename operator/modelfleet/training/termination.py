@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelfleet.api import ArtifactFile
+from modelfleet.api.reasons import Reason
 
 _EXCERPT = 200  # characters of a message that nobody understands
 _MESSAGE = 900  # characters of the trainer's message that are passed on
@@ -90,7 +91,7 @@ def camel_case(text: str) -> str:
     """`text` as a condition's reason: letters and digits, at most 64; `TrainingFailed` when nothing is left."""
     kept = "".join(character for character in text if character.isascii() and character.isalnum())
     kept = kept.lstrip("0123456789")[:64]
-    return kept or "TrainingFailed"
+    return kept or Reason.TRAINING_FAILED
 
 
 def find_detail(lines: Iterable[str], sha256: str) -> Mapping[str, Any] | None:

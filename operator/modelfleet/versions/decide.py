@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from modelfleet.api import Condition, ModelVersion, ModelVersionStatus, conditions, unsupported_fields
 from modelfleet.api.conditions import READY, RECONCILING, STALLED
 from modelfleet.api.names import IN_USE
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Announce, Decision
 from modelfleet.versions import manifests, resolve, retention, verification
 from modelfleet.versions.retention import Family, Policy
@@ -21,11 +22,11 @@ from modelfleet.versions.usage import Uses
 from modelfleet.versions.verification import UNVERIFIED, Finding, Verifier
 from modelfleet.versions.verify_job import Attempt
 
-VERIFIED = "Verified"
-REMOVED = "VersionRemoved"
-REJECTED = "Rejected"
-DELETION_HELD = "DeletionHeld"
-BEING_DELETED = "BeingDeleted"
+VERIFIED = Reason.VERIFIED
+REMOVED = Reason.VERSION_REMOVED
+REJECTED = Reason.REJECTED
+DELETION_HELD = Reason.DELETION_HELD
+BEING_DELETED = Reason.BEING_DELETED
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 from modelfleet.api import ModelVersion, Rollout, VersionRef, conditions
 from modelfleet.api.names import LATEST
+from modelfleet.api.reasons import Reason
 
-FORMAT_NOT_FOUND = "FormatNotFound"
+FORMAT_NOT_FOUND = Reason.FORMAT_NOT_FOUND
 """The reason of a Missing where versions carry the tag, and none has a file that is needed."""
 
 Unfit = Callable[[ModelVersion], str | None]
@@ -25,11 +26,15 @@ _SHOWN = 3  # versions that were passed over, in one message
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+MISSING = frozenset({Reason.NOT_FOUND, Reason.NOT_READY, Reason.BEING_DELETED, Reason.REJECTED, FORMAT_NOT_FOUND})
+"""Why a version can't be chosen."""
+
+
 @dataclass(frozen=True)
 class Missing:
-    """Nothing can be chosen. `reason` is CamelCase and completes a condition's reason ("Parent" + "NotFound")."""
+    """Nothing can be chosen. `reason` is one of MISSING; whoever asked has a reason of its own for each."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -57,7 +62,7 @@ def by_version(version: str, model: str, versions: Iterable[ModelVersion]) -> Mo
     """The version of this name, when it may be used for something new."""
     found = next((entry for entry in _of(model, versions) if entry.spec.version == version), None)
     if found is None:
-        return Missing("NotFound", f"ModelVersion {model}-{version} does not exist")
+        return Missing(Reason.NOT_FOUND, f"ModelVersion {model}-{version} does not exist")
     return obstacle(found) or found
 
 
@@ -75,10 +80,10 @@ def by_tag(
         last = max(tagged, key=age)
         what = obstacle(last)
         why = f": {what.message}" if what else ""
-        return Missing("NotReady", f"no version of model {model} with tag {tag} is Ready{why}")
+        return Missing(Reason.NOT_READY, f"no version of model {model} with tag {tag} is Ready{why}")
     if tag == LATEST:
-        return Missing("NotFound", f"model {model} has no versions yet")
-    return Missing("NotFound", f"no version of model {model} has the tag {tag}")
+        return Missing(Reason.NOT_FOUND, f"model {model} has no versions yet")
+    return Missing(Reason.NOT_FOUND, f"no version of model {model} has the tag {tag}")
 
 
 def passed_over(tag: str, model: str, versions: Iterable[ModelVersion], unfit: Unfit) -> str:
@@ -99,11 +104,11 @@ def by_rollout(
 ) -> ModelVersion | Missing:
     """What the Rollout has as stable. It must be a Rollout of the same model: a version's name says nothing alone."""
     if rollout is None:
-        return Missing("NotFound", f"Rollout {name} does not exist")
+        return Missing(Reason.NOT_FOUND, f"Rollout {name} does not exist")
     if rollout.spec.model.name != model:
-        return Missing("NotFound", f"Rollout {name} is of model {rollout.spec.model.name}, not of {model}")
+        return Missing(Reason.NOT_FOUND, f"Rollout {name} is of model {rollout.spec.model.name}, not of {model}")
     if rollout.status.stable_version is None:
-        return Missing("NotFound", f"Rollout {name} has no stable version yet")
+        return Missing(Reason.NOT_FOUND, f"Rollout {name} has no stable version yet")
     return by_version(rollout.status.stable_version, model, versions)
 
 
@@ -116,13 +121,13 @@ def obstacle(version: ModelVersion) -> Missing | None:
     """Why a version may not be used for anything new, or None."""
     name = version.metadata.name
     if version.metadata.deletion_timestamp is not None:
-        return Missing("BeingDeleted", f"ModelVersion {name} is being deleted")
+        return Missing(Reason.BEING_DELETED, f"ModelVersion {name} is being deleted")
     if version.spec.evaluation is not None and version.spec.evaluation.result == "Failed":
-        return Missing("Rejected", f"ModelVersion {name} was rejected: {version.spec.evaluation.message}")
+        return Missing(Reason.REJECTED, f"ModelVersion {name} was rejected: {version.spec.evaluation.message}")
     ready = conditions.find(version.status.conditions, conditions.READY)
     if ready is None or not ready.is_true:
         why = f": {ready.message}" if ready is not None and ready.message else ""
-        return Missing("NotReady", f"ModelVersion {name} is not Ready{why}")
+        return Missing(Reason.NOT_READY, f"ModelVersion {name} is not Ready{why}")
     return None
 
 

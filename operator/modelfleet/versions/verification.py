@@ -23,31 +23,32 @@ from urllib.parse import urlsplit
 
 from modelfleet.api import ModelVersion, format_duration
 from modelfleet.api.names import VERIFY_CONTAINER
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Apply
 from modelfleet.versions import manifests, verification_record
 from modelfleet.versions.verification_record import VERIFIED, Record
 from modelfleet.versions.verify_job import FAILED, Attempt, Said
 
-AVAILABLE = "Available"
-UNVERIFIED = "ArtifactUnverified"
-DIGEST_MISMATCH = "DigestMismatch"
-NOT_FOUND = "ArtifactNotFound"
-ACCESS_DENIED = "SourceAccessDenied"
-UNREACHABLE = "SourceUnreachable"
-NOT_MOUNTED = "SourceNotMounted"
-UNSUPPORTED = "SourceUnsupported"
+AVAILABLE = Reason.AVAILABLE
+UNVERIFIED = Reason.ARTIFACT_UNVERIFIED
+DIGEST_MISMATCH = Reason.DIGEST_MISMATCH
+NOT_FOUND = Reason.ARTIFACT_NOT_FOUND
+ACCESS_DENIED = Reason.SOURCE_ACCESS_DENIED
+UNREACHABLE = Reason.SOURCE_UNREACHABLE
+NOT_MOUNTED = Reason.SOURCE_NOT_MOUNTED
+UNSUPPORTED = Reason.SOURCE_UNSUPPORTED
 
-_REASONS = {
-    "DigestMismatch": DIGEST_MISMATCH,
-    "NotFound": NOT_FOUND,
-    "AccessDenied": ACCESS_DENIED,
-    "Unreachable": UNREACHABLE,
+_REASONS: Mapping[str, Reason] = {
+    Reason.DIGEST_MISMATCH: DIGEST_MISMATCH,
+    Reason.NOT_FOUND: NOT_FOUND,
+    Reason.ACCESS_DENIED: ACCESS_DENIED,
+    Reason.UNREACHABLE: UNREACHABLE,
 }
 """The agent's reasons as ours; any other is FAILED."""
 
 _READABLE = ("s3", "gs", "az", "https", "file")
 
-_TO_DO = {
+_TO_DO: Mapping[str, str] = {
     DIGEST_MISMATCH: "A version never changes: put the declared files back, or make another version of what is there.",
     NOT_FOUND: "Put the files there.",
     ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or verification.template in "

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 from modelfleet.api import ModelVersion
 from modelfleet.api.names import VERIFICATION
+from modelfleet.api.reasons import Reason
 
-VERIFIED = "Verified"
+VERIFIED = Reason.VERIFIED
 
 _MESSAGE = 900  # characters of a message that are kept
 

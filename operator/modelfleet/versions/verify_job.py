@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.names import VERIFY_CONTAINER
+from modelfleet.api.reasons import Reason
 from modelfleet.versions.verification_record import VERIFIED
 
-FAILED = "VerificationFailed"
+FAILED = Reason.VERIFICATION_FAILED
 
 # What a container waits for while all is well.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
