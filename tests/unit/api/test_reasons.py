@@ -14,7 +14,7 @@ from artifactstore import ArtifactError
 from artifactstore import _errors as artifact_errors
 from modelfleet.api.reasons import ConditionType, Reason, catalogue
 from modelfleet.api.reasons.entry import EVENT, GROUP, TERMINATION, Entry
-from modelfleet.rollout import selection
+from modelfleet.rollout import selection, status
 from modelfleet.training import starting
 from modelfleet.versions import resolve
 from trainer import failure
@@ -192,6 +192,39 @@ def test_what_a_capability_says_stands_under_its_kind(kind: str) -> None:
     said = {Reason[name] for (enum, name), where in USED.items() if enum == "Reason" and PACKAGES[kind] in where}
     listed = {entry.reason for entry in catalogue.CATALOGUE[kind]}
     assert said - listed - resolve.MISSING == set()
+
+
+def places() -> set[tuple[str, Reason, str, str]]:
+    """(package, reason, where, severity) of what is said with all of it in one call; severity "" where it isn't."""
+    standings = {"Stalled": ConditionType.STALLED, "Reconciling": ConditionType.RECONCILING}
+    found: set[tuple[str, Reason, str, str]] = set()
+    for path, module in sources().items():
+        package = path.relative_to(OPERATOR).parts[0]
+        for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+            given = argument(call, REASON_AT[called(call)]) if called(call) in REASON_AT else None
+            members = [] if given is None else [each for each in results(given, module) if is_member(each)]
+            first = call.args[0] if call.args else None
+            for reason in (Reason[each.attr] for each in members if isinstance(each, ast.Attribute)):
+                if called(call) == "Announce" and isinstance(first, ast.Constant):
+                    found.add((package, reason, EVENT, str(first.value)))
+                elif called(call) == "Step" and isinstance(call.args[1], ast.Constant):
+                    standing = str(call.args[1].value)
+                    found.add((package, reason, standings.get(standing, ConditionType.READY), ""))
+                elif called(call) == "true" and isinstance(first, ast.Name) and hasattr(status, first.id):
+                    found.add((package, reason, getattr(status, first.id), ""))
+    return found
+
+
+def is_member(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "Reason"
+
+
+@pytest.mark.parametrize(("package", "reason", "where", "severity"), sorted(places()))
+def test_where_and_how_severe_is_as_the_code_says(package: str, reason: Reason, where: str, severity: str) -> None:
+    kind = next(kind for kind, name in PACKAGES.items() if name == package)
+    listed = [entry for entry in catalogue.CATALOGUE[kind] if entry.reason is reason and where in entry.where]
+    assert listed
+    assert severity in ("", listed[0].severity)
 
 
 @pytest.mark.parametrize("table", [selection._REASONS, starting._PARENT, starting._BASELINE])

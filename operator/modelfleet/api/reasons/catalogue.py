@@ -12,7 +12,7 @@ CATALOGUE: Mapping[Kind, tuple[Entry, ...]] = {
 }
 
 _PASSED_ON: Mapping[Kind, str] = {
-    "TrainingJob": "| Any other | Ready, Reconciling, Failed, Event | Warning | Kubernetes' own reason is "
+    "TrainingJob": "| Any other | Ready, Reconciling, Stalled, Failed, Event | Warning | Kubernetes' own reason is "
     "passed on as it is, for example CreateContainerConfigError or BackoffLimitExceeded, and so is the reason of a "
     "trainer of your own. | Read the message and look the reason up in the documentation of Kubernetes or of that "
     "trainer. | Kubernetes, trainer |",

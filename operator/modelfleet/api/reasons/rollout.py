@@ -112,7 +112,7 @@ _GATE = (
     ),
     Entry(
         Reason.NO_DATA,
-        _STUCK,
+        (*WORKING, ConditionType.STALLED, EVENT),
         "Warning",
         "The metrics that the gate needs are missing; Reconciling while the version is held.",
         "Check that the nodes export their metrics and that Prometheus scrapes them.",

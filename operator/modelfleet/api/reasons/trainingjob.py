@@ -18,7 +18,7 @@ _RUN = (
     ),
     Entry(
         Reason.STARTING,
-        WORKING,
+        _WORKING,
         "Normal",
         "The Job or its pod is being created or started.",
         "Wait; pulling the image may take minutes.",
@@ -101,7 +101,7 @@ _RUN = (
         _WORKING,
         "Warning",
         "Somebody is deleting the Job during the run.",
-        "Nothing to continue with a new Job; delete the TrainingJob to end the run.",
+        "Nothing: a new Job is created automatically; to end the run, delete the TrainingJob.",
     ),
     Entry(Reason.EVALUATING, _WORKING, "Normal", "Training is done; the model is being evaluated and uploaded."),
     Entry(
