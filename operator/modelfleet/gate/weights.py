@@ -1,4 +1,4 @@
-"""What a detection counts for: by both versions' calibrations, or by raw confidence where one has none that fits. Pure."""
+"""What a detection counts for: by the calibrations of both versions, or by raw confidence where one has none. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

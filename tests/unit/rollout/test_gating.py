@@ -6,6 +6,9 @@ from datetime import timedelta
 import pytest
 
 from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.rolloutstatus import GateStatus
+from modelfleet.gate import Judgement, Verdict
+from modelfleet.gate.judgement import EndpointName, Figure
 from modelfleet.measurement.endpoints import EDGES
 from modelfleet.rollout import commands, gating
 from unit.rollout import builders
@@ -209,3 +212,63 @@ def test_the_past_ends_when_the_group_got_the_candidate(entries, until):
     found = gating.active(in_canary(status=latched() | {"groups": list(entries)}))
     assert found is not None
     assert found.past_until == until
+
+
+# --- what status shows after a look -----------------------------------------------------------------------------------
+
+SINCE = STARTED + timedelta(minutes=5)
+
+
+def look(verdict):
+    figure = Figure(EndpointName.PRECISION, -0.01, 0.03, interval=(-0.02, 0.004))
+    counts = {"looks": 7, "canary_nodes": 2, "control_nodes": 30, "detections": 4000}
+    return Judgement(
+        Verdict(verdict), "Reason", "as told", method="Permutation", next_look=NOW, endpoints=(figure,), **counts
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "stands"),
+    [
+        (None, "Inconclusive", "Inconclusive"),
+        ("Inconclusive", "Inconclusive", "Inconclusive"),
+        ("Inconclusive", "Pass", "Pass"),
+        ("NoData", "Inconclusive", "Inconclusive"),
+        ("Pass", "Inconclusive", "Pass"),
+        ("Pass", "Pass", "Pass"),
+        ("Pass", "Fail", "Fail"),
+        ("Pass", "NoData", "NoData"),
+        ("Pass", "ProviderDown", "ProviderDown"),
+    ],
+)
+def test_a_pass_gives_way_to_a_verdict_and_to_not_seeing_but_not_to_doubt(before, found, stands):
+    since = {} if before is None else {"verdict": before, "since": wire(SINCE)}
+    latched = GateStatus.model_validate({"group": "canary", "startedAt": wire(STARTED)} | since)
+    shown = gating.judged(latched, "v2", look(found), NOW)
+    assert gating.standing(latched, look(found)).value == stands
+    assert (shown.verdict, shown.since) == (stands, SINCE if stands == before else NOW)
+    assert (shown is latched) is (found != stands)
+
+
+def test_a_gate_that_did_not_start_stands_where_its_look_says():
+    assert gating.standing(None, look("Inconclusive")) is Verdict.INCONCLUSIVE
+
+
+def test_status_shows_the_figures_of_the_look():
+    latched = GateStatus.model_validate({"group": "canary", "startedAt": wire(STARTED)})
+    assert gating.judged(latched, "v2", None, NOW) is latched
+    assert gating.judged(latched, "v2", look("Pass"), NOW).to_dict() == {
+        "group": "canary",
+        "version": "v2",
+        "startedAt": wire(STARTED),
+        "verdict": "Pass",
+        "since": wire(NOW),
+        "method": "Permutation",
+        "message": "as told",
+        "looks": 7,
+        "canaryNodes": 2,
+        "controlNodes": 30,
+        "detections": 4000,
+        "estimate": "-0.01",
+        "interval": ["-0.02", "0.004"],
+    }
