@@ -64,6 +64,7 @@ def sibling(of, **facts):
         (("v3", None, "v1"), (V1, V2, failed("v3")), {"paused": True}, ("v1", None, "v1")),
         (("v3", None, "v1"), (V1, V2, failed("v3")), {"paused": True} | KEEP, ("v3", None, "v1")),
         (("v3", None, "v1"), (V1, V2, failed("v3", "Aborted")), {"paused": True} | KEEP, ("v1", None, "v1")),
+        (("v3", None, "v1"), (V1, V2, V3, sibling(failed("v3"))), {"paused": True}, ("v1", None, "v1")),
         # the spec can't be used: what runs goes on, new groups get stable
         (("v2", None, "v1"), (V1, V2), BAD_WINDOW, ("v2", "v1", "v1")),
         (("v3", "gone", "v1"), (V1, V2, V3), BAD_WINDOW, ("v3", None, "v1")),
@@ -127,6 +128,7 @@ def test_what_failed_is_held_where_it_may_not_or_can_not_go_back(carry, known, s
         ((V1, failed(scope="Revision")), True, None, False),
         ((V1, stable("v2")), False, None, True),
         ((V1, replace(FAILED, promoted_at=START)), True, None, False),
+        ((sibling(V2, promoted_at=START), FAILED), True, None, False),  # its new pod template failed
         ((stable("v2"), sibling(failed())), False, None, True),  # what the fleet is well on is under no quarantine
     ],
 )
