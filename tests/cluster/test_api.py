@@ -93,7 +93,22 @@ MODEL_VERSION: list[tuple[str, Changes, str]] = [
     (
         "edges-not-ascending",
         {"spec/calibration": {"edges": ["0.5", "0.25"], "precision": ["0.4"]}},
-        "spec.calibration.edges: .* edges must ascend",
+        "spec.calibration.edges: .* edges must increase: each must be larger than the one before",
+    ),
+    (
+        "edge-given-twice",
+        {"spec/calibration": {"edges": ["0.25", "0.5", "0.50", "1"], "precision": ["0.4", "0.5", "0.9"]}},
+        "spec.calibration.edges: .* edges must increase: each must be larger than the one before",
+    ),
+    (
+        "edge-above-one",
+        {"spec/calibration": {"edges": ["25", "50"], "precision": ["0.4"]}},
+        r"spec.calibration.edges\[0\]: .* must be a decimal string between 0 and 1",
+    ),
+    (
+        "precision-above-one",
+        {"spec/calibration": {"edges": ["0.25", "1"], "precision": ["1.4"]}},
+        r"spec.calibration.precision\[0\]: .* must be a decimal string between 0 and 1",
     ),
 ]
 

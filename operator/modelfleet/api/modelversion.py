@@ -77,14 +77,21 @@ class Calibration(SpecModel):
             "self.precision.size() == self.edges.size() - 1",
             "precision needs one value per bucket: one less than edges",
         ),
-        Rule("self.edges.map(edge, double(edge)).isSorted()", "edges must ascend", field_path=".edges"),
+        Rule(
+            "self.edges.map(edge, double(edge)).isSorted()"
+            " && self.edges.all(edge, self.edges.exists_one(other, double(other) == double(edge)))",
+            "edges must increase: each must be larger than the one before",
+            field_path=".edges",
+        ),
     )
 
     edges: Annotated[
         tuple[Fraction, ...],
         Field(min_length=2, max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ]
-    """The buckets' edges, ascending; bucket k holds confidences in (edges[k], edges[k+1]]."""
+    """The buckets' edges, increasing; bucket k holds confidences in (edges[k], edges[k+1]]. A gate uses the calibration
+    if they are those of the metrics: 0.25 0.3 0.4 0.5 0.6 0.7 0.8 0.85 0.9 0.95 1. Otherwise it compares raw confidence
+    and says so."""
     precision: Annotated[
         tuple[Fraction, ...],
         Field(min_length=1, max_length=63, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
@@ -258,7 +265,8 @@ class ModelVersionSpec(SpecModel):
     metrics: Annotated[Mapping[str, Number], Field(max_length=64)] = Field(default_factory=dict)
     """Figures on the validation data: map50, map50-95, precision, recall, f1, ..."""
     calibration: Calibration | None = None
-    """Expected precision by confidence; without it a gate compares raw confidence and says so."""
+    """Expected precision by confidence. Without it, or with other edges than those of the metrics, a gate compares raw
+    confidence and says so."""
     lineage: Lineage | None = None
     """Where the version comes from."""
     evaluation: Evaluation | None = None

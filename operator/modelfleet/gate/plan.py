@@ -27,7 +27,8 @@ class Plan:
     """One gate.
 
     control_groups    groups on the stable version; empty (first install, last group): nothing to compare with
-    *_weights         expected precision of each of the 10 confidence buckets (`spec.calibration` of a version)
+    *_weights         expected precision of each of the 10 confidence buckets (`spec.calibration` of a version); None
+                      for a version without a calibration, empty for one with other buckets than the metrics
     past_until        when the first node of the group got the candidate: what the nodes did on the stable version is
                       taken from before. For all of them, so that both sides are seen at the same hours
     started_at        when all pods of the group were updated and ready

@@ -1,5 +1,6 @@
-"""What a detection counts for: by the versions' calibrations, or by raw confidence where one of them has none. Pure."""
+"""What a detection counts for: by the calibrations of both versions, or by raw confidence where one has none. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,21 @@ def of(plan: Plan) -> Weights:
     candidate, stable = plan.candidate_weights, plan.stable_weights
     if candidate is not None and stable is not None and len(candidate) == len(stable) == BUCKETS:
         return Weights(np.array(candidate, float), np.array(stable, float), True, "")
-    without = [
+    sides = {plan.candidate_version: candidate, plan.stable_version: stable}
+    missing = [version for version, known in sides.items() if version is not None and known is None]
+    other = [
         version
-        for version, known in ((plan.candidate_version, candidate), (plan.stable_version, stable))
-        if version is not None and (known is None or len(known) != BUCKETS)
+        for version, known in sides.items()
+        if version is not None and known is not None and len(known) != BUCKETS
     ]
     midpoints = np.array(MIDPOINTS)
-    names = list(dict.fromkeys(without))
-    note = f"Raw confidence was used: no calibration of {' and '.join(names)}."
-    return Weights(midpoints, midpoints, False, note)
+    return Weights(midpoints, midpoints, False, _note(missing, other))
+
+
+def _note(missing: Sequence[str], other: Sequence[str]) -> str:
+    """Why raw confidence is used: versions without a calibration, and versions with one for other buckets."""
+    why = [f"no calibration of {' and '.join(missing)}"] if missing else []
+    if other:
+        have = "calibration of {} has" if len(other) == 1 else "calibrations of {} have"
+        why.append(f"the {have.format(' and '.join(other))} other buckets than the metrics")
+    return f"Raw confidence was used: {'; '.join(why)}."

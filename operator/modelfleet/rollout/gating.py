@@ -11,6 +11,7 @@ from modelfleet import gate
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.gate import Judgement, Plan, Policy, Verdict
+from modelfleet.measurement.endpoints import EDGES
 from modelfleet.rollout import commands, groups
 from modelfleet.rollout.position import Position
 
@@ -87,10 +88,13 @@ def active(position: Position) -> Plan | None:
 
 
 def _weights(versions: Sequence[ModelVersion], name: str) -> tuple[float, ...] | None:
-    """Expected precision of each confidence bucket, measured on the holdout; None where it was not."""
+    """Expected precision of each confidence bucket, measured on the holdout; None where it was not, and empty where it
+    was measured in other buckets than those of the metrics."""
     found = next((version for version in versions if version.metadata.name == name), None)
     if found is None or found.spec.calibration is None:
         return None
+    if tuple(float(edge) for edge in found.spec.calibration.edges) != EDGES:
+        return ()
     return tuple(float(value) for value in found.spec.calibration.precision)
 
 

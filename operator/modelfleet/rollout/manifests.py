@@ -118,8 +118,8 @@ def environment(rollout: ObjectMeta, group: str, revision: Revision, delivery: D
         "ROLLOUT_NAMESPACE": rollout.namespace,
         "GROUP": group,
     }
-    # `$(` would be expanded by the kubelet; `$$(` is how it is written plainly.
-    plain: list[Json] = [{"name": name, "value": str(value).replace("$(", "$$(")} for name, value in values.items()]
+    # The kubelet expands `$(NAME)`, and reads every `$$` as a plain `$`.
+    plain: list[Json] = [{"name": name, "value": str(value).replace("$", "$$")} for name, value in values.items()]
     return [*plain, {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
 
 

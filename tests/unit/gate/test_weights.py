@@ -12,9 +12,18 @@ from unit.gate.builders import RAMP, plan
     [
         ({"candidate_weights": None}, "Raw confidence was used: no calibration of v2."),
         ({"stable_weights": None}, "Raw confidence was used: no calibration of v1."),
+        ({"candidate_weights": None, "stable_weights": None}, "Raw confidence was used: no calibration of v2 and v1."),
         (
-            {"candidate_weights": None, "stable_weights": (0.5,)},
-            "Raw confidence was used: no calibration of v2 and v1.",
+            {"candidate_weights": ()},
+            "Raw confidence was used: the calibration of v2 has other buckets than the metrics.",
+        ),
+        (
+            {"candidate_weights": (0.5,), "stable_weights": ()},
+            "Raw confidence was used: the calibrations of v2 and v1 have other buckets than the metrics.",
+        ),
+        (
+            {"candidate_weights": None, "stable_weights": ()},
+            "Raw confidence was used: no calibration of v2; the calibration of v1 has other buckets than the metrics.",
         ),
     ],
 )
