@@ -27,6 +27,7 @@ class ApiServer:
     version: int = 100
     calls: list = field(default_factory=list)
     fails: dict = field(default_factory=dict)
+    rest: dict | None = None  # what a delete leaves, where a finalizer holds it
 
     def _answer(self, call, *details):
         self.calls.append((call, *details))
@@ -59,9 +60,10 @@ class ApiServer:
 
     async def delete(self, kind, namespace, name, uid, resource_version=""):
         self._answer("delete", name, uid, *filter(None, [resource_version]))
+        return self.rest
 
     async def post_event(self, regarding, type, reason, message, now):
-        self._answer("event", reason, regarding["metadata"]["name"])
+        self._answer("event", reason, regarding["metadata"]["name"], type, message, now)
 
 
 class Clock:
@@ -134,6 +136,18 @@ async def test_actions_come_first_in_order_then_the_status_then_the_announcement
     bench.decision = Decision(actions, (Announce("Normal", "Begun", "it began"),), status())
     await bench.run()
     assert [call[0] for call in bench.api.calls] == ["apply", "create", "delete", "patch", "status", "event"]
+    assert bench.api.calls[-1] == ("event", "Begun", "t", "Normal", "it began", NOW)
+    assert [
+        bench.counted("actions_total", kind="TrainingJob", action=each)
+        for each in ("Apply", "Create", "Delete", "Patch")
+    ] == [1] * 4
+    assert bench.counted("reconcile_seconds_count", kind="TrainingJob") == 1
+
+
+async def test_a_warning_is_announced_as_one(bench):
+    bench.decision = Decision((), (Announce("Warning", "Failed", "it failed"),))
+    await bench.run()
+    assert bench.api.calls == [("event", "Failed", "t", "Warning", "it failed", NOW)]
 
 
 async def test_an_announcement_may_be_about_another_object(bench):
@@ -147,12 +161,20 @@ async def test_an_announcement_may_be_about_another_object(bench):
 
 
 async def test_own_writes_are_seen_by_the_next_look(bench):
-    bench.decision = Decision((Apply(job("a")), Delete(POD, "ns", "p", "u")))
+    bench.decision = Decision((Apply(job("a")), Create(job("b")), Delete(POD, "ns", "p", "u")))
     bench.store.put(obj(POD, "p", 5, uid="u"))
     await bench.run()
     await bench.run()
-    assert [each["metadata"]["name"] for each in bench.seen[1][1]] == ["a"]
+    assert [each["metadata"]["name"] for each in bench.seen[1][1]] == ["a", "b"]
     assert bench.store.get(POD, "ns", "p") is None
+
+
+async def test_what_a_finalizer_holds_is_seen_as_being_deleted(bench):
+    bench.store.put(obj(POD, "p", 5, uid="u"))
+    bench.api.rest = obj(POD, "p", 6, uid="u", status={"phase": "Ending"})
+    bench.decision = Decision((Delete(POD, "ns", "p", "u"),))
+    await bench.run()
+    assert bench.store.get(POD, "ns", "p") == bench.api.rest
 
 
 async def test_status_is_written_once_and_under_the_version_in_the_store(bench):
@@ -219,6 +241,31 @@ async def test_refusal_reaches_the_user_once(bench, error):
     assert bench.queue.next_due() is not None
 
 
+@pytest.mark.parametrize(
+    ("action", "named"),
+    [
+        (Create(job("a")), "Job ns/a"),
+        (Patch(TRAINING_JOB, "ns", "t", {"metadata": {}}), "TrainingJob ns/t"),
+        (Delete(POD, "ns", "p", "u"), "Pod ns/p"),
+    ],
+)
+async def test_refusal_names_what_was_refused(bench, action, named):
+    bench.api.fails[type(action).__name__.lower()] = Forbidden("not for you")
+    bench.decision = Decision((action,), (Announce("Normal", "X", "x"),), status())
+    await bench.run()
+    (_, (_, written)) = bench.api.calls
+    stalled = next(each for each in written["status"]["conditions"] if each["type"] == "Stalled")
+    assert stalled["message"] == f"The API server refused {named}: not for you"
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), Conflict("changed")])
+async def test_what_is_no_refusal_is_not_told_the_user(bench, error):
+    bench.api.fails["apply"] = error
+    bench.decision = Decision((Apply(job("a")),), (), status())
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["apply"]
+
+
 async def test_refusal_is_gone_once_the_apply_succeeds(bench):
     bench.api.fails["apply"] = Invalid("no")
     bench.decision = Decision((Apply(job("a")),), (), status())
@@ -266,6 +313,45 @@ async def test_conflict_is_looked_at_again(bench):
     await bench.run()
     assert bench.queue.next_due() == 1
     assert bench.counted("reconcile_total", kind="TrainingJob", result="conflict") == 1
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Conflict") == 1
+
+
+async def test_a_status_that_is_empty_and_one_that_is_not_there_are_the_same(bench):
+    async def observe(key):
+        bench.store.put({**obj(TRAINING_JOB, "t", 11), "status": {}})
+        return (), ()
+
+    bench.observe = observe
+    bench.decision = Decision(status=status())
+    await bench.run()
+    assert [call[0] for call in bench.api.calls] == ["status"]
+
+
+async def test_another_owner_of_that_name_does_not_get_the_status_of_the_one_that_is_gone(bench):
+    async def observe(key):
+        bench.store.remove(obj(TRAINING_JOB, "t", 11))
+        bench.store.put(obj(TRAINING_JOB, "t", 12, uid="uid-another"))
+        return (), ()
+
+    bench.observe = observe
+    bench.decision = Decision(status=status())
+    await bench.run()
+    assert bench.api.calls == []
+    assert bench.counted("status_writes_total", kind="TrainingJob") is None
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
+
+
+async def test_owner_that_came_while_it_was_looked_at_is_left_to_the_next_look(bench):
+    bench.store.remove(obj(TRAINING_JOB, "t", 10))
+
+    async def observe(key):
+        bench.store.put(obj(TRAINING_JOB, "t", 12, uid="uid-another"))
+        return (), ()
+
+    bench.observe = observe
+    await bench.run()
+    assert bench.seen == []
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
 
 
 async def test_owner_deleted_while_it_was_looked_at_gets_no_status(bench):
@@ -277,6 +363,7 @@ async def test_owner_deleted_while_it_was_looked_at_gets_no_status(bench):
     bench.decision = Decision(status=status())
     await bench.run()
     assert bench.api.calls == []
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
 
 
 async def test_owner_that_is_gone_is_left_alone(bench):
@@ -295,6 +382,7 @@ async def test_event_that_can_not_be_recorded_holds_up_nothing(bench):
     await bench.run()
     assert [call[0] for call in bench.api.calls] == ["status", "event", "event"]
     assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 1
+    assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Event") == 2
 
 
 async def test_requeue_is_after_the_time_asked_for_but_never_at_once(bench):
@@ -304,6 +392,7 @@ async def test_requeue_is_after_the_time_asked_for_but_never_at_once(bench):
     bench.decision = Decision(requeue_after=timedelta(0))
     await bench.run()
     assert bench.queue.next_due() == pytest.approx(0.1)
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="requeued") == 2
 
 
 async def test_bug_in_a_decision_is_logged_with_its_object_and_retried(bench, caplog):
@@ -413,7 +502,10 @@ async def test_workers_share_the_queue_and_end_when_it_closes():
     for number in range(12):
         bench.queue.add(Key("ns", f"t{number}"))
     await last.wait()
+    last.clear()
+    bench.queue.add(Key("ns", "t11"))  # it was given back, and can be taken once more
+    await asyncio.wait_for(last.wait(), 5)
     bench.queue.close()
     await asyncio.gather(*workers)
     assert most == 3
-    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 12
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 13
