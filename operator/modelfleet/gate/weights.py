@@ -24,15 +24,12 @@ def of(plan: Plan) -> Weights:
     candidate, stable = plan.candidate_weights, plan.stable_weights
     if candidate is not None and stable is not None and len(candidate) == len(stable) == BUCKETS:
         return Weights(np.array(candidate, float), np.array(stable, float), True, "")
-    sides = {plan.candidate_version: candidate, plan.stable_version: stable}
-    missing = [version for version, known in sides.items() if version is not None and known is None]
-    other = [
-        version
-        for version, known in sides.items()
-        if version is not None and known is not None and len(known) != BUCKETS
-    ]
+    sides = ((plan.candidate_version, candidate), (plan.stable_version, stable))
+    named = [(version, known) for version, known in sides if version is not None]
+    missing = dict.fromkeys(version for version, known in named if known is None)
+    other = dict.fromkeys(version for version, known in named if known is not None and len(known) != BUCKETS)
     midpoints = np.array(MIDPOINTS)
-    return Weights(midpoints, midpoints, False, _note(missing, other))
+    return Weights(midpoints, midpoints, False, _note(list(missing), list(other)))
 
 
 def _note(missing: Sequence[str], other: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from unit.gate.builders import RAMP, plan
     ("changes", "note"),
     [
         ({"candidate_weights": None}, "Raw confidence was used: no calibration of v2."),
+        # a new template of the same version, whose ModelVersion was replaced meanwhile
+        ({"candidate_version": "v1", "candidate_weights": None}, "Raw confidence was used: no calibration of v1."),
         ({"stable_weights": None}, "Raw confidence was used: no calibration of v1."),
         ({"candidate_weights": None, "stable_weights": None}, "Raw confidence was used: no calibration of v2 and v1."),
         (
