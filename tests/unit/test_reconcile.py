@@ -1,6 +1,7 @@
 """How decisions are carried out: the order, what failures lead to, and that nothing is written without need."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -509,3 +510,12 @@ async def test_workers_share_the_queue_and_end_when_it_closes():
     await asyncio.gather(*workers)
     assert most == 3
     assert bench.counted("reconcile_total", kind="TrainingJob", result="done") == 13
+
+
+async def test_what_is_logged_meanwhile_names_its_object(bench, caplog):
+    caplog.handler.setFormatter(telemetry.JsonFormatter())
+    bench.api.fails["apply"] = Unavailable("down")
+    bench.decision = Decision((Apply(job("a")),))
+    await bench.run()
+    line = json.loads(caplog.text.splitlines()[-1])
+    assert (line["kind"], line["object"], line["reconcile"]) == ("TrainingJob", "ns/t", "1")
