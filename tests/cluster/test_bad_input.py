@@ -23,7 +23,7 @@ ROWS: dict[str, Json] = {
     f"parts-{re.sub(r'[^a-z0-9]+', '-', row['name'].lower())}": row
     for row in yaml.safe_load((REPOSITORY / "trainer-image/tests/bad_input.yaml").read_text())
 }
-ANEW = " A TrainingJob runs once: mend the cause, then make it anew."
+ANEW = " TrainingJobs run once: fix the cause and create a new TrainingJob."
 
 
 @pytest.fixture
@@ -87,7 +87,9 @@ def test_each_row_is_told_in_its_own_words_and_makes_no_version(space: Space):
                 assert seen[name]["Failed"]["message"] == message
                 assert set(seen[name]) == {"Ready", "Stalled", "Failed"}
             case "Waits":
-                assert message.startswith(f"{told(row)}. The run starts by itself when it is there; it looks again at ")
+                assert message.startswith(
+                    f"{told(row)}. The run starts automatically when it is there; it looks again at "
+                )
                 assert set(seen[name]) == {"Ready", "Stalled"}
             case "Retried":
                 assert f"This is attempt 2; the one before ended with {row['reason']}: {told(row)}" in message

@@ -156,7 +156,7 @@ def test_a_wrong_file_is_named_and_a_repaired_one_is_looked_at_again(
         in message
     )
     assert "best.onnx" not in message
-    assert "Attempt 2 follows by itself at" in message
+    assert "Attempt 2 follows automatically at" in message
     assert space.conditions("parts-v1", "modelversion")["Stalled"]["reason"] == "DigestMismatch"
     space.until(lambda: not verify_jobs(space))
 

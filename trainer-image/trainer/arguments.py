@@ -60,7 +60,7 @@ REFUSED: Mapping[str, str] = {
     "name": "where a run writes its files is modelfleet's to say",
     "exist_ok": "where a run writes its files is modelfleet's to say",
     "save_dir": "where a run writes its files is modelfleet's to say",
-    "resume": "a run resumes by itself, from its own last checkpoint and never from a guess",
+    "resume": "a run resumes automatically, from its own last checkpoint and never from a guess",
     "device": "the devices follow from spec.resources.gpus",
     "data": "the data is spec.dataset",
     "model": "the model follows from spec.architecture and spec.from",

@@ -91,7 +91,7 @@ class Window(SpecModel):
 
 
 class RollbackPolicy(SpecModel):
-    """When to go back by itself."""
+    """When to roll back automatically."""
 
     on_failure: bool = True
     """Go back to the stable version when a version fails; otherwise stop and wait."""
@@ -152,7 +152,7 @@ class RolloutSpec(SpecModel):
     paused: bool = False
     """Hold where the rollout stands. Rolling back never waits."""
     rollback: RollbackPolicy = Field(default_factory=RollbackPolicy, json_schema_extra={"default": {}})
-    """When to go back by itself."""
+    """When to roll back automatically."""
     revision_history_limit: Annotated[int, Field(ge=1, le=100)] = 10
     """How many old revisions (version, template, delivery) are kept."""
     drift: Drift | None = None

@@ -260,7 +260,7 @@ class Client:
         except TimeoutError as error:
             outcome = "timeout"
             raise errors.Unavailable(f"the API server did not answer within {self._timeout:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a body that is no JSON
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a body that is not valid JSON
             outcome = "unreachable"
             raise errors.Unavailable(f"the API server could not be reached: {error!r}") from error
         finally:

@@ -165,7 +165,7 @@ class Assessment:
             return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
         if self.missing_too_long:
             return (
-                f"no pod was made within the progress deadline for {groups.examples(self.missing)}; "
+                f"no pod was created within the progress deadline for {groups.examples(self.missing)}; "
                 "see the events of the DaemonSet"
             )
         return ""

@@ -170,7 +170,7 @@ def nobody_can_see(assessment: Assessment) -> Step | None:
     if assessment.verdict not in gating.HOLDS or assessment.gate is None or assessment.position.candidate is None:
         return None
     since = f"since {assessment.gate.since:%Y-%m-%d %H:%M:%S} UTC" if assessment.gate.since else ""
-    message = f"{_where(assessment)} is held {since}: {assessment.gate.message}"
+    message = f"{_where(assessment)} has been on hold {since}: {assessment.gate.message}"
     held = Reason.NO_DATA if assessment.verdict is Verdict.NO_DATA else Reason.PROVIDER_DOWN
     return Step("Holding", "Reconciling", held, message, wake=_next_look(assessment))
 
@@ -205,7 +205,7 @@ def asks(assessment: Assessment) -> Step | None:
         return None
     hint = commands.hint(position.revisions, "approve", candidate.version)
     why = f" {assessment.gate.message}" if assessment.gate is not None and assessment.gate.message else ""
-    message = f"{candidate.version} may leave group {current.name} when somebody approves: annotate with {hint}.{why}"
+    message = f"{candidate.version} is awaiting approval to leave group {current.name}: annotate with {hint}.{why}"
     return Step("WaitingForApproval", "Reconciling", Reason.WAITING_FOR_APPROVAL, message, wake=_next_look(assessment))
 
 

@@ -50,7 +50,7 @@ def choose(
         return Stall(
             _REASONS[found.reason],
             f"{found.message} (namespace {rollout.metadata.namespace}{others}). "
-            "This goes on by itself when that changes.",
+            "This continues automatically when that changes.",
         )
     return _misfit(rollout, found, stable) or found
 

@@ -166,7 +166,7 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
         yield conditions.true(conditions.STALLED, step.reason, step.message)
     if assessment.missing:
         nodes = groups.examples(assessment.missing)
-        said = f"The DaemonSet controller made no pod for {nodes}; see the DaemonSet's events."
+        said = f"The DaemonSet controller created no pod for {nodes}; see the DaemonSet's events."
         yield conditions.true(PODS_MISSING, Reason.NO_POD, said)
     if snapshot.overlaps:
         yield conditions.true(NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))

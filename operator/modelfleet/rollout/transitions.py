@@ -105,7 +105,7 @@ def finished(assessment: Assessment) -> Revisions:
         return position.revisions
     if not assessment.judged_well or assessment.needs_approval:
         return position.revisions
-    reason = "let past its gates by annotation" if commands.past_gates(candidate) else _why(assessment, candidate)
+    reason = "gates skipped by annotation" if commands.past_gates(candidate) else _why(assessment, candidate)
     promoted = replace(
         candidate,
         promoted_at=assessment.now,

@@ -74,7 +74,7 @@ def data_missing(seen: Snapshot, now: datetime) -> Outcome | None:
         State.STALLED,
         TrainingPhase.PENDING,
         why.reason,
-        f"{why.message}. The run starts by itself when it is there; it looks again at {due:%H:%M:%S} UTC.",
+        f"{why.message}. The run starts automatically when it is there; it looks again at {due:%H:%M:%S} UTC.",
         actions=(manifests.remove(seen.training, job),) if over else (),
         requeue_after=None if job.deleting else max(due - now, timedelta(seconds=1)),
     )
@@ -171,7 +171,7 @@ def _wait(seen: Snapshot, since: datetime, problem: str, patience: timedelta, no
     return failed(
         Reason.RESULT_LOST,
         f"Training succeeded, but {problem}. {files}: create ModelVersion "
-        f"{model_version_name(seen.training.spec.model, target)} from that by hand, or make this TrainingJob anew with "
+        f"{model_version_name(seen.training.spec.model, target)} from that by hand, or create a new TrainingJob with "
         "another spec.version.",
         now,
     )

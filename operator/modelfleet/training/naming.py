@@ -19,13 +19,13 @@ def version_of(training: TrainingJob) -> str:
     version = spec.version or (derived if _DNS_LABEL.fullmatch(derived) else name)
     if not _DNS_LABEL.fullmatch(version):
         raise BadVersion(
-            f"No version name follows from this TrainingJob's name {name!r}. Make it anew with spec.version set, for "
-            "example to v1."
+            f"No version name follows from this TrainingJob's name {name!r}. Create a new one with spec.version set, "
+            "for example to v1."
         )
     if version == LATEST:
         raise BadVersion(
-            f"The version can't be called {LATEST}: that always means the newest Ready version. Make this TrainingJob "
-            "anew with another spec.version."
+            f"The version can't be called {LATEST}: that always means the newest Ready version. Create a new "
+            "TrainingJob with another spec.version."
         )
     return version
 

@@ -19,7 +19,7 @@ from modelfleet.api import Condition, Evaluation, TrainingPhase, conditions
 from modelfleet.api.conditions import COMPLETE, FAILED, READY, RECONCILING, STALLED
 from modelfleet.decision import Action
 
-ANEW = " A TrainingJob runs once: mend the cause, then make it anew."
+ANEW = " TrainingJobs run once: fix the cause and create a new TrainingJob."
 """The end of a message about a run that failed for good."""
 
 

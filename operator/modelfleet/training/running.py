@@ -91,7 +91,7 @@ def no_pods(seen: Snapshot, now: datetime) -> Outcome | None:
     return _working(
         Reason.NO_PODS,
         f"Job {job.name} has made no pod. A quota, Pod Security or an admission webhook may refuse it: "
-        f"`kubectl describe job {job.name}` says why. It is tried again by itself.",
+        f"`kubectl describe job {job.name}` says why. It is retried automatically.",
         warning=True,
     )
 

@@ -49,13 +49,13 @@ def name_conflict(seen: Snapshot, now: datetime) -> Outcome | None:
         return stalled(
             Reason.NAME_CONFLICT,
             f"Job {job.name} of somebody else, or of an earlier TrainingJob of this name, is being deleted. The run "
-            "starts by itself when it is gone.",
+            "starts automatically when it is gone.",
             requeue_after=_LOOK_AGAIN,
         )
     return stalled(
         Reason.NAME_CONFLICT,
-        f"Job {job.name} exists and was not made by this TrainingJob. Delete that Job, and the run starts by itself; "
-        "or make this TrainingJob anew under another name.",
+        f"Job {job.name} exists and was not made by this TrainingJob. Delete that Job, and the run starts "
+        "automatically; or create a new TrainingJob under another name.",
         requeue_after=_LOOK_AGAIN,
     )
 
@@ -77,9 +77,9 @@ def version_exists(seen: Snapshot, now: datetime) -> Outcome | None:
         return None
     return stalled(
         Reason.VERSION_EXISTS,
-        f"ModelVersion {seen.version.metadata.name} exists already, and a version is never overwritten. Make this "
-        "TrainingJob anew with another spec.version; or delete that ModelVersion and its files, and the run starts by "
-        "itself.",
+        f"ModelVersion {seen.version.metadata.name} exists already, and a version is never overwritten. Create a "
+        "new TrainingJob with another spec.version; or delete that ModelVersion and its files, and the run starts "
+        "automatically.",
     )
 
 
@@ -132,7 +132,7 @@ def parent_without_weights(seen: Snapshot, now: datetime) -> Outcome | None:
     return stalled(
         Reason.PARENT_WITHOUT_WEIGHTS,
         f"ModelVersion {seen.parent.metadata.name} has no file of format pytorch (it has {has}), and training goes on "
-        "from those weights. Make this TrainingJob anew with another parent.",
+        "from those weights. Create a new TrainingJob with another parent.",
     )
 
 
@@ -178,5 +178,5 @@ def _missing(reasons: Mapping[Reason, Reason], field: str, reference: Reference)
     if not isinstance(reference, Missing):
         return None
     return stalled(
-        reasons[reference.reason], f"{field}: {reference.message}. The run starts by itself when it can be used."
+        reasons[reference.reason], f"{field}: {reference.message}. The run starts automatically when it can be used."
     )

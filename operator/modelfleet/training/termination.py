@@ -53,9 +53,9 @@ def parse(text: str | None) -> Result:
     try:
         value = json.loads(text)
     except ValueError:
-        return Garbled(f"the trainer's termination message is no JSON: {excerpt(text)}")
+        return Garbled(f"the trainer's termination message is not valid JSON: {excerpt(text)}")
     if not isinstance(value, dict):
-        return Garbled(f"the trainer's termination message is no JSON object: {excerpt(text)}")
+        return Garbled(f"the trainer's termination message is not a JSON object: {excerpt(text)}")
     match value.get("result"):
         case "Succeeded":
             return _succeeded(value)

@@ -120,7 +120,7 @@ def _state(version: ModelVersion, uses: Uses, finding: Finding | None) -> tuple[
         return (conditions.false(READY, reason, message), conditions.true(RECONCILING, reason, message))
     if finding is None:
         why = version.spec.evaluation.message if version.spec.evaluation is not None else ""
-        message = f"Its evaluation failed, so it is kept for study and never rolled out: {why}"
+        message = f"Its evaluation failed, so it is kept for inspection and never rolled out: {why}"
         return (conditions.false(READY, REJECTED, message), conditions.true(STALLED, REJECTED, message))
     if finding.ready:
         return (conditions.true(READY, finding.reason, finding.message),)
@@ -135,8 +135,8 @@ def _held(uses: Uses) -> str:
     who = ", ".join(f"Rollout {use.rollout} as {use.role}" for use in uses.first[:5])
     more = f" and {uses.total - 5} more" if uses.total > 5 else ""
     return (
-        f"Deletion waits: this version is used by {who}{more}. It goes by itself once no Rollout uses it: move the "
-        "Rollout to another version, or delete it."
+        f"Deletion is blocked: this version is used by {who}{more}. It is deleted automatically once no Rollout "
+        "uses it: move the Rollout to another version, or delete it."
     )
 
 

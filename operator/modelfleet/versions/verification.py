@@ -213,7 +213,7 @@ def _failed(
         message = f"{_files(version)} are not verified at the source yet: an earlier Job is being deleted."
         return Finding(UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
     due = known.at + wait_after(known)
-    text = f"Attempt {known.attempts + 1} follows by itself at {_time(due)}."
+    text = f"Attempt {known.attempts + 1} follows automatically at {_time(due)}."
     return _unsuccessful(known, text, actions, requeue_after)
 
 

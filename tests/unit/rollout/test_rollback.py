@@ -298,7 +298,7 @@ def test_pods_that_nobody_makes_fail_the_version():
     pod = next(raw for raw in world.store.list(POD) if raw["spec"]["nodeName"] == "canary-0")
     world.delete(POD, pod["metadata"]["name"])
     world.run(lambda: world.reason("Stalled") == "RolledBack")
-    assert "no pod was made" in world.message()
+    assert "no pod was created" in world.message()
 
 
 def test_nodes_are_given_time_again_after_a_retry():

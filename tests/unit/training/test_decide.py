@@ -90,7 +90,7 @@ def test_the_resolved_parent_goes_into_the_job():
             fine_tune({"version": "v3"}),
             {"parent": Missing("NotFound", "ModelVersion parts-v3 does not exist")},
             "ParentNotFound",
-            "spec.from: ModelVersion parts-v3 does not exist. The run starts by itself when it can be used.",
+            "spec.from: ModelVersion parts-v3 does not exist. The run starts automatically when it can be used.",
         ),
         (
             fine_tune({"version": "v3"}),
@@ -515,7 +515,7 @@ def test_a_failed_evaluation_makes_a_rejected_version_and_fails_the_run():
         (
             {"job": job(status=ended(False, reason="PodFailurePolicy", failed=1)), "pods": (failed_pod(exit_code=64),)},
             "TrainingFailed",
-            "loss is NaN. A TrainingJob runs once",
+            "loss is NaN. TrainingJobs run once",
         ),
         (
             {
@@ -523,7 +523,7 @@ def test_a_failed_evaluation_makes_a_rejected_version_and_fails_the_run():
                 "pods": (failed_pod(1), failed_pod(2, "DiskFull", "no space left.")),
             },
             "DiskFull",
-            "All 2 attempts failed, the last one: no space left. A TrainingJob runs once",
+            "All 2 attempts failed, the last one: no space left. TrainingJobs run once",
         ),
         (
             {"job": job(status=ended(False, reason="DeadlineExceeded")), "pods": (failed_pod(1, "Interrupted"),)},
@@ -619,7 +619,7 @@ def test_missing_data_stalls_and_is_looked_for_again(reason, created_before, wai
     assert shown(decision) == f"Ready=False/{reason} Stalled"
     assert decision.actions == ()
     assert decision.requeue_after == timedelta(seconds=1)
-    assert "s3://data/1.tar does not exist. The run starts by itself when it is there" in message(decision)
+    assert "s3://data/1.tar does not exist. The run starts automatically when it is there" in message(decision)
     assert decision.status.finished_at is None
     decision = look(**seen, now=end + timedelta(seconds=wait))
     assert decision.actions == (Delete(JOB, "factory", "parts-v4", "uid-job"),)

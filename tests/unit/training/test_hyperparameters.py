@@ -71,7 +71,7 @@ def ready(decision):
                 "project": "where a run writes its files is modelfleet's to say",
                 "name": "where a run writes its files is modelfleet's to say",
                 "exist_ok": "where a run writes its files is modelfleet's to say",
-                "resume": "a run resumes by itself, from its own last checkpoint and never from a guess",
+                "resume": "a run resumes automatically, from its own last checkpoint and never from a guess",
                 "device": "the devices follow from spec.resources.gpus",
             }.items()
         ],
@@ -167,7 +167,7 @@ def test_a_bad_argument_ends_the_run_before_there_is_a_job():
     assert ready(decision).message == (
         f"spec.hyperparameters.extra.lr is not a training argument of ultralytics {VERSION} (did you mean lrf?). "
         f"The table of arguments is of ultralytics {VERSION}. "
-        "A TrainingJob runs once: mend the cause, then make it anew."
+        "TrainingJobs run once: fix the cause and create a new TrainingJob."
     )
     assert {entry.type for entry in decision.status.conditions} == {"Ready", "Stalled", "Failed"}
     assert decision.status.phase == "Failed"

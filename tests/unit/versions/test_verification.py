@@ -180,7 +180,7 @@ def test_the_next_attempt_follows_when_it_is_due():
     assert (waiting.reason, waiting.stalled, waiting.actions) == ("SourceUnreachable", False, ())
     assert waiting.requeue_after == timedelta(seconds=15)
     assert "Attempt 2 to verify the files failed" in waiting.message
-    assert "Attempt 3 follows by itself at 2026-11-21 08:00:20 UTC" in waiting.message
+    assert "Attempt 3 follows automatically at 2026-11-21 08:00:20 UTC" in waiting.message
     due = look(of, VERIFIER, None, after(20))
     assert [type(action) for action in due.actions] == [Apply]
     assert due.reason == "SourceUnreachable"  # what is known stays until there is more

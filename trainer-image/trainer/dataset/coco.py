@@ -64,7 +64,7 @@ class _Annotation:
 def read(stream: TextIO, file: str) -> Annotations | None:
     """The annotations in `stream`; None for a JSON file of another kind. `file` is what problems call it.
 
-    Raises Malformed for a text that is no JSON.
+    Raises Malformed for a text that is not valid JSON.
     """
     return _Reader(file).read(stream)
 

@@ -18,7 +18,7 @@ _DECODER = json.JSONDecoder()
 
 
 class Malformed(ValueError):
-    """The text is no JSON object; the words say where reading stopped."""
+    """The text is not a JSON object; the words say where reading stopped."""
 
 
 def arrays(stream: TextIO) -> Iterator[tuple[str, Iterator[Any]]]:
