@@ -1,0 +1,39 @@
+"""docs/rollout.md names the phases and commands that the code has, and no others."""
+
+import ast
+import re
+from pathlib import Path
+
+from modelfleet.rollout import commands, phases
+
+PAGE = (Path(__file__).parents[3] / "docs/rollout.md").read_text()
+
+
+def in_code():
+    """The first argument of each `Step(...)` in phases.py, with what its second says."""
+    calls = [node for node in ast.walk(ast.parse(Path(phases.__file__).read_text())) if isinstance(node, ast.Call)]
+    steps = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Step"]
+    found: dict[str, set[str]] = {}
+    for step in steps:
+        phase, standing = (argument.value for argument in step.args[:2])
+        found.setdefault(phase, set()).add(standing)
+    return found
+
+
+def in_table():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", PAGE, re.M)
+    return {phase: set(re.findall(r"Reconciling|Stalled|Ready", said)) or {"Degraded"} for phase, said in rows}
+
+
+def test_the_table_has_each_phase_with_its_conditions():
+    assert in_table() == in_code()
+
+
+def test_the_diagram_has_each_phase_and_no_dead_end():
+    arrows = re.findall(r"^    (\S+) --> (\S+): ", PAGE, re.M)
+    assert {name for arrow in arrows for name in arrow} - {"[*]"} == set(in_code())
+    assert {before for before, _ in arrows} - {"[*]"} == set(in_code())
+
+
+def test_each_command_is_on_the_page():
+    assert set(re.findall(r"^\| `(modelfleet\.dev/\w+): ", PAGE, re.M)) == set(commands._ANNOTATIONS.values())
