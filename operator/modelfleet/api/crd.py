@@ -129,6 +129,7 @@ RESOURCES: Final = (
             Column("Group", ".status.currentGroup"),
             Column("Gate", ".status.gate.verdict"),
             Column("Phase", ".status.phase"),
+            Column("Summary", ".status.summary"),
             _READY,
             _REASON,
             Column("Message", _condition("Ready", "message"), wide=True),

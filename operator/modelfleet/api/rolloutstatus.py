@@ -131,6 +131,8 @@ class RolloutStatus(StatusModel):
     """The generation of the spec that this status speaks of."""
     phase: ShortText | None = None
     """Where the rollout stands; for display only."""
+    summary: ShortText | None = None
+    """How far it is, in a few words; for display only. The condition Ready has the whole message."""
     conditions: Conditions = ()
     """Ready, Reconciling, Stalled, DriftDetected; UnsupportedFields."""
     stable_version: ShortText | None = None

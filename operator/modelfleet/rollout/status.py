@@ -47,16 +47,19 @@ def status(outcome: Outcome) -> RolloutStatus:
     snapshot, now = position.snapshot, assessment.now
     old, generation = snapshot.rollout.status, snapshot.rollout.metadata.generation
     shown = position.chosen if position.held else position.candidate
+    current = _current(outcome, shown)
+    groups_now = tuple(_group(outcome, index) for index in range(len(snapshot.groups)))
     return RolloutStatus(
         observed_generation=generation,
         phase=outcome.step.phase,
+        summary=_summary(groups_now, current),
         conditions=conditions.merge(old.conditions, _conditions(outcome), generation, now),
         stable_version=position.stable.version if position.stable else None,
         stable_revision=position.stable.name if position.stable else None,
         candidate_version=shown.version if shown else None,
         candidate_revision=shown.name if shown else None,
-        current_group=_current(outcome, shown),
-        groups=tuple(_group(outcome, index) for index in range(len(snapshot.groups))),
+        current_group=current,
+        groups=groups_now,
         gate=outcome.gate,
         drift=old.drift,
         approved=commands.values([shown] if shown else [], "approve"),
@@ -65,6 +68,13 @@ def status(outcome: Outcome) -> RolloutStatus:
         quarantined=_quarantined(position.revisions),
         history=_history(position, old, now),
     )
+
+
+def _summary(found: Sequence[GroupStatus], current: str | None) -> str:
+    """How many nodes are ready: of the group that the candidate is in, else of all."""
+    counted = [group for group in found if group.name == current] or found
+    ready, nodes = sum(group.ready for group in counted), sum(group.nodes for group in counted)
+    return f"{f'{current}: ' if current else ''}{ready}/{nodes} ready"
 
 
 def _current(outcome: Outcome, shown: Revision | None) -> str | None:

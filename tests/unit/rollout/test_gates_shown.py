@@ -246,3 +246,14 @@ async def test_a_record_is_written_when_something_changed_and_not_at_each_look(c
     assert [reason for _, reason in written[:3]] == ["Waiting", "Undecided", "Soaking"]
     assert (20, "ProviderDown") in written
     assert len(written) <= 3 + 40 / 5
+
+
+def test_a_summary_says_how_many_nodes_are_ready():
+    world = World()
+    world.put(builders.model_version("v1"))
+    world.put(builders.rollout("v1"))
+    world.operate()
+    assert world.status["summary"] == f"{world.status['currentGroup']}: 0/{world.status['groups'][0]['nodes']} ready"
+    world = installed()
+    nodes = sum(group["nodes"] for group in world.status["groups"])
+    assert world.status["summary"] == f"{nodes}/{nodes} ready"
