@@ -20,6 +20,7 @@ up to date at each change; a `View` keeps what was parsed of an object for as lo
 are declared by those who use them, and cost nothing until the first use.
 """
 
+import logging
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from sys import intern
 from typing import Any, Generic, TypeVar
 
 from modelfleet.kinds import Key, Kind, key_of, kind_of
+
+log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -83,10 +86,9 @@ class _Shelf:
     newest: int = 0
 
     def add(self, key: Key, obj: Object) -> None:
-        entries = list(self._entries(key, obj))  # first: an index that raises must not cost us the object we have
         self.drop(key)
         self.objects[key] = obj
-        for index, entry in entries:
+        for index, entry in self._entries(key, obj):
             index[entry].add(key)
 
     def index(self, index: Index) -> Mapping[Hashable, set[Key]]:
@@ -95,7 +97,7 @@ class _Shelf:
         if entries is None:
             entries = self.indexes[index] = defaultdict(set)
             for key, obj in self.objects.items():
-                for value in index.values(obj):
+                for value in _indexed(index, obj):
                     entries[value].add(key)
         return entries
 
@@ -138,7 +140,7 @@ class _Shelf:
         for reference in metadata.get("ownerReferences") or ():
             yield self.by_owner, reference["uid"]
         for index, entries in self.indexes.items():
-            for value in index.values(obj):
+            for value in _indexed(index, obj):
                 yield entries, value
 
 
@@ -288,6 +290,16 @@ class Store:
 
 def _version(obj: Object) -> int:
     return int(obj["metadata"]["resourceVersion"])
+
+
+def _indexed(index: Index, obj: Object) -> list[Hashable]:
+    """What an index says of an object. One that it can't read is not found by it, and is in the store all the same: a
+    user's odd template must keep nobody else's objects from the operator."""
+    try:
+        return list(index.values(obj))
+    except Exception:
+        log.exception("can't be found by one of its values: %s %s", obj.get("kind"), key_of(obj))
+        return []
 
 
 def _slim(obj: Object) -> Object:

@@ -34,14 +34,14 @@ def _ports(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> 
 
 def _paths(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     written = {
-        mount["name"]
+        mount.get("name")
         for container in containers
         for mount in container.get("volumeMounts") or []
         if not mount.get("readOnly")
     }
     for volume in spec.get("volumes") or []:
         path = (volume.get("hostPath") or {}).get("path")
-        if path and volume["name"] in written and path.rstrip("/") != manifests.NODE_CACHE:
+        if path and volume.get("name") in written and path.rstrip("/") != manifests.NODE_CACHE:
             yield f"host path {path.rstrip('/') or '/'}"
 
 

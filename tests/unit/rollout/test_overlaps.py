@@ -43,3 +43,8 @@ def test_two_rollouts_with_one_camera_are_told():
     world.rest(1)
     assert world.reason("NodesOverlap") == "SameHostResources"
     assert "node canary-0: Rollout other wants host path /dev/video0 too" in world.message("NodesOverlap")
+
+
+def test_a_template_that_names_nothing_takes_nothing():
+    odd = {"spec": {"containers": [{"volumeMounts": [{"mountPath": "/x"}]}], "volumes": [{"emptyDir": {}}]}}
+    assert host_resources(odd) == set()
