@@ -277,6 +277,9 @@ class Operator:
             metrics=self._metrics,
         )
         controllers = [each.controller(deps) for each in self._capabilities]
+        kinds = [each.kind for each in controllers]
+        if twice := {kind.kind for kind in kinds if kinds.count(kind) > 1}:
+            raise ValueError(f"more than one capability has a controller of {', '.join(sorted(twice))}")
         return tuple(Loop(each, deps, queues[each.kind], self._metrics) for each in controllers), router
 
     def _client(self, connection: Connection) -> Client:

@@ -1,12 +1,15 @@
 """Parts of the running operator that need no cluster: probes, the end of logs."""
 
+import types
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from modelfleet import settings, telemetry
-from modelfleet.kinds import POD
+from modelfleet.decision import Decision
+from modelfleet.kinds import POD, TRAINING_JOB
+from modelfleet.reconcile import Controller
 from modelfleet.runtime import Operator, container_ended
 from modelfleet.server import Server
 from unit.kube.raw import obj
@@ -74,3 +77,16 @@ async def test_each_provider_of_the_settings_is_there_and_says_where_it_is_from(
     assert providers.get("default") is not providers.get("west")
     assert "known: default, west" in providers.get("east").message
     await providers.aclose()
+
+
+async def test_two_capabilities_of_one_kind_are_refused():
+    async def observe(key):
+        return None
+
+    twin = types.SimpleNamespace(
+        WATCHES=(), controller=lambda deps: Controller(TRAINING_JOB, observe, lambda snapshot, now: Decision())
+    )
+    images = settings.Images(trainer="t", agent="a")
+    operator = Operator(settings.Settings(images=images), None, "1", (twin, twin))
+    with pytest.raises(ValueError, match="more than one capability has a controller of TrainingJob"):
+        operator._loops(None, None, None)
