@@ -167,7 +167,9 @@ async def reconcile(
     status: Status | None = None
     announcements: list[Announce] = []
     decision = Decision()
-    for _ in range(_LOOKS if controller.with_status is not None else 1):
+    for number in range(_LOOKS if controller.with_status is not None else 1):
+        if number:
+            observing()
         snapshot = await controller.observe(key)
         if snapshot is None:
             return None
@@ -179,7 +181,6 @@ async def reconcile(
         announcements += decision.announcements
         if not decision.actions or not _is_same(before, deps.store.get(controller.kind, key.namespace, key.name)):
             break
-        observing()
     if status is not None:
         patch = status_patch.patch_for(before.get("status") or {}, status)
         if patch is not None and await _write_status(controller.kind, key, before, patch, deps):

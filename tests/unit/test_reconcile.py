@@ -456,6 +456,14 @@ async def test_news_that_the_second_look_saw_does_not_bring_a_third():
     assert bench.queue.take() is None
 
 
+async def test_news_of_the_last_look_is_left_to_the_queue():
+    bench = looking_again()
+    bench.store.subscribe(lambda kind, before, now: bench.queue.add(KEY) if kind == JOB else None)
+    bench.decision = Decision((Apply(job("a")),))
+    await bench.run()
+    assert bench.queue.take() == KEY
+
+
 async def test_a_refusal_at_the_second_look_is_reported_and_retried():
     bench = looking_again()
     steps = in_steps(
