@@ -20,7 +20,7 @@ OPERATOR = Path(os.environ["OPERATOR_TRAINING"])  # operator/modelfleet/training
 @pytest.fixture(scope="module")
 def operator() -> ModuleType:
     """The operator's own check, which needs nothing but Python."""
-    spec = importlib.util.spec_from_file_location("operator_arguments", OPERATOR / "arguments.py")
+    spec = importlib.util.spec_from_file_location("operator_arguments", OPERATOR / "hyperparameters.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
