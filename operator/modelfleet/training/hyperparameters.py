@@ -1,6 +1,6 @@
 """Checks hyperparameters against the table of ultralytics' training arguments, before a GPU is taken for them. Pure.
 
-The table, `hyperparameters.json`, is made inside the trainer image from its ultralytics (`make arguments`); a test there
+`hyperparameters.json` is made inside the trainer image from its ultralytics (`make arguments`); a test there
 holds both together. What passes here may still be refused by the trainer, which asks ultralytics itself: the last word
 is its. An image of the user's own may hold another ultralytics: then only what modelfleet sets itself is refused here.
 
