@@ -44,7 +44,8 @@ def page(found: Json) -> str:
         "## Many Rollouts",
         "N Rollouts of one model, with two groups that no node belongs to, are applied at once (server-side, 16 at a "
         "time) to an API server that shares the machine with driver and operator. An object's delay is from the "
-        "answer to its apply until a watch brings its first child."
+        "answer to its apply until a watch brings its first child. The operator's write limit is raised out of the "
+        "way; nothing was measured at its default."
         + (
             " For Argo Rollouts the object is a Rollout with a canary strategy of two steps and no replicas, and the "
             "child its ReplicaSet. It runs as its own manifests start it, but for its rate limit: both may write as "
@@ -60,6 +61,8 @@ def page(found: Json) -> str:
             ("", "N", "memory at rest", "in 30 s at rest", "in sync after a start", "processor s", "memory then"),
             [_rest(each) for each in costs],
         ),
+        "Rest begins when the controller has made no request and queued nothing for 5 s. Processor time in the 30 s "
+        "after that is not in the first table.",
         "Writes by what they are about, the largest N: " + "; ".join(map(_writes, _largest(costs))) + ".",
         _growth("Processor time grows with N", ours),
         "## One Rollout over many nodes",
@@ -80,7 +83,7 @@ def page(found: Json) -> str:
                 for each in fleets
             ],
         ),
-        f"The growth exponent of a whole install is {_fleet_exponent(fleets):.2f}.",
+        f"The growth exponent of a whole install is {_fleet_exponent(fleets):.2f}." + _last_step(fleets),
         "## Goals",
         table(("goal", "wanted", "measured", ""), [_goal(goal) for goal in goals(costs, fleets)]),
     ]
@@ -101,7 +104,7 @@ def goals(costs: Sequence[Json], fleets: Sequence[Json]) -> list[Goal]:
         idle = thousand["idle_writes"] + thousand["idle_reads"]
         found += [
             Goal("delay p99, 1,000 Rollouts", "at most 6 s", f"{p99:.1f} s", p99 <= 6),
-            Goal("writes for each of 1,000, Events included", "at most 4", f"{each:.2f}", round(each, 1) <= 4),
+            Goal("writes for each of 1,000, Events included", "at most 4", f"{each:.2f}", each <= 4),
             Goal("memory with 1,000 at rest", "at most 150 MB", f"{megabytes:.0f} MB", megabytes <= 150),
             Goal("requests in 30 s at rest", "0", str(idle), idle == 0),
         ]
@@ -175,6 +178,16 @@ def _growth(what: str, costs: Sequence[Json]) -> str:
 
 def _fleet_exponent(fleets: Sequence[Json]) -> float:
     return exponent([(each["nodes"], each["install_seconds"]) for each in fleets])
+
+
+def _last_step(fleets: Sequence[Json]) -> str:
+    """Growth between the two largest sizes, where what any size costs no longer flattens the fit."""
+    if len(fleets) < 3:
+        return ""
+    last = sorted(fleets, key=lambda each: int(each["nodes"]))[-2:]
+    named = (("one look", "look_seconds"), ("a whole install", "install_seconds"), ("an upgrade", "upgrade_seconds"))
+    grown = ", ".join(f"{what} {exponent([(e['nodes'], e[field]) for e in last]):.2f}" for what, field in named)
+    return f" Between the two largest sizes alone: {grown}."
 
 
 def _goal(goal: Goal) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The scale benchmark: its fleet installs and upgrades, its page says what was measured."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,8 @@ ABOUT = {"date": "2026-11-27", "processors": 2, "processor": "x", "kernel": "6",
         ({"idle_bytes": 151_000_000}, ["memory with 1,000 at rest"]),
         ({"idle_reads": 1}, ["requests in 30 s at rest"]),
         ({"writes": {"events": 5_000}}, ["writes for each of 1,000, Events included"]),
+        ({"writes": {"events": 4_001}}, ["writes for each of 1,000, Events included"]),
+        ({"writes": {"events": 4_000}}, []),
         ({"processor_seconds": 41.0}, ["processor time, 1,000 Rollouts, over Argo's", "growth in Rollouts, from 100"]),
     ],
 )
@@ -96,3 +99,17 @@ def test_a_goal_that_is_missed_is_shown(bench, ours, missed):
     text = page.page({"about": ABOUT, "costs": costs, "fleets": fleets})
     assert text.count("**missed**") == len(missed)
     assert "| Argo Rollouts | 1,000 | 40.0 |" in text
+
+
+def test_the_growth_of_the_last_step_is_not_flattened_by_the_smallest_size(bench):
+    _, page = bench
+    fleets = [sizes(100) | {"look_seconds": 0.009}, sizes(1_000), sizes(10_000)]
+    text = page.page({"about": ABOUT, "costs": [cost("modelfleet", 1000)], "fleets": fleets})
+    assert "Between the two largest sizes alone: one look 1.00, a whole install 1.00, an upgrade 1.00." in text
+
+
+def test_the_page_in_docs_is_that_of_its_figures(bench):
+    _, page = bench
+    docs = BENCHMARKS.parent / "docs"
+    found = json.loads((docs / "scale-benchmark.json").read_text())
+    assert (docs / "scale-benchmark.md").read_text() == page.page(found)
