@@ -114,9 +114,10 @@ def goals(costs: Sequence[Json], fleets: Sequence[Json]) -> list[Goal]:
         growth = exponent(many)
         found.append(Goal("growth in Rollouts, from 100", "at most 1.1", f"{growth:.2f}", growth <= 1.1))
     largest = max(fleets, key=lambda each: int(each["nodes"]))
-    growth, look = _fleet_exponent(fleets), largest["look_seconds"] * 1000
+    look = largest["look_seconds"] * 1000
+    growth = _fleet_exponent(_largest_two(fleets))  # the fit over all sizes is flattened by what any size costs
     found += [
-        Goal("growth in nodes, a whole install", "at most 1.1", f"{growth:.2f}", growth <= 1.1),
+        Goal("growth in nodes, an install, the two largest sizes", "at most 1.1", f"{growth:.2f}", growth <= 1.1),
         Goal(f"one look over {largest['nodes']:,} nodes", "below 100 ms", f"{look:.0f} ms", look < 100),
     ]
     return found
@@ -180,11 +181,15 @@ def _fleet_exponent(fleets: Sequence[Json]) -> float:
     return exponent([(each["nodes"], each["install_seconds"]) for each in fleets])
 
 
+def _largest_two(fleets: Sequence[Json]) -> list[Json]:
+    return sorted(fleets, key=lambda each: int(each["nodes"]))[-2:]
+
+
 def _last_step(fleets: Sequence[Json]) -> str:
     """Growth between the two largest sizes, where what any size costs no longer flattens the fit."""
     if len(fleets) < 3:
         return ""
-    last = sorted(fleets, key=lambda each: int(each["nodes"]))[-2:]
+    last = _largest_two(fleets)
     named = (("one look", "look_seconds"), ("a whole install", "install_seconds"), ("an upgrade", "upgrade_seconds"))
     grown = ", ".join(f"{what} {exponent([(e['nodes'], e[field]) for e in last]):.2f}" for what, field in named)
     return f" Between the two largest sizes alone: {grown}."
