@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelfleet.api import ModelVersion, Rollout, TrainingJob, conditions
-from modelfleet.kube import MODEL_VERSION, ROLLOUT, TRAINING_JOB, Index, Object, Store, View
+from modelfleet.kube import MODEL_VERSION, ROLLOUT, TRAINING_JOB, Index, Object, Store, View, key_of
 
 
 def _rollout(raw: Object) -> Rollout:
@@ -26,7 +26,7 @@ TRAININGS: View[TrainingJob] = View(TRAINING_JOB, TrainingJob.model_validate)
 def _namespace_and_model(raw: Object) -> Iterable[Hashable]:
     spec: dict[str, Any] = raw["spec"]
     model = spec["model"]
-    return [(raw["metadata"].get("namespace") or "", model["name"] if isinstance(model, dict) else model)]
+    return [(key_of(raw).namespace, model["name"] if isinstance(model, dict) else model)]
 
 
 ROLLOUTS_OF_MODEL = Index(ROLLOUT, _namespace_and_model)

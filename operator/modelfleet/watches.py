@@ -8,10 +8,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelfleet.kinds import Key, Kind
+from modelfleet.kinds import Key, Kind, key_of
 from modelfleet.kube import Object, Store
 
 AT_ONCE = timedelta(0)
+
+
+def itself(obj: Object, _store: Store) -> Iterable[Key]:
+    """The owner that has changed."""
+    return [key_of(obj)]
+
+
+def labelled(label: str) -> Callable[[Object, Store], Iterable[Key]]:
+    """The owner that a child names in this label, in its own namespace."""
+
+    def owners(child: Object, _store: Store) -> Iterable[Key]:
+        name = (child["metadata"].get("labels") or {}).get(label)
+        return [Key(key_of(child).namespace, name)] if name else []
+
+    return owners
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,15 @@
 from collections.abc import Iterable
 
 from modelfleet.api import names
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key
+from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key, key_of
 from modelfleet.kube import Object, Store
 from modelfleet.rollout import membership, overlaps
 from modelfleet.views import ROLLOUTS_OF_MODEL, usability
-from modelfleet.watches import Watch
-
-
-def _itself(rollout: Object, _store: Store) -> Iterable[Key]:
-    return [Key(rollout["metadata"].get("namespace", ""), rollout["metadata"]["name"])]
-
-
-def _labelled(child: Object, _store: Store) -> Iterable[Key]:
-    name = (child["metadata"].get("labels") or {}).get(names.ROLLOUT)
-    return [Key(child["metadata"].get("namespace", ""), name)] if name else []
+from modelfleet.watches import Watch, itself, labelled
 
 
 def _of_model(version: Object, store: Store) -> Iterable[Key]:
-    return store.keys(ROLLOUTS_OF_MODEL, (version["metadata"].get("namespace", ""), version["spec"]["model"]))
+    return store.keys(ROLLOUTS_OF_MODEL, (key_of(version).namespace, version["spec"]["model"]))
 
 
 def _neighbours(changed: Object, store: Store) -> Iterable[Key]:
@@ -45,12 +36,14 @@ def node_essence(node: Object) -> object:
     )
 
 
+_CHILD = labelled(names.ROLLOUT)
+
 WATCHES: tuple[Watch, ...] = (
-    Watch(ROLLOUT, ROLLOUT, _itself),
+    Watch(ROLLOUT, ROLLOUT, itself),
     Watch(ROLLOUT, ROLLOUT, _neighbours, _on_nodes),
-    Watch(ROLLOUT, DAEMON_SET, _labelled),
-    Watch(ROLLOUT, CONTROLLER_REVISION, _labelled),
-    Watch(ROLLOUT, POD, _labelled),
+    Watch(ROLLOUT, DAEMON_SET, _CHILD),
+    Watch(ROLLOUT, CONTROLLER_REVISION, _CHILD),
+    Watch(ROLLOUT, POD, _CHILD),
     Watch(ROLLOUT, MODEL_VERSION, _of_model, usability),
     Watch(ROLLOUT, NODE, membership.rollouts_of, node_essence),
 )

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from modelfleet.api import conditions, names
 from modelfleet.api.names import IN_USE, LATEST
-from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, Key
+from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, Key, key_of
 from modelfleet.kube import Index, Object, Store
 from modelfleet.versions.usage import model_versions_used, roles
 from modelfleet.views import VERSIONS_OF_MODEL
-from modelfleet.watches import Watch
+from modelfleet.watches import Watch, itself
 from modelfleet.workloads.jobs import is_over
 
 GATHERING = timedelta(seconds=1)
@@ -18,7 +18,7 @@ version's first use does not wait: from then on it must not be deleted."""
 
 
 def _namespace_and_used(rollout: Object) -> Iterable[Hashable]:
-    return [(rollout["metadata"].get("namespace") or "", name) for name in model_versions_used(rollout)]
+    return [(key_of(rollout).namespace, name) for name in model_versions_used(rollout)]
 
 
 ROLLOUTS_USING = Index(ROLLOUT, _namespace_and_used)
@@ -27,10 +27,6 @@ ROLLOUTS_USING = Index(ROLLOUT, _namespace_and_used)
 
 def _roles(rollout: Object) -> object:
     return rollout["spec"]["model"]["name"], roles(rollout)
-
-
-def _itself(obj: Object, _store: Store) -> Iterable[Key]:
-    return [Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])]
 
 
 def _but_its_users(version: Object) -> object:
@@ -64,7 +60,7 @@ def _sharing_tags(changed: Object, store: Store) -> Iterator[Key]:
     Those are the ones that hold one of its tags now, and of each such tag the newest bearers: the next in line. (A
     version that is not Ready does not count, so the few newest of each are woken; each wake is a look without a write.)
     """
-    namespace = changed["metadata"].get("namespace", "")
+    namespace = key_of(changed).namespace
     siblings = store.find(VERSIONS_OF_MODEL, (namespace, changed["spec"]["model"]))
     tags = {LATEST, *(changed["spec"].get("tags") or ()), *_held_tags(changed)}
     for tag in tags:
@@ -95,7 +91,7 @@ def _used_already(rollout: Object, store: Store) -> Iterable[Key]:
 
 def _used_versions(rollout: Object, store: Store) -> Iterator[tuple[Key, bool]]:
     """The versions that a Rollout uses, and whether they are kept for somebody already."""
-    namespace = rollout["metadata"].get("namespace", "")
+    namespace = key_of(rollout).namespace
     for name in model_versions_used(rollout):
         version = store.get(MODEL_VERSION, namespace, name)
         if version is not None:
@@ -105,17 +101,17 @@ def _used_versions(rollout: Object, store: Store) -> Iterator[tuple[Key, bool]]:
 def _verified(obj: Object, _store: Store) -> Iterable[Key]:
     """The version that a verify Job, or its pod, is of."""
     name = (obj["metadata"].get("annotations") or {}).get(names.MODEL_VERSION)
-    return [Key(obj["metadata"].get("namespace", ""), name)] if name else []
+    return [Key(key_of(obj).namespace, name)] if name else []
 
 
 def _held(revision: Object, _store: Store) -> Iterable[Key]:
     name = (revision.get("data") or {}).get("modelVersion")
-    return [Key(revision["metadata"].get("namespace", ""), name)] if name else []
+    return [Key(key_of(revision).namespace, name)] if name else []
 
 
 def _let_go(training: Object, store: Store) -> Iterator[Key]:
     """The versions that a TrainingJob which is over, or gone, used or made."""
-    namespace, name = training["metadata"].get("namespace", ""), training["metadata"]["name"]
+    namespace, name = key_of(training).namespace, training["metadata"]["name"]
     if not is_over(training) and store.get(TRAINING_JOB, namespace, name) is not None:
         return
     status = training.get("status") or {}
@@ -125,7 +121,7 @@ def _let_go(training: Object, store: Store) -> Iterator[Key]:
 
 
 WATCHES: tuple[Watch, ...] = (
-    Watch(MODEL_VERSION, MODEL_VERSION, _itself, _but_its_users),
+    Watch(MODEL_VERSION, MODEL_VERSION, itself, _but_its_users),
     Watch(MODEL_VERSION, MODEL_VERSION, _sharing_tags, _of_its_tags),
     Watch(MODEL_VERSION, ROLLOUT, _used_first, _roles),
     Watch(MODEL_VERSION, ROLLOUT, _used_already, _roles, GATHERING),
