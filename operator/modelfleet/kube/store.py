@@ -37,6 +37,7 @@ Subscriber = Callable[[Kind, Object | None, Object | None], None]
 """Told of each change: kind, the object before (None: it is new), the object now (None: it is gone)."""
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +49,13 @@ class Index:
 
 
 @dataclass(frozen=True, eq=False)
-class View(Generic[T]):
+class View(Generic[T_co]):
     """A way to read objects of a kind; `parse` is a pure function of the raw object, and its result is never changed.
 
     What it raises is raised to whoever asks, each time."""
 
     kind: Kind
-    parse: Callable[[Object], T]
+    parse: Callable[[Object], T_co]
 
 
 _TOMBSTONES = 10_000

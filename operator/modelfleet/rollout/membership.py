@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelfleet.kube import NODE, ROLLOUT, Index, Key, Object, Store
+from modelfleet.kube import NODE, ROLLOUT, Index, Key, Object, Store, View
 from modelfleet.rollout import affinity, nodes
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.snapshot import NodeState
@@ -43,6 +43,7 @@ def _sought(selector: Conjunction) -> list[Hashable]:
     return [(there[0],)] if there else [_ANY]
 
 
+SELECTORS = View(ROLLOUT, selectors_of)
 NODES_BY_LABEL = Index(NODE, _labels)
 ROLLOUTS_BY_LABEL = Index(
     ROLLOUT, lambda rollout: {sought for selector in selectors_of(rollout) for sought in _sought(selector)}
@@ -60,14 +61,13 @@ def rollouts_of(node: Object, store: Store, among: frozenset[Key] | set[Key] | N
         key
         for key in found
         if (raw := store.get(ROLLOUT, key.namespace, key.name)) is not None
-        and nodes.first_match(labels, selectors_of(raw)) is not None
+        and nodes.first_match(labels, store.read(SELECTORS, raw)) is not None
     ]
 
 
-def nodes_of(selectors: Sequence[Conjunction], store: Store) -> Iterator[Object]:
+def nodes_of(selectors: Sequence[Conjunction], store: Store) -> tuple[Object, ...]:
     """The raw nodes that may belong to any of the groups, by name; some may not."""
-    sought = {value for selector in selectors for value in _sought(selector)}
-    return iter(store.find(NODES_BY_LABEL, *sought))
+    return store.find(NODES_BY_LABEL, *{value for selector in selectors for value in _sought(selector)})
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
     revisions = _revisions(store, key.namespace, uid)
     owned = {obj["metadata"]["name"]: obj for obj in store.list(DAEMON_SET, key.namespace, owner_uid=uid)}
     wanted = [manifests.daemon_set_name(key.name, group.name) for group in rollout.spec.groups]
-    selectors = membership.selectors_of(raw)
+    selectors = store.read(membership.SELECTORS, raw)
     daemon_sets = [owned.get(name) for name in wanted]
     members = (memberships or Memberships()).of(
         selectors,

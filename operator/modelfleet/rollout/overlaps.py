@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from modelfleet.kube import ROLLOUT, Index, Key, Object, Store, key_of
+from modelfleet.kube import ROLLOUT, Index, Key, Object, Store, View, key_of
 from modelfleet.rollout import manifests, membership, nodes
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.snapshot import Overlap
@@ -45,7 +45,12 @@ def _paths(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> 
             yield f"host path {path.rstrip('/') or '/'}"
 
 
-ROLLOUTS_BY_RESOURCE = Index(ROLLOUT, lambda rollout: host_resources(rollout["spec"]["template"]))
+def _taken(rollout: Object) -> frozenset[str]:
+    return host_resources(rollout["spec"]["template"])
+
+
+RESOURCES = View(ROLLOUT, _taken)
+ROLLOUTS_BY_RESOURCE = Index(ROLLOUT, _taken)
 """Rollouts by what their pods take of a host."""
 
 
@@ -54,7 +59,7 @@ def rivals(
 ) -> Iterator[tuple[str, Key, frozenset[str]]]:
     """(node, Rollout, host resources) wherever another Rollout wants the same of a node as this raw one."""
     own = key_of(rollout)
-    mine = host_resources(rollout["spec"]["template"])
+    mine = store.read(RESOURCES, rollout)
     others = set(store.keys(ROLLOUTS_BY_RESOURCE, *mine)) - {own} if mine else set()
     if not others:
         return
@@ -64,7 +69,7 @@ def rivals(
         for key in sorted(membership.rollouts_of(node, store, others)):
             raw = store.get(ROLLOUT, key.namespace, key.name)
             if raw is not None:
-                yield node["metadata"]["name"], key, mine & host_resources(raw["spec"]["template"])
+                yield node["metadata"]["name"], key, mine & store.read(RESOURCES, raw)
 
 
 def find(rollout: Object, selectors: Sequence[Conjunction], store: Store) -> tuple[Overlap, ...]:

@@ -16,7 +16,7 @@ def _of_model(version: Object, store: Store) -> Iterable[Key]:
 
 def _neighbours(changed: Object, store: Store) -> Iterable[Key]:
     """Rollouts that report, or may have to report, that they use the same resources of a node as this one."""
-    return {key for _, key, _ in overlaps.rivals(changed, membership.selectors_of(changed), store)}
+    return {key for _, key, _ in overlaps.rivals(changed, store.read(membership.SELECTORS, changed), store)}
 
 
 def _on_nodes(rollout: Object) -> object:
