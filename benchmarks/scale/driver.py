@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource type: the start of its URLs, its plural, and how a child names its owner."""
+    """A resource type: the start of its URLs, and its plural."""
 
     prefix: str
     plural: str

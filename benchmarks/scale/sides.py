@@ -22,7 +22,6 @@ class Side:
     start     starts it on a cluster; returns its process, and a way to ask whether it is in sync
     manifest  the n-th object of a fleet
     before    what must be there first
-    child_kind  what its first child is, for people
     """
 
     name: str
@@ -31,7 +30,6 @@ class Side:
     start: Callable[[Cluster], tuple[Process, Callable[[], bool]]]
     manifest: Callable[[int], Json]
     before: tuple[tuple[Resource, Json], ...] = ()
-    child_kind: str = ""
 
 
 _OURS = "/apis/modelfleet.dev/v1alpha1"
@@ -102,7 +100,6 @@ OURS = Side(
     start=_start_ours,
     manifest=_rollout,
     before=((VERSIONS, _VERSION),),
-    child_kind="DaemonSet",
 )
 
 _ARGO = "/apis/argoproj.io/v1alpha1"
@@ -172,5 +169,4 @@ ARGO = Side(
     child=Resource("/apis/apps/v1", "replicasets"),
     start=_start_argo,
     manifest=_argo_rollout,
-    child_kind="ReplicaSet",
 )

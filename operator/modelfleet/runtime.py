@@ -28,8 +28,7 @@ import kopf
 
 from modelfleet import prometheus, routing, telemetry
 from modelfleet.kinds import OWNERS, POD, WATCHED, Key, Kind
-from modelfleet.kube import ApiError, Backoff, Client, Connection, LogTails, Object, Queue, Store
-from modelfleet.kube import resync as syncing
+from modelfleet.kube import ApiError, Backoff, Client, Connection, LogTails, Object, Queue, Store, resync
 from modelfleet.kube.rate_limit import TokenBucket
 from modelfleet.kube.scope import Scope, scopes
 from modelfleet.kube.streams import Streams
@@ -174,9 +173,9 @@ class Operator:
 
     async def _until_possible(self, client: Client) -> None:
         """Wait until everything can be listed, and say what is missing until then."""
-        said: tuple[syncing.Problem, ...] = ()
+        said: tuple[resync.Problem, ...] = ()
         delay = 1.0
-        while problems := await syncing.check(client, self._scopes):
+        while problems := await resync.check(client, self._scopes):
             self._not_ready = "; ".join(problem.message for problem in problems)
             if problems != said:
                 for problem in problems:
@@ -220,7 +219,7 @@ class Operator:
         delay = 1.0
         while True:
             try:
-                return await syncing.fill(client, self._store, self._scopes)
+                return await resync.fill(client, self._store, self._scopes)
             except ApiError as error:
                 log.warning("could not list everything, trying again in %.0f s: %s", delay, error.message)
                 await asyncio.sleep(delay)

@@ -11,9 +11,6 @@ from modelfleet.api.conditions import Condition
 from modelfleet.api.reasons import Reason
 from modelfleet.decision import Status
 
-APPLY_REJECTED = Reason.APPLY_REJECTED
-"""The reason of Ready and Stalled while the API server refuses what the operator applies."""
-
 
 def patch_for(stored: Mapping[str, Any], desired: Status) -> dict[str, Any] | None:
     """The JSON merge patch (RFC 7386) that turns the stored raw status into `desired`; None when they say the same.
@@ -57,8 +54,8 @@ def rejection(owner: Mapping[str, Any], what: str, message: str, now: datetime) 
     text = f"The API server refused {what}: {message}"
     replaced = {conditions.READY, conditions.STALLED, conditions.RECONCILING}
     desired = [
-        conditions.false(conditions.READY, APPLY_REJECTED, text),
-        conditions.true(conditions.STALLED, APPLY_REJECTED, text),
+        conditions.false(conditions.READY, Reason.APPLY_REJECTED, text),
+        conditions.true(conditions.STALLED, Reason.APPLY_REJECTED, text),
         *(condition for condition in existing if condition.type not in replaced),
     ]
     generation = int(owner["metadata"].get("generation") or 0)

@@ -12,8 +12,7 @@ import pytest
 
 from harness import Cluster
 from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, TRAINING_JOB
-from modelfleet.kube import AlreadyExists, Client, Conflict, Connection, Forbidden, Invalid, NotFound, Store
-from modelfleet.kube import resync as syncing
+from modelfleet.kube import AlreadyExists, Client, Conflict, Connection, Forbidden, Invalid, NotFound, Store, resync
 from modelfleet.kube.scope import Scope
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -167,9 +166,9 @@ async def test_resync_of_a_store_finds_what_was_missed(client: Client, namespace
         store.put(each)
     await client.delete(CONTROLLER_REVISION, namespace, "gone", gone["metadata"]["uid"])
     await client.create(revision(namespace, "new"))
-    assert await syncing.fill(client, store, [scope]) == {scope: 2}
+    assert await resync.fill(client, store, [scope]) == {scope: 2}
     assert [each["metadata"]["name"] for each in store.list(CONTROLLER_REVISION)] == ["kept", "new"]
-    assert await syncing.fill(client, store, [scope]) == {scope: 0}
+    assert await resync.fill(client, store, [scope]) == {scope: 0}
 
 
 async def test_event_shows_in_describe_and_counts_up(client: Client, crds: Cluster, namespace: str) -> None:
@@ -184,7 +183,7 @@ async def test_event_shows_in_describe_and_counts_up(client: Client, crds: Clust
 
 async def test_everything_the_store_watches_can_be_listed(client: Client, namespace: str) -> None:
     scopes = [Scope(kind, namespace) for kind in (JOB, POD, MODEL_VERSION, TRAINING_JOB, CONTROLLER_REVISION)]
-    assert await syncing.check(client, scopes) == ()
+    assert await resync.check(client, scopes) == ()
 
 
 async def test_server_name_of_the_kubeconfig_is_verified(crds: Cluster, tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ async def test_server_name_of_the_kubeconfig_is_verified(crds: Cluster, tmp_path
         crds.kubectl("config", "set-cluster", crds_name, f"--tls-server-name={name}", f"--kubeconfig={path}")
         connection = await Connection.open(path)
         client = Client(connection)
-        problems = await syncing.check(client, [Scope(TRAINING_JOB)])
+        problems = await resync.check(client, [Scope(TRAINING_JOB)])
         await client.close()
         await connection.close()
         assert (problems == ()) is works

@@ -35,3 +35,13 @@ class Entry:
     meaning: str
     to_do: str = "Nothing."
     source: Source = "operator"
+
+
+NOT_SEEN = Entry(
+    Reason.PENDING,
+    READY,
+    "Normal",
+    "The operator has not seen the object yet.",
+    "Check that the operator runs if this lasts.",
+)
+"""The first reason of every kind."""

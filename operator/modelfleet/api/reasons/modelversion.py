@@ -1,16 +1,10 @@
 """The reasons of a ModelVersion."""
 
 from modelfleet.api.reasons import ConditionType, Reason, agent
-from modelfleet.api.reasons.entry import EVENT, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import EVENT, NOT_SEEN, READY, STUCK, WORKING, Entry
 
 ENTRIES = (
-    Entry(
-        Reason.PENDING,
-        READY,
-        "Normal",
-        "The operator has not seen the object yet.",
-        "Check that the operator runs if this lasts.",
-    ),
+    NOT_SEEN,
     Entry(
         Reason.ARTIFACT_UNVERIFIED,
         WORKING,

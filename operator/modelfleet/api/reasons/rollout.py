@@ -1,19 +1,13 @@
 """The reasons of a Rollout."""
 
 from modelfleet.api.reasons import ConditionType, Reason, agent
-from modelfleet.api.reasons.entry import EVENT, GROUP, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import EVENT, GROUP, NOT_SEEN, READY, STUCK, WORKING, Entry
 
 _WAITS = (*WORKING, EVENT)
 _STUCK = (*STUCK, EVENT)
 
 _MOVING = (
-    Entry(
-        Reason.PENDING,
-        READY,
-        "Normal",
-        "The operator has not seen the object yet.",
-        "Check that the operator runs if this lasts.",
-    ),
+    NOT_SEEN,
     Entry(Reason.ROLLOUT_STARTED, (EVENT,), "Normal", "A version started in its first group."),
     Entry(Reason.GROUP_ADVANCED, (EVENT,), "Normal", "The version moved into the next group."),
     Entry(Reason.PROGRESSING, WORKING, "Normal", "Nodes are being brought to the version they should run."),

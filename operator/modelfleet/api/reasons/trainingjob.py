@@ -1,7 +1,7 @@
 """The reasons of a TrainingJob."""
 
 from modelfleet.api.reasons import ConditionType, Reason, trainer
-from modelfleet.api.reasons.entry import DONE, EVENT, FAILED, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import DONE, EVENT, FAILED, NOT_SEEN, READY, STUCK, WORKING, Entry
 
 _HELD = (*READY, EVENT)
 _WORKING = (*WORKING, EVENT)
@@ -9,13 +9,7 @@ _STUCK = (*STUCK, EVENT)
 _FAILED = (*FAILED, EVENT)
 
 _RUN = (
-    Entry(
-        Reason.PENDING,
-        READY,
-        "Normal",
-        "The operator has not seen the object yet.",
-        "Check that the operator runs if this lasts.",
-    ),
+    NOT_SEEN,
     Entry(
         Reason.STARTING,
         _WORKING,
