@@ -12,9 +12,6 @@ from modelfleet.rollout import commands, gating, groups
 from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.position import Position
 
-PODS_MISSING = ConditionType.PODS_MISSING
-"""Condition: no pod is made for some reachable node. Its time is what the deadline counts from."""
-
 
 @dataclass(frozen=True)
 class Assessment:
@@ -135,7 +132,7 @@ class Assessment:
     @property
     def missing_since(self) -> datetime:
         """Since when pods are missing without a break, as the status has it."""
-        known = conditions.find(self.position.snapshot.rollout.status.conditions, PODS_MISSING)
+        known = conditions.find(self.position.snapshot.rollout.status.conditions, ConditionType.PODS_MISSING)
         since = known.last_transition_time if known is not None else None
         return since or self.now
 

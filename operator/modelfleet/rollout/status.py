@@ -14,15 +14,11 @@ from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.unsupported import unsupported_fields
 from modelfleet.rollout import commands, gating, groups, selection
-from modelfleet.rollout.assessment import PODS_MISSING, Assessment
+from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState, Snapshot
-
-NODES_OVERLAP = ConditionType.NODES_OVERLAP
-GROUPS_WITHOUT_NODES = ConditionType.GROUPS_WITHOUT_NODES
-VERSIONS_PASSED_OVER = ConditionType.VERSIONS_PASSED_OVER
 
 _NEWEST = 10
 
@@ -177,19 +173,21 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
     if assessment.missing:
         nodes = groups.examples(assessment.missing)
         said = f"The DaemonSet controller created no pod for {nodes}; see the DaemonSet's events."
-        yield conditions.true(PODS_MISSING, Reason.NO_POD, said)
+        yield conditions.true(ConditionType.PODS_MISSING, Reason.NO_POD, said)
     if snapshot.overlaps:
-        yield conditions.true(NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))
+        yield conditions.true(ConditionType.NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))
     empty = [group for group in snapshot.groups if not group.nodes]
     if empty:
         said = "; ".join(
             f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[: groups.EXAMPLES]
         )
-        yield conditions.true(GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}.")
+        yield conditions.true(
+            ConditionType.GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}."
+        )
     passed = selection.passed_over(snapshot.rollout, snapshot.versions)
     if passed and assessment.position.chosen is not None:  # where nothing was chosen, the stall says it
         said = f"The tag does not mean the newest Ready version: {passed}."
-        yield conditions.true(VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
+        yield conditions.true(ConditionType.VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
     yield from conditions.unsupported(unsupported_fields(snapshot.rollout))
 
 

@@ -19,14 +19,8 @@ from modelfleet.decision import Action, Announce, Decision
 from modelfleet.versions import manifests, resolve, retention, verification
 from modelfleet.versions.retention import Family, Policy
 from modelfleet.versions.usage import Uses
-from modelfleet.versions.verification import UNVERIFIED, Finding, Verifier
+from modelfleet.versions.verification import Finding, Verifier
 from modelfleet.versions.verify_job import Attempt
-
-VERIFIED = Reason.VERIFIED
-REMOVED = Reason.VERSION_REMOVED
-REJECTED = Reason.REJECTED
-DELETION_HELD = Reason.DELETION_HELD
-BEING_DELETED = Reason.BEING_DELETED
 
 
 @dataclass(frozen=True)
@@ -116,12 +110,12 @@ def _conditions(version: ModelVersion, uses: Uses, finding: Finding | None) -> t
 def _state(version: ModelVersion, uses: Uses, finding: Finding | None) -> tuple[Condition, ...]:
     """Ready and, where they hold, Reconciling or Stalled."""
     if version.metadata.deletion_timestamp is not None:
-        reason, message = (DELETION_HELD, _held(uses)) if uses else (BEING_DELETED, _by_others(version))
+        reason, message = (Reason.DELETION_HELD, _held(uses)) if uses else (Reason.BEING_DELETED, _by_others(version))
         return (conditions.false(READY, reason, message), conditions.true(RECONCILING, reason, message))
     if finding is None:
         why = version.spec.evaluation.message if version.spec.evaluation is not None else ""
         message = f"Its evaluation failed, so it is kept for inspection and never rolled out: {why}"
-        return (conditions.false(READY, REJECTED, message), conditions.true(STALLED, REJECTED, message))
+        return (conditions.false(READY, Reason.REJECTED, message), conditions.true(STALLED, Reason.REJECTED, message))
     if finding.ready:
         return (conditions.true(READY, finding.reason, finding.message),)
     state = STALLED if finding.stalled else RECONCILING
@@ -157,12 +151,14 @@ def _announcements(
     before, after = conditions.find(version.status.conditions, READY), conditions.find(desired, READY)
     if after is None or (before is not None and before.reason == after.reason):
         return ()
-    if after.reason == DELETION_HELD:
-        return (Announce("Normal", DELETION_HELD, after.message),)
-    if after.reason == REJECTED or (finding is not None and not finding.ready and after.reason != UNVERIFIED):
+    if after.reason == Reason.DELETION_HELD:
+        return (Announce("Normal", Reason.DELETION_HELD, after.message),)
+    if after.reason == Reason.REJECTED or (
+        finding is not None and not finding.ready and after.reason != Reason.ARTIFACT_UNVERIFIED
+    ):
         return (Announce("Warning", after.reason, after.message),)
     if finding is not None and finding.verified:
-        return (Announce("Normal", VERIFIED, after.message),)
+        return (Announce("Normal", Reason.VERIFIED, after.message),)
     return ()
 
 
@@ -170,7 +166,7 @@ def _removed(version: ModelVersion, snapshot: Snapshot) -> Announce:
     keep = 0 if snapshot.policy is None else snapshot.policy.keep
     return Announce(
         "Normal",
-        REMOVED,
+        Reason.VERSION_REMOVED,
         f"Removed ModelVersion {version.metadata.name}: nothing uses it, and the operator's settings keep the {keep} "
         f"newest such versions of a model (retention.keepVersions). Its files stay at {version.spec.artifact.uri}.",
         about=manifests.reference(version),

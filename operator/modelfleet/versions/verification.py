@@ -29,31 +29,23 @@ from modelfleet.versions import manifests, verification_record
 from modelfleet.versions.verification_record import VERIFIED, Record
 from modelfleet.versions.verify_job import FAILED, Attempt, Said
 
-AVAILABLE = Reason.AVAILABLE
-UNVERIFIED = Reason.ARTIFACT_UNVERIFIED
-DIGEST_MISMATCH = Reason.DIGEST_MISMATCH
-NOT_FOUND = Reason.ARTIFACT_NOT_FOUND
-ACCESS_DENIED = Reason.SOURCE_ACCESS_DENIED
-UNREACHABLE = Reason.SOURCE_UNREACHABLE
-NOT_MOUNTED = Reason.SOURCE_NOT_MOUNTED
-UNSUPPORTED = Reason.SOURCE_UNSUPPORTED
-
 _REASONS: Mapping[str, Reason] = {
-    Reason.DIGEST_MISMATCH: DIGEST_MISMATCH,
-    Reason.NOT_FOUND: NOT_FOUND,
-    Reason.ACCESS_DENIED: ACCESS_DENIED,
-    Reason.UNREACHABLE: UNREACHABLE,
+    Reason.DIGEST_MISMATCH: Reason.DIGEST_MISMATCH,
+    Reason.NOT_FOUND: Reason.ARTIFACT_NOT_FOUND,
+    Reason.ACCESS_DENIED: Reason.SOURCE_ACCESS_DENIED,
+    Reason.UNREACHABLE: Reason.SOURCE_UNREACHABLE,
 }
 """The agent's reasons as ours; any other is FAILED."""
 
 _READABLE = ("s3", "gs", "az", "https", "file")
 
 _TO_DO: Mapping[str, str] = {
-    DIGEST_MISMATCH: "A version never changes: put the declared files back, or make another version of what is there.",
-    NOT_FOUND: "Put the files there.",
-    ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or verification.template in "
-    "the operator's settings.",
-    UNREACHABLE: "",
+    Reason.DIGEST_MISMATCH: "A version never changes: put the declared files back, or make another version of what is "
+    "there.",
+    Reason.ARTIFACT_NOT_FOUND: "Put the files there.",
+    Reason.SOURCE_ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or "
+    "verification.template in the operator's settings.",
+    Reason.SOURCE_UNREACHABLE: "",
     FAILED: "Mend the cause, or change verification.template in the operator's settings.",
 }
 
@@ -84,7 +76,7 @@ class Verifier:
 class Finding:
     """What is known of a version's artifact, and what to do next.
 
-    reason   of Ready; AVAILABLE means True
+    reason   of Ready; Reason.AVAILABLE means True
     stalled  somebody has to mend something; else, while not Ready, it is under way
     verified Ready because the files were found as declared
     """
@@ -99,7 +91,7 @@ class Finding:
     @property
     def ready(self) -> bool:
         """Whether the version may be used."""
-        return self.reason == AVAILABLE
+        return self.reason == Reason.AVAILABLE
 
 
 def look(
@@ -111,13 +103,17 @@ def look(
     """
     known = verification_record.read(version)
     if known is not None and known.verified:
-        return Finding(AVAILABLE, f"{_files(version)} verified at the source at {_time(known.at)}.", verified=True)
+        return Finding(
+            Reason.AVAILABLE, f"{_files(version)} verified at the source at {_time(known.at)}.", verified=True
+        )
     if verifier is None:
-        return Finding(AVAILABLE, f"{_declared(version)} Not verified at the source: verification is switched off.")
+        return Finding(
+            Reason.AVAILABLE, f"{_declared(version)} Not verified at the source: verification is switched off."
+        )
     scheme = urlsplit(version.spec.artifact.uri).scheme
     if scheme in verifier.exempt:
         told = f"the operator's settings exempt {scheme}:// (verification.exempt)"
-        return Finding(AVAILABLE, f"{_declared(version)} Not verified at the source: {told}.")
+        return Finding(Reason.AVAILABLE, f"{_declared(version)} Not verified at the source: {told}.")
     found = _obstacle(version, verifier) or _step(version, attempt, known, verifier, now)
     return found or _begin(version, known, verifier, others)
 
@@ -170,7 +166,7 @@ def _note(version: ModelVersion, attempt: Attempt, said: Said, known: Record | N
     note = manifests.note(version, verification_record.to_text(new, version))
     if new.verified:
         text = f"{_files(version)} verified at the source at {_time(now)}."
-        return Finding(AVAILABLE, text, verified=True, actions=(note,))
+        return Finding(Reason.AVAILABLE, text, verified=True, actions=(note,))
     remove = manifests.remove_job(version, attempt)
     return _failed(version, new, now, actions=(note, remove), requeue_after=wait_after(new))
 
@@ -196,7 +192,7 @@ def _under_way(
     """An attempt goes on. After a failed one its reason stays until there is another: it still is what is known."""
     if known is None:
         message = f"{_files(version)} are being verified at the source: {what}."
-        return Finding(UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
+        return Finding(Reason.ARTIFACT_UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
     return _unsuccessful(known, f"Attempt {known.attempts + 1}: {what}.", actions, requeue_after)
 
 
@@ -211,7 +207,7 @@ def _failed(
     """Between two attempts."""
     if known is None:  # somebody deletes the first Job, or has removed the annotation
         message = f"{_files(version)} are not verified at the source yet: an earlier Job is being deleted."
-        return Finding(UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
+        return Finding(Reason.ARTIFACT_UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
     due = known.at + wait_after(known)
     text = f"Attempt {known.attempts + 1} follows automatically at {_time(due)}."
     return _unsuccessful(known, text, actions, requeue_after)
@@ -222,13 +218,15 @@ def _unsuccessful(known: Record, now: str, actions: tuple[Action, ...], requeue_
     to_do = _TO_DO.get(known.result, "").format(secret=manifests.SECRET)
     found = f"Attempt {known.attempts} to verify the files failed: {known.message.rstrip('.')}."
     message = " ".join(filter(None, (found, to_do, now)))
-    return Finding(known.result, message, known.result != UNREACHABLE, actions=actions, requeue_after=requeue_after)
+    return Finding(
+        known.result, message, known.result != Reason.SOURCE_UNREACHABLE, actions=actions, requeue_after=requeue_after
+    )
 
 
 def wait_after(known: Record) -> timedelta:
     """From a failed attempt to the next: doubled each time. A source that fails may be back any moment; a wrong file
     is seldom put right, and may be gigabytes."""
-    if known.result == DIGEST_MISMATCH:
+    if known.result == Reason.DIGEST_MISMATCH:
         base, limit = timedelta(hours=1), timedelta(hours=24)
     else:
         base, limit = timedelta(seconds=10), timedelta(minutes=30)
@@ -242,14 +240,16 @@ def _obstacle(version: ModelVersion, verifier: Verifier) -> Finding | None:
     address = urlsplit(uri)
     if address.scheme not in _READABLE:
         message = f"{uri}: this release can't read {address.scheme}:// addresses. Put the files where it can: "
-        return Finding(UNSUPPORTED, message + ", ".join(f"{scheme}://" for scheme in _READABLE) + ".", stalled=True)
+        return Finding(
+            Reason.SOURCE_UNSUPPORTED, message + ", ".join(f"{scheme}://" for scheme in _READABLE) + ".", stalled=True
+        )
     if address.scheme == "file" and not _is_mounted(address.path, verifier.template):
         message = (
             f"{uri} is on a volume, which the verify Job does not have. Mount it in container {VERIFY_CONTAINER} of "
             "verification.template in the operator's settings; or, where only the nodes have it, put file into "
             "verification.exempt there: nodes verify each file before they load it."
         )
-        return Finding(NOT_MOUNTED, message, stalled=True)
+        return Finding(Reason.SOURCE_NOT_MOUNTED, message, stalled=True)
     return None
 
 

@@ -14,7 +14,7 @@ from artifactstore import ArtifactError
 from artifactstore import _errors as artifact_errors
 from modelfleet.api.reasons import ConditionType, Reason, catalogue
 from modelfleet.api.reasons.entry import EVENT, GROUP, TERMINATION, Entry
-from modelfleet.rollout import selection, status
+from modelfleet.rollout import selection
 from modelfleet.training import starting
 from modelfleet.versions import resolve
 from trainer import failure
@@ -210,13 +210,18 @@ def places() -> set[tuple[str, Reason, str, str]]:
                 elif called(call) == "Step" and isinstance(call.args[1], ast.Constant):
                     standing = str(call.args[1].value)
                     found.add((package, reason, standings.get(standing, ConditionType.READY), ""))
-                elif called(call) == "true" and isinstance(first, ast.Name) and hasattr(status, first.id):
-                    found.add((package, reason, getattr(status, first.id), ""))
+                elif called(call) == "true" and isinstance(first, ast.Attribute) and of(first) == "ConditionType":
+                    found.add((package, reason, ConditionType[first.attr], ""))
     return found
 
 
+def of(node: ast.Attribute) -> str:
+    """What an attribute is of, where that is a plain name."""
+    return str(getattr(node.value, "id", ""))
+
+
 def is_member(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "Reason"
+    return isinstance(node, ast.Attribute) and of(node) == "Reason"
 
 
 @pytest.mark.parametrize(("package", "reason", "where", "severity"), sorted(places()))
