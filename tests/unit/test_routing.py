@@ -167,3 +167,20 @@ def test_children_are_watched_by_label_and_nothing_else_is():
     }
     assert selected[POD] == selected[JOB] == ["app.kubernetes.io/managed-by=modelfleet"]
     assert selected[NODE] == selected[ROLLOUT] == selected[TRAINING_JOB] == []
+
+
+def test_kopf_copies_and_compares_nothing():
+    settings = routing.watch_settings(scopes(()))
+    diffs, progress = settings.persistence.diffbase_storage, settings.persistence.progress_storage
+    body = kopf.Body(obj(POD, "p", 1, spec={"x": {"y": 1}}))
+    assert diffs.build(body=body) == {}
+    assert diffs.fetch(body=body) is None
+    patch = kopf.Patch()
+    diffs.store(body=body, patch=patch, essence=diffs.build(body=body))
+    progress.store(key="store-pods", record={}, body=body, patch=patch)
+    progress.purge(key="store-pods", body=body, patch=patch)
+    progress.touch(body=body, patch=patch, value="now")
+    assert not patch
+    assert progress.fetch(key="store-pods", body=body) is None
+    essence = kopf.BodyEssence(spec={"x": 1})
+    assert progress.clear(essence=essence) is essence

@@ -1,5 +1,6 @@
 """Parts of the running operator that need no cluster: probes, the end of logs."""
 
+import gc
 import types
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from modelfleet import settings, telemetry
 from modelfleet.decision import Decision
 from modelfleet.kinds import POD, TRAINING_JOB
 from modelfleet.reconcile import Controller
-from modelfleet.runtime import Operator, container_ended
+from modelfleet.runtime import Operator, calm_collector, container_ended
 from modelfleet.server import Server
 from unit.kube.raw import obj
 
@@ -90,3 +91,13 @@ async def test_two_capabilities_of_one_kind_are_refused():
     operator = Operator(settings.Settings(images=images), None, "1", (twin, twin))
     with pytest.raises(ValueError, match="more than one capability has a controller of TrainingJob"):
         operator._loops(None, None, None)
+
+
+def test_the_collector_leaves_a_look_at_a_large_fleet_alone():
+    before = gc.get_threshold()
+    try:
+        calm_collector()
+        assert gc.get_threshold()[0] >= 4 * 10_000  # what a look at 10,000 nodes makes
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*before)

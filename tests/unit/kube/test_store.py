@@ -1,6 +1,7 @@
 """The store: whatever the order of events, lists and responses, it ends in the newest state."""
 
 import itertools
+import json
 import time
 
 from modelfleet.kinds import JOB, NODE, POD
@@ -233,3 +234,15 @@ def test_an_object_is_parsed_once_for_each_version_of_it():
     assert parsed == ["1", "2", "1"]
     assert store.read(view, store.get(POD, "ns", "a")) == "a"
     assert parsed == ["1", "2", "1"]
+
+
+def test_equal_strings_of_different_objects_are_one():
+    """Parsed from JSON each is its own; a fleet's objects would hold the same thousand times."""
+    store = Store()
+    for name, version in (("a", 1), ("b", 2)):
+        store.put(json.loads(json.dumps(obj(POD, name, version, spec={"image": "localhost/agent", "args": ["run"]}))))
+    first, second = store.list(POD)
+    assert first["spec"] == {"image": "localhost/agent", "args": ["run"]}
+    assert first["spec"]["image"] is second["spec"]["image"]
+    assert first["spec"]["args"][0] is second["spec"]["args"][0]
+    assert next(iter(first["spec"])) is next(iter(second["spec"]))
