@@ -235,7 +235,7 @@ class Evaluation(SpecModel):
     """How the version did against its TrainingJob's evaluation gates."""
 
     result: Literal["Passed", "Failed"]
-    """Failed means that the version is kept for study and never rolled out."""
+    """Failed means that the version is kept for inspection and never rolled out."""
     message: Message = ""
     """Which gate failed, by how much."""
 

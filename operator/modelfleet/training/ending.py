@@ -41,7 +41,7 @@ def made(seen: Snapshot, now: datetime) -> Outcome | None:
     if verdict is not None and verdict.result == "Failed":
         message = (
             f"ModelVersion {version.metadata.name} was made and rejected by its evaluation: {verdict.message}. It is "
-            f"kept for study and never rolled out.{_diagnosis(version)}"
+            f"kept for inspection and never rolled out.{_diagnosis(version)}"
         )
         return _end(State.FAILED, Reason.EVALUATION_FAILED, message, at, version, verdict)
     message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}"
