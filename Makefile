@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= python3
 STAMP  := $(VENV)/.synced-$(shell sha256sum requirements-dev.txt requirements-bootstrap.txt | sha256sum | cut -c1-12)
-SOURCE := operator:agent-image:trainer-image:artifact-store:tests:tests/cluster
+SOURCE := operator:agent-image:trainer-image:artifact-store:tests:testbed
 RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
 STATE  ?= /tmp/modelfleet-demo
 ARGUMENTS := operator/modelfleet/training/hyperparameters.json
@@ -102,10 +102,10 @@ bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in doc
 	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:. $(abspath $(BIN)/python) -m gate.run --jobs $$(nproc) --out ../docs
 
 bench-trainer: $(STAMP)  ## Our trainer against plain `yolo train`: time and model, page in docs/ (8 min)
-	cd benchmarks && PYTHONPATH=../operator:../tests:../tests/cluster:. $(abspath $(BIN)/python) -m training.run --out ../docs
+	cd benchmarks && PYTHONPATH=../operator:../tests:../testbed:. $(abspath $(BIN)/python) -m training.run --out ../docs
 
 bench-scale: $(STAMP)  ## The operator with many Rollouts and many nodes; RIVAL=argo: Argo Rollouts, too (15 min)
-	cd benchmarks && PYTHONPATH=../operator:../tests:../tests/cluster:. $(abspath $(BIN)/python) -m scale.run --out ../docs
+	cd benchmarks && PYTHONPATH=../operator:../tests:../testbed:. $(abspath $(BIN)/python) -m scale.run --out ../docs
 
 ##@ Seeing it
 demo: $(STAMP)  ## The whole story on a real cluster (KEEP=1 leaves it up)

@@ -15,7 +15,7 @@ import yaml
 
 from harness import Cluster, OperatorProcess
 from harness.paths import REPOSITORY
-from training_world import Space, failure, training_job
+from worlds.training import Space, failure, training_job
 
 Json = dict[str, Any]
 

@@ -9,8 +9,6 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleet_simulator import EQUAL, PRECISION, Behaviour
-from gate_world import GATE, MARGIN, SCENARIOS, Story, World, promoted, start
 from harness import Cluster
 from harness.paths import REPOSITORY
 from modelfleet.api.gatespec import Gate, Verdict
@@ -19,7 +17,9 @@ from modelfleet.gate import Judgement, Plan, judge, resolve
 from modelfleet.gate.observe import gather
 from modelfleet.prometheus import Client
 from modelfleet.rollout import gating
-from rollout_world import Fleet
+from worlds.fleet_simulator import EQUAL, PRECISION, Behaviour
+from worlds.gate import GATE, MARGIN, SCENARIOS, Story, World, promoted, start
+from worlds.rollout import Fleet
 
 pytestmark = pytest.mark.alone
 

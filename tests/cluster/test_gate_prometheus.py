@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
 from modelfleet.measurement.node_table import Aside
 from modelfleet.prometheus import Client, ProviderDown, Samples
+from worlds.gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
 
 pytestmark = pytest.mark.cluster
 

@@ -24,7 +24,7 @@ from harness.processes import Supervisor, wait_until
 from harness.records import Record
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
-PACKAGES = str(REPOSITORY / "tests/cluster")
+PACKAGES = str(REPOSITORY / "testbed")
 
 # starts a daemon that has a child in a session of its own, which no process group or session id leads to
 LIGHT = """

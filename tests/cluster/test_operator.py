@@ -16,7 +16,7 @@ import pytest
 from harness import Cluster, OperatorProcess, StartOperator
 from harness.paths import REPOSITORY
 from harness.processes import Supervisor, wait_until
-from operator_proxy import ApiProxy
+from worlds.operator_proxy import ApiProxy
 
 TRAINING_JOB = """
 apiVersion: modelfleet.dev/v1alpha1

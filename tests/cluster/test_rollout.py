@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness import Behaviour, Cluster, OperatorProcess, Outcome
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
-from rollout_world import FINE, LABEL, ONLY_V2_IS_BAD, PATIENCE, Fleet, check, model_version, nodes
+from worlds.rollout import FINE, LABEL, ONLY_V2_IS_BAD, PATIENCE, Fleet, check, model_version, nodes
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""TrainingJobs on a real API server, scheduler and Job controller, with simulated nodes (see training_world.py)."""
+"""TrainingJobs on a real API server, scheduler and Job controller, with simulated nodes (see worlds/training.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from harness import Cluster, OperatorProcess, StartOperator
-from training_world import DETAIL, Space, epoch, failure, model_version, training_job
+from worlds.training import DETAIL, Space, epoch, failure, model_version, training_job
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import Cluster, OperatorProcess
-from training_world import Space, model_version
+from worlds.training import Space, model_version
 
 IN_USE = "modelfleet.dev/in-use"
 

@@ -22,7 +22,7 @@ import pytest
 
 from harness import Cluster, OperatorProcess, StartOperator
 from harness.paths import REPOSITORY
-from training_world import Space, model_version
+from worlds.training import Space, model_version
 
 ANNOTATION = "modelfleet.dev/verification"
 COMPONENT = "app.kubernetes.io/component=verification"

@@ -1,6 +1,6 @@
 """The cluster's programs, built from pinned Go modules once per user and kept in the cache.
 
-Each module below ``tests/cluster/tools`` is a ``go.mod`` with ``tool`` directives. What is built lies in a folder whose
+Each module below ``testbed/tools`` is a ``go.mod`` with ``tool`` directives. What is built lies in a folder whose
 name is a hash of everything the result depends on, so that a cache never goes stale and never needs a clean.
 """
 

@@ -1,4 +1,4 @@
-"""A real Kubernetes cluster on one machine, for tests and the demo. ``tests/cluster/README.md`` tells how it works."""
+"""A real Kubernetes cluster on one machine, for tests and the demo. ``testbed/README.md`` says how it works."""
 
 from harness.cluster import Cluster, ExistingCluster
 from harness.kwok import Behaviour, Outcome

@@ -30,7 +30,7 @@ from prometheus_client.exposition import choose_encoder
 
 from agent.metrics import CONFIDENCE_EDGES, DetectionMetrics, Identity
 from harness import Cluster, ExistingCluster
-from kube_watch import Watch
+from worlds.kube_watch import Watch
 
 Json = dict[str, Any]
 Array = NDArray[np.float64]

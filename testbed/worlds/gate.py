@@ -16,14 +16,14 @@ from datetime import timedelta
 from threading import Condition
 from typing import Any
 
-from fleet_simulator import EQUAL, MISSES, PRECISION, Behaviour, FleetSimulator, finding, less_precise
 from harness import Cluster, OperatorProcess
 from harness.control_plane import free_port
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
-from kube_watch import Watch
 from modelfleet.measurement.endpoints import EDGES
-from rollout_world import LABEL, Fleet, model_version
+from worlds.fleet_simulator import EQUAL, MISSES, PRECISION, Behaviour, FleetSimulator, finding, less_precise
+from worlds.kube_watch import Watch
+from worlds.rollout import LABEL, Fleet, model_version
 
 Json = dict[str, Any]
 

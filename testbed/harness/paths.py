@@ -11,9 +11,9 @@ from pathlib import Path
 
 from harness.progress import say
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-TOOLS = REPOSITORY / "tests/cluster/tools"
-IMAGE_SOURCES = REPOSITORY / "tests/cluster/images"
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOOLS = REPOSITORY / "testbed/tools"
+IMAGE_SOURCES = REPOSITORY / "testbed/images"
 
 
 def cache() -> Path:
