@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= python3
 STAMP  := $(VENV)/.synced-$(shell sha256sum requirements-dev.txt requirements-bootstrap.txt | sha256sum | cut -c1-12)
-SOURCE := operator:agent-image:trainer-image:artifact-store:tests:testbed
+SOURCE := operator:agent-image:trainer-image:artifacts:dataset:tests:testbed
 RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
 STATE  ?= /tmp/modelfleet-demo
 ARGUMENTS := operator/modelfleet/training/hyperparameters.json
@@ -84,11 +84,11 @@ test-unit: $(STAMP)  ## The operator's decisions, half a minute
 	$(BIN)/pytest -q --numprocesses=2 tests/unit
 
 test-images: $(STAMP)  ## What goes into the images, without training; another half
-	$(BIN)/pytest -q --numprocesses=4 -m "not cluster" agent-image artifact-store trainer-image --ignore=trainer-image/tests/training
+	$(BIN)/pytest -q --numprocesses=4 -m "not cluster" agent-image artifacts dataset trainer-image --ignore=trainer-image/tests/training
 
 test-cluster: build  ## Real API server, KWOK nodes, real Prometheus
 	$(BIN)/pytest -m "cluster and not alone" --numprocesses=3 --dist=loadfile --durations=15 \
-		tests/cluster agent-image artifact-store trainer-image --ignore=trainer-image/tests/training
+		tests/cluster agent-image artifacts dataset trainer-image --ignore=trainer-image/tests/training
 	@# equal versions in real time: the gate keeps its promise in 99 of 100 gates, and so many have a second chance
 	$(BIN)/pytest -m alone tests/cluster || $(BIN)/pytest -m alone tests/cluster
 

@@ -30,20 +30,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if arguments.command == "fetch":
             signals.end_at_once()
-            from agent import fetch  # an init container need not load the inference libraries
+            from agent.cache import fetch  # an init container need not load the inference libraries
 
             fetch.run(config.fetch_config(os.environ))
         elif arguments.command == "verify":
             signals.end_at_once()
-            from agent import verify
+            from agent.cache import verify
 
             verified = verify.run(config.verify_config(os.environ))
             termination.write(termination_path, verify.VERIFIED, verified, logging.INFO)
         else:
             stop = signals.Stop()  # before the second or so that importing the inference libraries takes
-            from agent import serve
+            from agent.serve import service
 
-            serve.run(config.serve_config(os.environ), stop)
+            service.run(config.serve_config(os.environ), stop)
     except config.ConfigError as error:
         termination.write(termination_path, "InvalidConfiguration", str(error))
         return 1

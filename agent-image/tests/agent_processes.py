@@ -44,7 +44,7 @@ class Agent:
         self.termination = folder / "termination"
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "agent-image"), str(ROOT / "artifact-store")]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "agent-image"), str(ROOT / "artifacts")]),
             "PYTHONWARNINGS": "error",
             "TERMINATION_LOG": str(self.termination),
             "PORT": "0",

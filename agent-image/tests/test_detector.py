@@ -13,7 +13,7 @@ from agent_models import CLASSES, SIDE, anchors, constant, yolo11_like
 from agent_processes import ROOT
 from onnx import TensorProto, helper
 
-from agent.detector import (
+from agent.serve.detector import (
     Detections,
     Detector,
     InferenceFailed,
@@ -233,7 +233,7 @@ def test_onnxruntime_keeps_no_telemetry(tmp_path: Path) -> None:
     """It writes a device id and a queue of events to the home folder before it sends any; here it must not."""
     (tmp_path / "model.onnx").write_bytes(constant(ONE[None]))
     program = (
-        "from pathlib import Path; from agent.detector import Detector;"
+        "from pathlib import Path; from agent.serve.detector import Detector;"
         f"Detector(Path('model.onnx').read_bytes(), {CLASSES}, {SIDE}).smoke()"
     )
     home = tmp_path / "home"

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from agent_processes import wait_until
 
-from agent import feed
-from agent.feed import Feed, Pace
-from agent.frames import BrokenFrame, Frame, Source, SourceLost
-from agent.health import Health
+from agent.serve import feed
+from agent.serve.feed import Feed, Pace
+from agent.serve.frames import BrokenFrame, Frame, Source, SourceLost
+from agent.serve.health import Health
 
 
 class Script:

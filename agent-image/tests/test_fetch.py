@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from agent_processes import Agent, Stored, wait_until
 
-from agent import fetch
+from agent.cache import fetch
 from agent.config import FetchConfig, fetch_config
 from agent.termination import Refused
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent.config import ConfigError
-from agent.frames import BrokenFrame, Camera, Directory, Frame, SourceLost, Stream, VideoFile, source
+from agent.serve.frames import BrokenFrame, Camera, Directory, Frame, SourceLost, Stream, VideoFile, source
 
 
 def write_image(path: Path, value: int) -> Path:

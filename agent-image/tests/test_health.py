@@ -11,8 +11,8 @@ from http.client import HTTPMessage
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from agent.health import Health
-from agent.server import Server
+from agent.serve.health import Health
+from agent.serve.server import Server
 
 
 class Clock:

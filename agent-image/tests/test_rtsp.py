@@ -11,10 +11,10 @@ from agent_models import SIDE, anchors, yolo11_like
 from agent_processes import Agent, Stored, wait_until
 from rtsp_server import RtspServer, mpeg4_frames
 
-from agent import feed, frames
-from agent.feed import Feed
-from agent.frames import SourceLost, Stream
-from agent.health import Health
+from agent.serve import feed, frames
+from agent.serve.feed import Feed
+from agent.serve.frames import SourceLost, Stream
+from agent.serve.health import Health
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from agent_processes import Agent
 
-from agent import verify
+from agent.cache import verify
 from agent.config import ConfigError, verify_config
 from agent.termination import Refused
 from artifactstore import _address

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import yaml
 
 from modelfleet.api import parse_duration
+from modelfleet.api.schemes import ARTIFACT
 from modelfleet.prometheus import DEFAULT, Credentials
 
 
@@ -234,7 +235,7 @@ class Settings:
         _require(of.timeout >= timedelta(seconds=1), "verification.timeout", "must be at least 1s")
         _require(of.parallel >= 1, "verification.parallel", "must be at least 1")
         for scheme in of.exempt:
-            _require(scheme in _SCHEMES, "verification.exempt", f"must be of {', '.join(_SCHEMES)}, not {scheme!r}")
+            _require(scheme in ARTIFACT, "verification.exempt", f"must be of {', '.join(ARTIFACT)}, not {scheme!r}")
         unknown = set(of.template) - {"metadata", "spec"}
         _require(not unknown, "verification.template", f"has metadata and spec, not {', '.join(sorted(unknown))}")
         spec = of.template.get("spec", {})
@@ -357,8 +358,6 @@ _KINDS: Mapping[Any, str] = {
     Path: "a path",
 }
 
-
-_SCHEMES = ("s3", "gs", "az", "https", "oci", "file")
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 

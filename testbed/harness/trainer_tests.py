@@ -16,12 +16,13 @@ from harness.lifetime import run
 from harness.paths import REPOSITORY, cache, locked
 
 _TESTS = REPOSITORY / "trainer-image/tests"
+_DATASET_TESTS = REPOSITORY / "dataset/tests"  # the package comes with the image; tests there share its files
 _LOCK = REPOSITORY / "trainer-image/test-requirements.txt"
 _OPERATOR = REPOSITORY / "operator/modelfleet/training"  # its table of arguments is held to the image's ultralytics
 
 
 def run_trainer_tests() -> int:
-    """Run ``trainer-image/tests`` inside the image; output goes to ours. Return pytest's exit code."""
+    """Run the trainer's and the dataset's tests inside the image; output goes to ours. Return pytest's exit code."""
     with tempfile.TemporaryDirectory() as work:
         Path(work).chmod(0o777)  # the emptyDir that a Job's pod has there
         command = ["python", "-m", "pytest", "-c", "/dev/null", "--rootdir=/tests", "--import-mode=importlib"]
@@ -36,16 +37,18 @@ def run_trainer_tests() -> int:
                 "--numprocesses=auto",
                 "--dist=loadfile",
                 "/tests",
+                "/dataset-tests",
             ],
             mounts={
                 Path(work): "/work",
                 _TESTS: "/tests:ro",
+                _DATASET_TESTS: "/dataset-tests:ro",
                 _test_tools(): "/test-tools:ro",
                 _OPERATOR: "/operator-training:ro",
             },
             # models this small train no faster on two cores than on one, so that each process takes one
             environment={
-                "PYTHONPATH": "/opt/trainer/src:/test-tools",
+                "PYTHONPATH": "/opt/trainer/src:/test-tools:/dataset-tests",
                 "OMP_NUM_THREADS": "1",
                 "OPERATOR_TRAINING": "/operator-training",
             },

@@ -97,7 +97,7 @@ def play(space: Space, pod: Mapping[str, Any], folder: Path) -> None:
     """Do as the pod is told, with the real agent, and report how it ended."""
     (container,) = pod["spec"]["containers"]
     environment = {"PATH": os.environ["PATH"], "TERMINATION_LOG": str(folder / "termination-log")}
-    environment["PYTHONPATH"] = os.pathsep.join(str(REPOSITORY / part) for part in ("agent-image", "artifact-store"))
+    environment["PYTHONPATH"] = os.pathsep.join(str(REPOSITORY / part) for part in ("agent-image", "artifacts"))
     for source in container["envFrom"]:
         secret = space.get("secret", source["secretRef"]["name"])
         assert secret is not None

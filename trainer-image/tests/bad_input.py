@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 import artifactstore
+import detectiondata
 import trainer
 
-_SOURCES = [str(Path(package.__file__).parents[1]) for package in (trainer, artifactstore)]
+_SOURCES = [str(Path(package.__file__).parents[1]) for package in (trainer, artifactstore, detectiondata)]
 # Where there is no ultralytics (outside the image), all is real but what it would be asked of the hyperparameters.
 _WITHOUT_ULTRALYTICS = """
 import sys

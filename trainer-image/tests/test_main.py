@@ -15,17 +15,18 @@ import documents
 import pytest
 
 import artifactstore
+import detectiondata
 import trainer
 
-SOURCES = [str(Path(package.__file__).parents[1]) for package in (trainer, artifactstore)]
+SOURCES = [str(Path(package.__file__).parents[1]) for package in (trainer, artifactstore, detectiondata)]
 COMMAND = [sys.executable, "-m", "trainer"]
 
 
 # the real main, with a publication that waits in Python, where the main thread hears a signal at once
 LISTENING = """
 import sys, time
-from trainer import main, publish, stop
-stop.PATIENCE = 3600
+from trainer import main, publish, signals
+signals.PATIENCE = 3600
 publish.already = lambda run: time.sleep(60)
 sys.exit(main.main())
 """

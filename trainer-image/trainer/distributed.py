@@ -2,8 +2,8 @@
 
 ultralytics would start such processes itself, and lose on the way what this trainer relies on: its callbacks can't be
 pickled, what was set up in this process (no downloads, no terminal output) is not set up in those, and why one of them
-died is known to the log alone. So the processes are ours (`trainer.worker`), and each runs ultralytics' trainer as a
-process of such a group. The first tells this one what happens, over a socket, and waits for the answer: files of a
+died is known to the log alone. So the processes are ours (`trainer.ddp_worker`), and each runs ultralytics' trainer as
+a process of such a group. The first tells this one what happens, over a socket, and waits for the answer: files of a
 checkpoint can be copied while none of them goes on. The figures of an epoch are those in results.csv.
 """
 
@@ -21,12 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.watch import Epoch, Listener, Speed
+from trainer.callbacks import Epoch, Listener, Speed
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
 
-WORKER = "trainer.worker"  # the module that each process runs
+WORKER = "trainer.ddp_worker"  # the module that each process runs
 START, EVENTS = "start.pt", "events"  # in the folder that all of them share
 _LOOK = 0.5  # seconds between two looks at whether they still run
 _GRACE = 5.0  # seconds to end when told to

@@ -16,18 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifactstore import ArtifactError
+from detectiondata import (
+    Assembled,
+    CheckedSource,
+    DatasetError,
+    Source,
+    assemble,
+    assemble_holdout,
+    check_source,
+    fetch,
+)
 from trainer import arguments, environment, export, measure, publish, resume, training, weights
 from trainer.checkpoint import Checkpoints, Restored, Setup, remove_all
-from trainer.dataset import Assembled, CheckedSource, assemble, assemble_holdout, check_source, fetch
 from trainer.evaluation import Subject, diagnose, read_curves, write_report
-from trainer.exporter import Exporter
-from trainer.failure import EXIT_DONE, Failure, Interrupted
+from trainer.failure import EXIT_DONE, Failure, Interrupted, from_artifact
 from trainer.measure import Measured
+from trainer.metrics import Exporter
 from trainer.publish import Published
 from trainer.report import Reporter, decimal, failed, success, write_termination
-from trainer.run import ArtifactFile, Evaluation, Run, Source, Weights, parse
+from trainer.run import ArtifactFile, Evaluation, Run, Weights, parse
 from trainer.saving import Saver
-from trainer.stop import StopRequests
+from trainer.signals import StopRequests
 from trainer.tracking import Tracking
 from trainer.training import Trained
 from trainer.weights import Origin
@@ -74,6 +83,8 @@ def _outcome(
         return success(published.files, published.metrics, published.detail), EXIT_DONE
     except Failure as caught:
         failure = caught
+    except DatasetError as error:
+        failure = Failure(error.reason, error.message)
     except Interrupted:
         failure = _INTERRUPTED
     except (OSError, MemoryError) as error:
@@ -354,7 +365,11 @@ def _holdout(evaluation: Evaluation, dataset: Assembled, folder: Path, reporter:
 
 def _checked(source: Source, workspace: Path, fallback: tuple[str, ...] | None) -> CheckedSource:
     workspace.parent.mkdir(parents=True, exist_ok=True)
-    return check_source(fetch(source, workspace), source.format, fallback)
+    try:
+        fetched = fetch(source, workspace)
+    except ArtifactError as error:
+        raise from_artifact(error, "dataset", missing="DatasetMissing", unsupported="DatasetInvalid") from None
+    return check_source(fetched, source.format, fallback)
 
 
 def _detail(

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NoReturn, TypeVar, get_args
 
+from detectiondata.fetch import Format, Source
 from trainer.failure import Failure
 
 Mode = Literal["Scratch", "Continue", "FineTune", "Transfer"]
-Format = Literal["Auto", "YOLO", "COCO"]
 T = TypeVar("T")
 
 
@@ -49,13 +49,6 @@ class Weights:
 
     uri: str
     sha256: str
-
-
-@dataclass(frozen=True)
-class Source:
-    uri: str
-    sha256: str | None = None
-    format: Format = "Auto"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from trainer.failure import Interrupted
 from trainer.report import Reporter
 
 PATIENCE = 60.0  # seconds of training that a slow store may cost for each checkpoint
-LAST_WORDS = 14.0  # seconds after a request to stop; within what trainer.stop grants
+LAST_WORDS = 14.0  # seconds after a request to stop; within what trainer.signals grants
 
 
 @dataclass(frozen=True)

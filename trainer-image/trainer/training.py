@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainer import distributed, resume
 from trainer.arguments import Value
+from trainer.callbacks import Epoch, Speed, figures, watch
 from trainer.checkpoint import BEST, LAST, RESULTS, Restored, State
 from trainer.environment import processors
-from trainer.exporter import Exporter
 from trainer.failure import Failure
+from trainer.metrics import Exporter
 from trainer.report import Reporter, decimal
 from trainer.saving import Saver
-from trainer.watch import Epoch, Speed, figures, watch
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel

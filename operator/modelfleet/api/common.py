@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from modelfleet.api import schemes
 from modelfleet.api.base import Constraint, Rule, SpecModel, StatusModel
 from modelfleet.api.names import LATEST
 from modelfleet.api.quantities import Text, Time
@@ -30,13 +31,17 @@ Sha256 = Annotated[str, Text(64, r"^[0-9a-f]{64}$", "must be a sha256 digest: 64
 
 SourceURI = Annotated[
     str,
-    Text(1024, r"^(s3|gs|az|https|file)://[^\s]+$", "must be an s3://, gs://, az://, https:// or file:// address"),
+    Text(1024, schemes.pattern(schemes.READABLE), f"must be an {schemes.listed(schemes.READABLE)} address"),
 ]
 """Where data is read from; file:// is a path inside a mounted volume."""
 
 TargetURI = Annotated[
     str,
-    Text(1024, r"^(s3|gs|az|file)://[^\s]+$", "must be an s3://, gs://, az:// or file:// address that can be written"),
+    Text(
+        1024,
+        schemes.pattern(schemes.WRITABLE),
+        f"must be an {schemes.listed(schemes.WRITABLE)} address that can be written",
+    ),
 ]
 
 LabelValue = Annotated[

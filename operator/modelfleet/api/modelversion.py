@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from modelfleet.api import schemes
 from modelfleet.api.base import Rule, SpecModel, StatusModel
 from modelfleet.api.common import DNSLabel, FileFormat, ObjectMeta, ObjectName, Sha256, Tags
 from modelfleet.api.conditions import Conditions
@@ -45,8 +46,8 @@ class Artifact(SpecModel):
         str,
         Text(
             1024,
-            r"^(s3|gs|az|https|oci|file)://[^\s]+$",
-            "must be an s3://, gs://, az://, https://, oci:// or file:// address",
+            schemes.pattern(schemes.ARTIFACT),
+            f"must be an {schemes.listed(schemes.ARTIFACT)} address",
         ),
     ]
     """The folder of the files: s3://, gs://, az://, https://, oci://, or file:// for a volume mounted in the pods."""

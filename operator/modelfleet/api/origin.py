@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from modelfleet.api import schemes
 from modelfleet.api.base import Rule, SpecModel
 from modelfleet.api.common import Sha256, VersionRef
 from modelfleet.api.quantities import Text
@@ -14,8 +15,8 @@ class SourceCheckpoint(SpecModel):
         str,
         Text(
             1024,
-            r"^(s3|gs|az|https|file)://[^\s]*[^\s/]$",
-            "must be the s3://, gs://, az://, https:// or file:// address of a file, such as s3://models/yolo11n.pt",
+            schemes.pattern(schemes.READABLE, r"[^\s]*[^\s/]"),
+            f"must be the {schemes.listed(schemes.READABLE)} address of a file, such as s3://models/yolo11n.pt",
         ),
     ]
     """Address of the file: s3://, gs://, az://, https://, or file:// for a volume mounted by spec.template."""

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from agent import verify
+from agent.cache import verify
 from artifactstore import ArtifactError
 from artifactstore import _errors as artifact_errors
 from modelfleet.api.reasons import ConditionType, Reason, catalogue

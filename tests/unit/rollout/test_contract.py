@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from agent import cli, config, metrics, termination, verify
+from agent import cli, config, metrics, termination
+from agent.cache import verify
 from modelfleet.api import ModelVersion, Rollout
 from modelfleet.measurement import endpoints
 from modelfleet.rollout import manifests

@@ -4,7 +4,7 @@ import json
 
 from modelfleet.api import TrainingJob
 from modelfleet.training import manifests, trainer_run
-from trainer.exporter import PORT
+from trainer.metrics import PORT
 from unit.training.builders import IMAGE, fine_tune, model_version, training_job, versions
 
 

@@ -9,8 +9,8 @@ import shapes
 import torch
 from trainings import Outcome
 
-from trainer.dataset import assemble_holdout, check_source
-from trainer.dataset.fetch import Fetched
+from detectiondata import assemble_holdout, check_source
+from detectiondata.fetch import Fetched
 from trainer.measure import measure
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import documents
 from trainings import HYPERPARAMETERS, environment
 
-from trainer.exporter import PORT
+from trainer.metrics import PORT
 
 
 def test_a_run_can_be_scraped_while_it_trains(data: Path, tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import documents
 import pytest
 from trainings import HYPERPARAMETERS
 
+from detectiondata import assemble, check_source, fetch
 from trainer import distributed, environment, training, weights
 from trainer.arguments import resolve
 from trainer.checkpoint import State
-from trainer.dataset import assemble, check_source, fetch
-from trainer.exporter import Exporter
 from trainer.failure import Failure, Interrupted
+from trainer.metrics import Exporter
 from trainer.report import Reporter
 from trainer.run import Source
 

@@ -1,5 +1,5 @@
 """What each process of a training on several GPUs runs, with processors for GPUs: ultralytics itself spreads no
-training over those. All else is as in `trainer.worker`: torchrun, the group of processes, what they tell and to whom.
+training over those. All else is as in `trainer.ddp_worker`: torchrun, the processes, what they report and to whom.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from trainer.worker import main
+from trainer.ddp_worker import main
 
 
 class OnProcessors(DetectionTrainer):  # type: ignore[misc]

@@ -1,0 +1,156 @@
+"""The feed: a thread that takes frames from a source at an even pace and keeps the newest few for the model.
+
+Pace. Frame k is due at start + k / rate, reckoned from the start, so that small delays don't add up. A frame that could
+not be taken when it was due is left out, not caught up: after a stall come no bursts. Of a live source every frame is
+grabbed, and those that are due are decoded: what the model gets is never older than the backlog.
+
+Backlog. When the model is slower than the pace the oldest waiting frame gives way. Frames that were left out or gave
+way are reported as dropped, those that can't be decoded as broken. When the source is lost it is opened again, after
+1 s at first and every 30 s in the end.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from agent.serve.frames import BrokenFrame, Frame, Source, SourceLost
+from agent.serve.health import Health
+
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds
+PART = "frame reader"
+
+_log = logging.getLogger(__name__)
+
+
+class Pace:
+    """When the next frame is due. Times are seconds of one monotonic clock."""
+
+    def __init__(self, rate: float, start: float) -> None:
+        self._rate = rate
+        self._start = start
+        self._next = 0  # number of the next frame
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next frame is due; 0 when it is."""
+        return max(0.0, self._start + self._next / self._rate - now)
+
+    def take(self, now: float) -> int:
+        """The frame that is due is taken now. Returns how many before it were missed: due, and now too late."""
+        # The newest frame that is due; a hair is forgiven, or rounding would call a frame taken on the dot missed.
+        newest = math.floor((now - self._start) * self._rate + 1e-6)
+        missed = max(0, newest - self._next)
+        self._next += missed + 1
+        return missed
+
+
+class Feed:
+    """Frames at `rate` per second from `source`, with at most `backlog` of them waiting.
+
+    `on_dropped` and `on_broken` are called from the feed's thread, once for each such frame.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        rate: float,
+        backlog: int,
+        health: Health,
+        *,
+        on_dropped: Callable[[], None],
+        on_broken: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._rate = rate
+        self._health = health
+        self._on_dropped = on_dropped
+        self._on_broken = on_broken
+        self._clock = clock
+        self._stop = threading.Event()
+        self._waiting: deque[Frame] = deque()
+        self._backlog = backlog
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
+        self._last_broken_log = -math.inf
+
+    def start(self) -> None:
+        """Begin to take frames."""
+        self._health.beat(PART)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End, within `timeout` seconds where the source lets it: a read that hangs ends with the process."""
+        self._stop.set()
+        self._thread.join(timeout)
+
+    @property
+    def alive(self) -> bool:
+        """False after `stop`, and after an error that should not have been."""
+        return self._thread.is_alive()
+
+    def take(self, timeout: float) -> Frame | None:
+        """The oldest waiting frame; None when none came within `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting), timeout)
+            return self._waiting.popleft() if self._waiting else None
+
+    def _run(self) -> None:
+        retry = FIRST_RETRY
+        while not self._stop.is_set():
+            try:
+                self._health.beat(PART)
+                self._source.open()
+                _log.info("reading frames from %s", self._source.name)
+                pace = Pace(self._rate, self._clock())
+                while self._step(pace):
+                    retry = FIRST_RETRY
+            except SourceLost as lost:
+                _log.warning("no frames: %s; trying again in %.0f s", lost, retry)
+            finally:
+                self._source.close()
+            self._pause(retry)
+            retry = min(2 * retry, LAST_RETRY)
+
+    def _step(self, pace: Pace) -> bool:
+        """Take one frame from the source, and keep it if it is due. False at the end. Raises SourceLost."""
+        if not self._source.live and not self._pause(pace.wait(self._clock())):
+            return False
+        self._health.beat(PART)
+        self._source.advance()
+        now = self._clock()
+        if pace.wait(now) > 0:
+            return not self._stop.is_set()
+        for _ in range(pace.take(now)):
+            self._on_dropped()
+        try:
+            self._offer(self._source.decode())
+        except BrokenFrame as broken:
+            self._on_broken()
+            if now - self._last_broken_log >= 60:  # the counter has them all
+                self._last_broken_log = now
+                _log.warning("broken frame: %s", broken)
+        return not self._stop.is_set()
+
+    def _offer(self, frame: Frame) -> None:
+        with self._changed:
+            gone = len(self._waiting) >= self._backlog
+            if gone:
+                self._waiting.popleft()
+            self._waiting.append(frame)
+            self._changed.notify()
+        if gone:
+            self._on_dropped()
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, giving signs of life. False when the feed is to end."""
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0:
+            self._health.beat(PART)
+            if self._stop.wait(min(left, 0.5)):
+                return False
+        return not self._stop.is_set()

@@ -1,0 +1,259 @@
+"""Merges checked sources into one folder that ultralytics reads: train and val, images linked, labels rewritten.
+
+Classes are reconciled by name: the list is the first source's, then what later sources add. Images are told apart by
+content, across all sources: one that is both trained on and validated with stays in validation only; one that is in the
+holdout too is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from detectiondata.errors import DatasetError
+from detectiondata.source import CheckedSample, CheckedSource
+from detectiondata.split import held_back
+
+_URI_LIMIT = 1024  # characters; what a ModelVersion's lineage holds
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one source gave to the merged whole: its images and objects that are trained or validated with."""
+
+    uri: str
+    sha256: str
+    images: int
+    labels: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"uri": self.uri, "sha256": self.sha256, "images": self.images, "labels": self.labels}
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """`yaml` is what ultralytics is given; `sha256` of one source is its own, of several that of their list.
+
+    `trained_on` and `validated_with` are the digests of the images.
+    """
+
+    yaml: Path
+    classes: tuple[str, ...]
+    uri: str
+    sha256: str
+    images: int
+    labels: int
+    counts: dict[str, Any]
+    notes: tuple[str, ...]
+    trained_on: frozenset[str]
+    validated_with: frozenset[str]
+    validation_images: tuple[Path, ...]
+    sources: tuple[Contribution, ...]
+
+    @property
+    def seen(self) -> Mapping[str, frozenset[str]]:
+        """The digests of all images, by what they are used for."""
+        return {"trained on": self.trained_on, "validated with": self.validated_with}
+
+
+@dataclass(frozen=True)
+class _Item:
+    sample: CheckedSample
+    indices: tuple[int, ...]  # from the source's class index to the merged one
+    source: int  # which of the sources
+
+
+def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder: Path) -> Assembled:
+    """Writes `folder`. Raises DatasetError when a source, or a side of the split, would be empty."""
+    _refuse_unusable(sources)
+    classes = tuple(dict.fromkeys(name for source in sources for name in source.names))
+    notes = [note for source in sources for note in source.notes]
+    train, val = _items(sources, classes, "train"), _items(sources, classes, "val")
+    if not val:
+        chosen = held_back([item.sample.sha256 for item in train], share, seed)
+        val = [item for item in train if item.sample.sha256 in chosen]
+        train = [item for item in train if item.sample.sha256 not in chosen]
+        notes.append(f"no validation part: {len(val)} of {len(val) + len(train)} images held back, seed {seed}")
+    else:
+        validated = {item.sample.sha256 for item in val}
+        kept = [item for item in train if item.sample.sha256 not in validated]
+        if len(kept) < len(train):
+            notes.append(f"{len(train) - len(kept)} images are in both train and val; left out of train")
+        train = kept
+    uri = _addresses(sources)
+    for name, items in (("train", train), ("val", val)):
+        if not any(item.sample.rows for item in items):
+            raise DatasetError(f"{uri}: nothing labelled is left for {name} ({len(items)} images); add images")
+    notes.extend(_observations(train, classes, uri))
+    _write_part(folder / "train", train)
+    validation_images = _write_part(folder / "val", val)
+    return Assembled(
+        yaml=_write_yaml(folder, classes, {"train": "train/images", "val": "val/images"}),
+        classes=classes,
+        uri=uri,
+        sha256=_digest(sources),
+        images=len(train) + len(val),
+        labels=_objects(train) + _objects(val),
+        counts={"train": _counts(train, classes), "val": _counts(val, classes)},
+        notes=tuple(notes),
+        trained_on=frozenset(item.sample.sha256 for item in train),
+        validated_with=frozenset(item.sample.sha256 for item in val),
+        validation_images=validation_images,
+        sources=_contributions(sources, [*train, *val]),
+    )
+
+
+def assemble_holdout(
+    source: CheckedSource, classes: tuple[str, ...], seen: Mapping[str, frozenset[str]], folder: Path
+) -> Assembled:
+    """The holdout is all images of `source`, whatever its parts are called. Its `classes` are the model's.
+
+    Raises DatasetError for a class the model does not know, for an image that is `seen` (`Assembled.seen` of
+    the dataset), and where nothing is labelled.
+    """
+    uri = source.fetched.uri
+    unknown = [name for name in source.names if name not in classes]
+    items = [item for part in source.parts for item in _items([source], (*classes, *unknown), part)]
+    used = {index for item in items for index in (item.indices[row.index] for row in item.sample.rows)}
+    strangers = [name for number, name in enumerate([*classes, *unknown]) if number >= len(classes) and number in used]
+    if strangers:
+        raise DatasetError(
+            f"{uri}: the evaluation holds the class {strangers[0]!r}, which the model is not trained on "
+            f"({', '.join(classes)})",
+        )
+    if not used:
+        raise DatasetError(f"{uri}: none of the {len(items)} images of the evaluation has a labelled object")
+    _refuse_leaks(uri, items, seen)
+    images = _write_part(folder / "val", items)
+    return Assembled(
+        yaml=_write_yaml(folder, classes, {"train": "val/images", "val": "val/images"}),
+        classes=classes,
+        uri=uri,
+        sha256=source.fetched.sha256,
+        images=len(items),
+        labels=_objects(items),
+        counts={"val": _counts(items, classes)},
+        notes=source.notes,
+        trained_on=frozenset(),
+        validated_with=frozenset(item.sample.sha256 for item in items),
+        validation_images=images,
+        sources=_contributions([source], items),
+    )
+
+
+def _refuse_unusable(sources: Sequence[CheckedSource]) -> None:
+    """A source may bring only a train or only a val part, but not neither; and something must be trained on."""
+    for source in sources:
+        if "train" not in source.parts and ("val" not in source.parts or len(sources) == 1):
+            found = ", ".join(f"{part} ({len(samples)})" for part, samples in source.parts.items())
+            raise DatasetError(f"{source.fetched.uri} has no train part; found {found}")
+    if not any("train" in source.parts for source in sources):
+        raise DatasetError(f"{_addresses(sources)}: none of the sources has a train part")
+
+
+def _refuse_leaks(uri: str, items: Sequence[_Item], seen: Mapping[str, frozenset[str]]) -> None:
+    """The validation part chooses the epoch that is kept, and so can't judge it either."""
+    for how, digests in seen.items():
+        leaked = [item.sample.image.name for item in items if item.sample.sha256 in digests]
+        if leaked:
+            raise DatasetError(
+                f"{uri}: {len(leaked)} images of the evaluation are also {how} ({', '.join(leaked[:3])}); a holdout "
+                "shares no image with the dataset",
+            )
+
+
+def _contributions(sources: Sequence[CheckedSource], items: Sequence[_Item]) -> tuple[Contribution, ...]:
+    images = Counter(item.source for item in items)
+    labels: Counter[int] = Counter()
+    for item in items:
+        labels[item.source] += len(item.sample.rows)
+    return tuple(
+        Contribution(source.fetched.uri, source.fetched.sha256, images[number], labels[number])
+        for number, source in enumerate(sources)
+    )
+
+
+def _addresses(sources: Sequence[CheckedSource]) -> str:
+    uris = [source.fetched.uri for source in sources]
+    joined = ", ".join(uris)
+    return joined if len(joined) <= _URI_LIMIT else f"{len(uris)} sources: {joined}"[: _URI_LIMIT - 1] + "…"
+
+
+def _items(
+    sources: Iterable[CheckedSource], classes: tuple[str, ...], part: Literal["train", "val", "test"]
+) -> list[_Item]:
+    items: list[_Item] = []
+    for number, source in enumerate(sources):
+        indices = tuple(classes.index(name) for name in source.names)
+        items.extend(_Item(sample, indices, number) for sample in source.parts.get(part, ()))
+    return items
+
+
+def _write_part(folder: Path, items: Sequence[_Item]) -> tuple[Path, ...]:
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    images = []
+    for number, item in enumerate(items):
+        stem = f"{number:06}_{item.sample.image.stem[:80]}"
+        image = folder / "images" / f"{stem}{item.sample.image.suffix.lower()}"
+        if item.sample.length < item.sample.image.stat().st_size:
+            # ultralytics would rewrite such a picture in place, and the place may be someone's mounted volume
+            image.write_bytes(item.sample.image.read_bytes()[: item.sample.length])
+        else:
+            image.symlink_to(item.sample.image.resolve())
+        images.append(image)
+        if item.sample.labelled:
+            lines = [row.line(item.indices[row.index]) + "\n" for row in item.sample.rows]
+            (folder / "labels" / f"{stem}.txt").write_text("".join(lines))
+    return tuple(images)
+
+
+def _write_yaml(folder: Path, classes: tuple[str, ...], parts: dict[str, str]) -> Path:
+    path = folder / "data.yaml"
+    document = {"path": str(folder.resolve()), **parts, "names": dict(enumerate(classes))}
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    return path
+
+
+def _objects(items: Iterable[_Item]) -> int:
+    return sum(len(item.sample.rows) for item in items)
+
+
+def _counts(items: Sequence[_Item], classes: Sequence[str]) -> dict[str, Any]:
+    per_class = Counter(item.indices[row.index] for item in items for row in item.sample.rows)
+    return {
+        "images": len(items),
+        "labels": sum(per_class.values()),
+        "withoutObjects": sum(not item.sample.rows for item in items),
+        "withoutLabelFile": sum(not item.sample.labelled for item in items),
+        "perClass": {name: per_class[index] for index, name in enumerate(classes)},
+    }
+
+
+def _observations(train: Sequence[_Item], classes: tuple[str, ...], uri: str) -> list[str]:
+    """What is no error and still worth a look before hours of training."""
+    notes = []
+    bare = [item.sample.image.name for item in train if not item.sample.labelled]
+    if bare:
+        notes.append(
+            f"{uri}: {len(bare)} of {len(train)} training images have no label file and count as empty ({bare[0]}, ...)"
+        )
+    present = {item.indices[row.index] for item in train for row in item.sample.rows}
+    absent = [name for index, name in enumerate(classes) if index not in present]
+    if absent:
+        notes.append(f"{uri}: no training image shows {', '.join(absent[:10])}")
+    return notes
+
+
+def _digest(sources: Sequence[CheckedSource]) -> str:
+    if len(sources) == 1:
+        return sources[0].fetched.sha256
+    lines = "".join(f"{source.fetched.sha256}  {source.fetched.uri}\n" for source in sources)
+    return hashlib.sha256(lines.encode()).hexdigest()
