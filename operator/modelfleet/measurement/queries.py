@@ -9,12 +9,13 @@ from modelfleet.prometheus.promql import duration, equals, one_of
 FRAMES = "modelfleet_frames_total"
 CONFIDENCE = "modelfleet_detection_confidence_bucket"
 
+NODE = "node, exported_node"
 # `exported_node` is there where the scrape had a `node` label of its own and renamed the application's.
-BY = "group, version, node, exported_node"
+BY = f"group, version, {NODE}"
 
 # What the scraping side adds and may hold two values of for one and the same series (two scrape jobs that select the
 # same pod, two Prometheus replicas behind one query front end). The larger of the two is taken, not the sum.
-_SCRAPERS = "job, endpoint, service, container, prometheus, prometheus_replica, replica"
+SCRAPERS = "job, endpoint, service, container, prometheus, prometheus_replica, replica"
 
 _COVERAGE_POINTS = 20
 _SEEN_POINTS = 120
@@ -78,7 +79,7 @@ def known(sides: Sides) -> str:
 
 def _increase(metric: str, sides: Sides, window: timedelta, by: str) -> str:
     increased = f"increase({metric}{{{selector(sides)}}}[{duration(window)}])"
-    return f"sum by ({by}) (max without ({_SCRAPERS}) ({increased}))"
+    return f"sum by ({by}) (max without ({SCRAPERS}) ({increased}))"
 
 
 def _seen(which: str, sides: Sides, window: timedelta) -> str:

@@ -4,14 +4,12 @@ A gate starts when the group is done for the first time, and the start is latche
 about its looks follows from there. With the status wiped it starts anew, which costs time and never safety.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from modelfleet import gate
-from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.gate import Judgement, Plan, Policy, Verdict
-from modelfleet.measurement.endpoints import EDGES
+from modelfleet.measurement import calibration
 from modelfleet.rollout import commands, groups
 from modelfleet.rollout.position import Position
 
@@ -60,8 +58,10 @@ def plan(position: Position, started_at: datetime) -> Plan:
         model=str(candidate.data["model"]),
         candidate_version=candidate.version,
         stable_version=stable.version if stable is not None else None,
-        candidate_weights=_weights(position.snapshot.versions, candidate.model_version),
-        stable_weights=_weights(position.snapshot.versions, stable.model_version) if stable is not None else None,
+        candidate_weights=calibration.weights(position.snapshot.versions, candidate.model_version),
+        stable_weights=calibration.weights(position.snapshot.versions, stable.model_version)
+        if stable is not None
+        else None,
         policy=policy(position),
         past_until=_past_until(rollout.status, current.name, candidate.name, started_at),
         started_at=started_at,
@@ -85,17 +85,6 @@ def active(position: Position) -> Plan | None:
     if position.candidate is not None and commands.past_gates(position.candidate):
         return None
     return plan(position, latched.started_at)
-
-
-def _weights(versions: Sequence[ModelVersion], name: str) -> tuple[float, ...] | None:
-    """Expected precision of each confidence bucket, measured on the holdout; None where it was not, and empty where it
-    was measured in other buckets than those of the metrics."""
-    found = next((version for version in versions if version.metadata.name == name), None)
-    if found is None or found.spec.calibration is None:
-        return None
-    if tuple(float(edge) for edge in found.spec.calibration.edges) != EDGES:
-        return ()
-    return tuple(float(value) for value in found.spec.calibration.precision)
 
 
 def passed_before(latched: GateStatus | None) -> bool:
