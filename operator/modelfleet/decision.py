@@ -44,9 +44,13 @@ class Apply:
 @dataclass(frozen=True)
 class Create:
     """Create only. An object of that name that exists already is left alone and is no error: the next observe sees
-    it."""
+    it.
+
+    optional  nothing else in the decision depends on it: where the API server refuses it, the controller is told, and
+    the rest is carried out"""
 
     manifest: Manifest
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ RESOURCES: Final = (
             Column("Summary", ".status.summary"),
             _READY,
             _REASON,
+            Column("Drift", ".status.drift.state", wide=True),
             Column("Message", _condition("Ready", "message"), wide=True),
             _AGE,
         ),

@@ -8,8 +8,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modelfleet.api.base import Rule, SpecModel
-from modelfleet.api.common import CronSchedule, LabelValue
-from modelfleet.api.quantities import DecimalText, Duration, IntOrPercent, PositiveIntOrPercent, Text
+from modelfleet.api.common import CronSchedule, DNSLabel, LabelKey, LabelValue
+from modelfleet.api.quantities import (
+    DURATION_CEL,
+    DecimalText,
+    Duration,
+    DurationText,
+    IntOrPercent,
+    PositiveIntOrPercent,
+    Text,
+)
 from modelfleet.api.trainingjob import (
     CONTINUE_NEEDS_VERSION,
     KEEPS_ARCHITECTURE,
@@ -25,14 +33,26 @@ Annotation = Annotated[str, Text(1024, min_length=0)]
 class DriftSignal(SpecModel):
     """One figure that is watched."""
 
-    rules = (Rule("has(self.minDrop) != has(self.minRise)", "set exactly one of minDrop or minRise"),)
+    rules = (
+        Rule("has(self.minDrop) != has(self.minRise)", "set exactly one of minDrop or minRise"),
+        Rule(
+            "!(self.name in ['confidence', 'detection-rate']) || has(self.minDrop)",
+            "confidence and detection-rate take minDrop: a rise of them is no drift",
+        ),
+        Rule(
+            "self.name != 'empty-frame-rate' || has(self.minRise)",
+            "empty-frame-rate takes minRise: a fall of it is no drift",
+        ),
+    )
 
     name: Literal["confidence", "low-confidence-rate", "detection-rate", "empty-frame-rate"]
-    """The figure: confidence, low-confidence-rate, detection-rate or empty-frame-rate."""
+    """What is watched. confidence: the expected precision of detections, calibrated. low-confidence-rate: the share of
+    detections with a confidence of at most 0.5. detection-rate: expected true detections per frame. empty-frame-rate:
+    the share of frames without a detection."""
     min_drop: Change | None = None
-    """A drop by less than this is no drift, however certain."""
+    """A smaller fall is no drift, however certain. Of detection-rate: relative, "0.20" is a fifth fewer detections."""
     min_rise: Change | None = None
-    """A rise by less than this is no drift, however certain."""
+    """A smaller rise is no drift, however certain. Of detection-rate: relative."""
 
 
 class RetrainMetadata(SpecModel):
@@ -67,33 +87,74 @@ class RetrainTemplate(SpecModel):
 
 
 class Retrain(SpecModel):
-    """Trains a new version when the model drifts, or by the calendar."""
+    """Trains a new version when the model drifts, or on a schedule."""
 
     template: RetrainTemplate
     """The TrainingJob to make."""
     cooldown: Duration = timedelta(hours=24)
-    """At least so long between the start of two retrainings."""
-    max_per_week: Annotated[int, Field(ge=1, le=1000)] = 3
-    """At most so many retrainings in seven days."""
+    """At least this long between the start of two retrainings. While the model drifts it doubles, up to 168h, with
+    every version that was trained for it and then rejected or rolled back."""
+    max_per_week: Annotated[int, Field(ge=1, le=10)] = 3
+    """Maximum number of retrainings started within seven days."""
+    require_new_data: bool = True
+    """Do not retrain on the data that the stable version was trained on: where the template pins every source by its
+    sha256, and these are the sources of the stable version."""
     schedule: CronSchedule | None = None
-    """Also retrain by this calendar: minute, hour, day of month, month, day of week (UTC)."""
+    """Also retrain on this schedule: minute, hour, day of month, month, day of week (UTC)."""
     suspend: bool = False
-    """Watch, but don't retrain."""
+    """Watch for drift, but do not retrain automatically."""
+
+
+_SIGNALS = (
+    DriftSignal(name="confidence", min_drop=Decimal("0.05")),
+    DriftSignal(name="detection-rate", min_drop=Decimal("0.20")),
+)
 
 
 class Drift(SpecModel):
-    """Watches how the stable version does in the field."""
+    """Watches how the stable version does in the field: each node is compared with itself, hour of the day with hour of
+    the day."""
+
+    rules = (
+        Rule(
+            f"!self.baseline.matches('{DURATION_CEL}') || !self.window.matches('{DURATION_CEL}')"
+            " || duration(self.baseline) >= duration(self.window) + duration(self.window) + duration(self.window)",
+            "baseline must be at least three times window",
+        ),
+    )
 
     signals: Annotated[
         tuple[DriftSignal, ...],
         Field(
             min_length=1,
             max_length=8,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "default": [
+                    {"name": "confidence", "minDrop": "0.05"},
+                    {"name": "detection-rate", "minDrop": "0.20"},
+                ],
+            },
         ),
-    ]
-    """What is watched."""
+    ] = _SIGNALS
+    """The figures that are watched."""
     nodes: PositiveIntOrPercent = IntOrPercent(30, is_percent=True)
-    """So many nodes must agree, or the fleet's median node."""
+    """Number or share of the nodes with figures that must have drifted; never fewer than 2 of a fleet of 2 or more. The
+    median node drifting is enough, too."""
+    stratify_by: LabelKey | None = None
+    """Key of a node label, for example example.com/site: most nodes with the same value of it drifting are enough,
+    too."""
+    baseline: Annotated[timedelta, DurationText("3m", "672h")] = timedelta(hours=168)
+    """How much of each node's first time on the stable version it is compared with; usable after four and a half
+    windows. Whole weeks see what differs between weekdays and weekends."""
+    window: Annotated[timedelta, DurationText("1m", "168h")] = timedelta(hours=24)
+    """The period in which traffic and light repeat themselves, and over which figures are averaged. It is divided into
+    24 parts, each of which is compared with the same part of earlier windows."""
+    sustain: Annotated[timedelta, DurationText("0s", "168h")] = timedelta(hours=24)
+    """How long drift must last before it is declared; and to be over, before it is taken back."""
+    provider: DNSLabel | None = None
+    """Name of the metrics provider in the operator's settings (prometheus.providers); default: the operator's
+    default."""
     retrain: Retrain | None = None
-    """Train a new version when drift is found."""
+    """Train a new version when the model drifts."""

@@ -10,7 +10,7 @@ from modelfleet.api import schemes
 from modelfleet.api.base import Rule, SpecModel, StatusModel
 from modelfleet.api.common import DNSLabel, FileFormat, ObjectMeta, ObjectName, Sha256, Tags
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.quantities import Fraction, Message, Number, ShortText, Text, clip_list
+from modelfleet.api.quantities import Fraction, Message, Number, ShortText, Text, Time, clip_list
 
 MetricName = Literal["map50", "map50-95", "precision", "recall", "f1"]
 
@@ -203,11 +203,26 @@ class FirstEpoch(SpecModel):
     """The parent's, as its ModelVersion has them; where its data were others, a comparison says little."""
 
 
+class RetrainedFor(SpecModel):
+    """What called for the training, where a Rollout had it made."""
+
+    rollout: ObjectName
+    """The Rollout."""
+    trigger: Literal["Drift", "Schedule", "Command"]
+    """What it was made for."""
+    cause: Message = ""
+    """Why, in words."""
+    since: Time | None = None
+    """Since when the stable version had drifted."""
+
+
 class Lineage(SpecModel):
     """Where the version comes from."""
 
     training_job: ObjectName | None = None
     """The TrainingJob that made it."""
+    retrained_for: RetrainedFor | None = None
+    """What called for it, where a Rollout had it made."""
     parent: DNSLabel | None = None
     """The version whose weights it started from."""
     checkpoint: StartCheckpoint | None = None

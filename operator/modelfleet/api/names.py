@@ -40,6 +40,16 @@ ABORT: Final = f"{GROUP}/abort"
 PROMOTE: Final = f"{GROUP}/promote"
 RETRY: Final = f"{GROUP}/retry"
 
+# The command that speaks of no version: train a new one now.
+RETRAIN: Final = f"{GROUP}/retrain"
+
+# Annotations of a TrainingJob that a Rollout made: what for, and why.
+RETRAIN_TRIGGER: Final = f"{GROUP}/retrain-trigger"
+RETRAIN_CAUSE: Final = f"{GROUP}/retrain-cause"
+RETRAIN_STABLE: Final = f"{GROUP}/retrain-stable"
+RETRAIN_SINCE: Final = f"{GROUP}/retrain-since"
+RETRAIN_COMMAND: Final = f"{GROUP}/retrain-command"
+
 # The finalizer that keeps a ModelVersion while a Rollout uses it.
 IN_USE: Final = f"{GROUP}/in-use"
 

@@ -78,17 +78,107 @@ class GateStatus(StatusModel):
     """Lower and upper bound of the difference."""
 
 
+class DriftSignalStatus(StatusModel):
+    """One figure of the median node, compared with its own baseline."""
+
+    name: ShortText
+    """The figure."""
+    change: Number | None = None
+    """By how much it has changed; of detection-rate: relative."""
+    threshold: Number | None = None
+    """The change from which on a node counts as drifted."""
+
+
+class DriftStratum(StatusModel):
+    """Nodes with one value of the label drift.stratifyBy."""
+
+    name: ShortText
+    """The value."""
+    nodes: Count = 0
+    """Nodes with figures."""
+    nodes_down: Count = 0
+    """Nodes that have drifted."""
+
+
+class Retraining(StatusModel):
+    """A TrainingJob that was made automatically, or on somebody's word."""
+
+    training_job: ShortText
+    """Its name."""
+    trigger: Literal["Drift", "Schedule", "Command"]
+    """What it was made for."""
+    stable_version: ShortText
+    """The version that was stable then."""
+    since: Time | None = None
+    """Since when that version had drifted."""
+    cause: Message = ""
+    """Why, in words."""
+    at: Time
+    """When it was made."""
+    result: Literal["Complete", "Failed"] | None = None
+    """How it ended."""
+
+
+class RetrainStatus(StatusModel):
+    """Whether the next retraining may start."""
+
+    reason: ShortText | None = None
+    """What it waits for, as a CamelCase word."""
+    until: Time | None = None
+    """When that is over, where it is known."""
+    next: Time | None = None
+    """The next time of drift.retrain.schedule."""
+    message: Message = ""
+    """The same in words."""
+
+
 class DriftStatus(StatusModel):
     """What the watch for drift sees."""
 
     state: ShortText | None = None
-    """Where the watch stands; for display only."""
+    """Learning, Steady, Suspected, Drifting, MoreConfident, FewerObjects or Paused; for display only."""
     since: Time | None = None
     """Since when."""
+    version: ShortText | None = None
+    """The stable version that is watched."""
+    revision: ShortText | None = None
+    """The ControllerRevision that is watched."""
+    learning_until: Time | None = None
+    """When enough nodes have a baseline, if their figures keep coming."""
+    baseline_from: Time | None = None
+    """The beginning of the baseline."""
     nodes: Count = 0
-    """Nodes that show drift."""
-    training_job: ShortText | None = None
-    """The TrainingJob that was made for it."""
+    """Nodes with figures and a baseline."""
+    nodes_down: Count = 0
+    """Nodes that have drifted."""
+    strata: Annotated[
+        tuple[DriftStratum, ...],
+        Field(max_length=5, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(5),
+    ] = ()
+    """The values of drift.stratifyBy in which most nodes have drifted, at most 5."""
+    signals: Annotated[
+        tuple[DriftSignalStatus, ...],
+        Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(8),
+    ] = ()
+    """The figures, of the median node."""
+    examples: Annotated[
+        tuple[ShortText, ...],
+        Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(3),
+    ] = ()
+    """Nodes that have drifted most, at most 3."""
+    message: Message = ""
+    """What is seen, in words."""
+    retrain: RetrainStatus | None = None
+    """Whether the next retraining may start."""
+    retrainings: Annotated[
+        tuple[Retraining, ...],
+        Field(max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(10),
+    ] = ()
+    """The retrainings, the newest 10, newest first."""
 
 
 class Quarantined(StatusModel):
@@ -134,7 +224,7 @@ class RolloutStatus(StatusModel):
     summary: ShortText | None = None
     """How far it is, in a few words; for display only. The condition Ready has the whole message."""
     conditions: Conditions = ()
-    """Ready, Reconciling, Stalled, DriftDetected; UnsupportedFields."""
+    """Ready, Reconciling, Stalled; DriftDetected while drift is watched for."""
     stable_version: ShortText | None = None
     """The version that the fleet is known to be well on."""
     stable_revision: ShortText | None = None

@@ -6,19 +6,16 @@ A user who sets one is told so by the condition `UnsupportedFields`; nothing is 
 from collections.abc import Iterator
 
 from modelfleet.api.modelversion import ModelVersion
-from modelfleet.api.rollout import Rollout
 from modelfleet.api.trainingjob import TrainingJob
 
 
-def unsupported_fields(obj: ModelVersion | TrainingJob | Rollout) -> tuple[str, ...]:
+def unsupported_fields(obj: ModelVersion | TrainingJob) -> tuple[str, ...]:
     """The paths of the fields set on `obj` that this release does not act on."""
     match obj:
         case ModelVersion():
             return tuple(_of_model_version(obj))
         case TrainingJob():
             return tuple(_of_training_job(obj))
-        case Rollout():
-            return tuple(_of_rollout(obj))
 
 
 def _of_model_version(obj: ModelVersion) -> Iterator[str]:
@@ -30,10 +27,3 @@ def _of_training_job(obj: TrainingJob) -> Iterator[str]:
     for format in obj.spec.output.formats:
         if format != "onnx":
             yield f"spec.output.formats ({format})"
-
-
-def _of_rollout(obj: Rollout) -> Iterator[str]:
-    if obj.spec.drift is not None:
-        yield "spec.drift.signals"
-        if obj.spec.drift.retrain is not None:
-            yield "spec.drift.retrain"

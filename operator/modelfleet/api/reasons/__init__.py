@@ -20,6 +20,7 @@ class ConditionType(StrEnum):
     NODES_OVERLAP = "NodesOverlap"
     GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
     VERSIONS_PASSED_OVER = "VersionsPassedOver"
+    DRIFT_DETECTED = "DriftDetected"
 
 
 class Reason(StrEnum):
@@ -142,6 +143,26 @@ class Reason(StrEnum):
     NO_USABLE_FILE = "NoUsableFile"
     POD_STUCK = "PodStuck"
     ERROR = "Error"
+
+    # Drift and retraining
+    LEARNING = "Learning"
+    STEADY = "Steady"
+    SUSPECTED = "Suspected"
+    DRIFTING = "Drifting"
+    MORE_CONFIDENT = "MoreConfident"
+    FEWER_OBJECTS = "FewerObjects"
+    WATCH_PAUSED = "WatchPaused"
+    NODE_DRIFTS = "NodeDrifts"
+    NOT_DUE = "NotDue"
+    TRAINING_RUNNING = "TrainingRunning"
+    TEMPLATE_REJECTED = "TemplateRejected"
+    ROLLOUT_ACTIVE = "RolloutActive"
+    RESULT_PENDING = "ResultPending"
+    TRAINING_DELETED = "TrainingDeleted"
+    COOLING_DOWN = "CoolingDown"
+    BUDGET_SPENT = "BudgetSpent"
+    NO_NEW_DATA = "NoNewData"
+    RETRAINING_STARTED = "RetrainingStarted"
 
     # Reported by the agent or the trainer alone
     ACCESS_DENIED = "AccessDenied"

@@ -11,6 +11,7 @@ Source = Literal["operator", "agent", "trainer"]
 
 EVENT = "Event"
 GROUP = "groups[].reason"
+RETRAIN = "drift.retrain.reason"
 READY = (ConditionType.READY,)
 WORKING = (ConditionType.READY, ConditionType.RECONCILING)
 STUCK = (ConditionType.READY, ConditionType.STALLED)
@@ -23,7 +24,8 @@ TERMINATION = ("termination message",)
 class Entry:
     """A reason as one kind uses it.
 
-    where     condition types, EVENT, GROUP (the reason of a Rollout's group), or the container's termination message
+    where     condition types, EVENT, GROUP (the reason of a Rollout's group), RETRAIN (why no retraining starts), or
+              the container's termination message
     meaning   what has happened, one sentence
     to_do     what the reader should do, one sentence
     source    who says it first

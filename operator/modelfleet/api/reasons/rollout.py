@@ -1,7 +1,7 @@
 """The reasons of a Rollout."""
 
 from modelfleet.api.reasons import ConditionType, Reason, agent
-from modelfleet.api.reasons.entry import EVENT, GROUP, NOT_SEEN, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import EVENT, GROUP, NOT_SEEN, READY, RETRAIN, STUCK, WORKING, Entry
 
 _WAITS = (*WORKING, EVENT)
 _STUCK = (*STUCK, EVENT)
@@ -284,4 +284,106 @@ _NODES = (
     ),
 )
 
-ENTRIES = (*_MOVING, *_GATE, *_STALLED, *_BESIDE, *_NODES, *agent.SERVING)
+_WATCH = (ConditionType.DRIFT_DETECTED, EVENT)
+
+_DRIFT = (
+    Entry(Reason.LEARNING, _WATCH, "Normal", "The watch for drift has no baseline of the stable version yet."),
+    Entry(Reason.STEADY, _WATCH, "Normal", "The stable version behaves as in its baseline."),
+    Entry(
+        Reason.SUSPECTED,
+        _WATCH,
+        "Normal",
+        "The stable version has changed its behaviour, but not for as long as `drift.sustain` yet.",
+        "Look at the nodes that the message names.",
+    ),
+    Entry(
+        Reason.DRIFTING,
+        _WATCH,
+        "Warning",
+        "The stable version has drifted: it is less sure of what it sees than in its baseline.",
+        "Look at frames of the nodes that the message names, label them, and retrain.",
+    ),
+    Entry(
+        Reason.MORE_CONFIDENT,
+        _WATCH,
+        "Warning",
+        "The stable version is surer than in its baseline: an easier scene, or it misses the hard objects.",
+        "Review some frames.",
+    ),
+    Entry(
+        Reason.FEWER_OBJECTS,
+        _WATCH,
+        "Warning",
+        "The stable version finds less than in its baseline, and is as sure as before.",
+        "Compare with a count from elsewhere, or review some frames.",
+    ),
+    Entry(
+        Reason.WATCH_PAUSED,
+        _WATCH,
+        "Warning",
+        "Drift can't be judged now: a version is on its way, or Prometheus has no figures.",
+        "Read the message in `status.drift`.",
+    ),
+    Entry(
+        Reason.NODE_DRIFTS,
+        (EVENT,),
+        "Warning",
+        "Single nodes have drifted, and the fleet has not.",
+        "Check the camera of the node; nothing is retrained for this.",
+    ),
+)
+
+_RETRAINING = (
+    Entry(Reason.RETRAINING_STARTED, (EVENT,), "Normal", "A TrainingJob was created from `drift.retrain.template`."),
+    Entry(Reason.NOT_DUE, (RETRAIN,), "Normal", "Nothing calls for a training."),
+    Entry(Reason.TRAINING_RUNNING, (RETRAIN,), "Normal", "A retraining is under way."),
+    Entry(
+        Reason.TEMPLATE_REJECTED,
+        (RETRAIN, EVENT),
+        "Warning",
+        "The API server refused the TrainingJob.",
+        "Correct `spec.drift.retrain.template` as the message says.",
+    ),
+    Entry(
+        Reason.SUSPENDED,
+        (RETRAIN,),
+        "Normal",
+        "`drift.retrain.suspend` is true.",
+        "Set it to false to have versions trained automatically.",
+    ),
+    Entry(
+        Reason.PAUSED,
+        (RETRAIN,),
+        "Normal",
+        "`spec.paused` is true, so a new version could not be rolled out.",
+        "Set `spec.paused` to false.",
+    ),
+    Entry(
+        Reason.ROLLOUT_ACTIVE, (RETRAIN,), "Normal", "A version is on its way through the groups, or on its way back."
+    ),
+    Entry(
+        Reason.RESULT_PENDING,
+        (RETRAIN, EVENT),
+        "Warning",
+        "The last retraining made a version that nobody has tried.",
+        "Roll it out with `spec.model`, or delete it.",
+    ),
+    Entry(
+        Reason.TRAINING_DELETED,
+        (RETRAIN, EVENT),
+        "Warning",
+        "The TrainingJob for this drift was deleted before it ended, so no other one is created.",
+        "Ask for another one with the annotation that the message shows.",
+    ),
+    Entry(Reason.COOLING_DOWN, (RETRAIN,), "Normal", "The last retraining is less than the cooldown ago."),
+    Entry(Reason.BUDGET_SPENT, (RETRAIN,), "Normal", "There were `maxPerWeek` retrainings within seven days."),
+    Entry(
+        Reason.NO_NEW_DATA,
+        (RETRAIN, EVENT),
+        "Warning",
+        "The template's data is what the stable version was trained on.",
+        "Add newer data to the template, or set `drift.retrain.requireNewData` to false.",
+    ),
+)
+
+ENTRIES = (*_MOVING, *_GATE, *_STALLED, *_BESIDE, *_NODES, *_DRIFT, *_RETRAINING, *agent.SERVING)

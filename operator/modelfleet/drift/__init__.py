@@ -1,0 +1,35 @@
+"""The watch for drift: has the stable version changed its behaviour in the field? Design: docs/drift.md.
+
+    plan = Plan(..., policy=policy(rollout.spec.drift))
+    hours = await observe.extend(prometheus, plan, hours, now)      # the only I/O
+    judgement = judge(plan, hours, anchor, before, now)             # pure
+
+What follows from a judgement (a condition, a retraining) is the Rollout's to decide.
+"""
+
+from modelfleet.drift import audit, observe
+from modelfleet.drift.anchor import Anchor, Unreadable, pack, unpack
+from modelfleet.drift.hours import Hours
+from modelfleet.drift.judge import judge, paused, provider_down
+from modelfleet.drift.judgement import Before, Judgement, State
+from modelfleet.drift.plan import Plan
+from modelfleet.drift.policy import Policy, policy
+
+__all__ = [
+    "Anchor",
+    "Before",
+    "Hours",
+    "Judgement",
+    "Plan",
+    "Policy",
+    "State",
+    "Unreadable",
+    "audit",
+    "judge",
+    "observe",
+    "pack",
+    "paused",
+    "policy",
+    "provider_down",
+    "unpack",
+]

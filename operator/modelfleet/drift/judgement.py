@@ -1,0 +1,78 @@
+"""What a look at a fleet says about drift."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from modelfleet.drift.anchor import Anchor
+
+
+class State(StrEnum):
+    """Where the watch stands."""
+
+    LEARNING = "Learning"
+    STEADY = "Steady"
+    SUSPECTED = "Suspected"
+    DRIFTING = "Drifting"
+    MORE_CONFIDENT = "MoreConfident"
+    FEWER_OBJECTS = "FewerObjects"
+    PAUSED = "Paused"
+
+
+@dataclass(frozen=True)
+class SignalChange:
+    """One figure of the median node: its change, and from which change on a node has drifted; None: not known. Of the
+    detection rate both are relative."""
+
+    name: str
+    change: float | None
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A part of the fleet in which most nodes have drifted."""
+
+    name: str
+    nodes: int
+    nodes_down: int
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is known from earlier looks at the same revision. `declared`: drift was, and was not taken back."""
+
+    declared: bool = False
+    state: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The judgement of one look.
+
+    since        when the state was reached, as far as the figures tell
+    declared     drift is: so it is while the watch is paused, too
+    nodes        with figures and a baseline; `nodes_down` of them have drifted
+    examples     of those that have, the worst first
+    lone         nodes that have, on their own, for as long as makes a state
+    looked_at    the end of the last hour that was looked at; None: there is none
+    next_look    when to look again
+    anchor       what is to be kept of the baseline from now on
+    """
+
+    state: State
+    message: str
+    since: datetime | None = None
+    declared: bool = False
+    learning_until: datetime | None = None
+    baseline_from: datetime | None = None
+    nodes: int = 0
+    nodes_down: int = 0
+    signals: tuple[SignalChange, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    examples: tuple[str, ...] = ()
+    lone: tuple[str, ...] = ()
+    looked_at: datetime | None = None
+    next_look: datetime | None = None
+    anchor: Anchor | None = None

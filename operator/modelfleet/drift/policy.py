@@ -1,0 +1,113 @@
+"""The rules of a watch for drift, as plain values. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from math import log
+
+from modelfleet.api.driftspec import Drift
+from modelfleet.api.quantities import IntOrPercent
+
+PARTS = 24
+"""A window is judged in so many parts, each compared with the same part of earlier windows: a day in hours."""
+
+WEEK = 7
+"""How many of the things that depend on traffic differ between weekdays and weekends: they are averaged over so many
+windows, or over the baseline where that is shorter."""
+
+LEAST_WINDOWS = 3
+"""So many whole windows of a node make a baseline that can be used."""
+
+
+GAP = 2
+"""The rolling baseline ends this many windows ago, so that drift does not become its own baseline while it is
+judged."""
+
+MIN_HOURS = 0.4
+"""A node has a figure where this share of a window's hours is known."""
+
+
+class Figure(StrEnum):
+    """What is watched, as the API names it."""
+
+    CONFIDENCE = "confidence"
+    LOW = "low-confidence-rate"
+    RATE = "detection-rate"
+    EMPTY = "empty-frame-rate"
+
+
+SHAPE = (Figure.CONFIDENCE, Figure.LOW)
+"""Figures of the shape of the confidences: traffic does not move them."""
+
+FIGURES = tuple(Figure)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One figure, and from which change on a node has drifted: down where `change` is negative, else up. Of the
+    detection rate it is a difference of logarithms."""
+
+    figure: Figure
+    change: float
+
+
+FEWER = Signal(Figure.RATE, log(1 - 0.2))
+"""How much less is found is shown where it is not watched, too: it tells a change of the scene from misses."""
+
+MORE_CONFIDENT = Signal(Figure.LOW, -0.10)
+"""Always watched: a model that misses the hard objects is more sure of those that it still finds."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything that a judgement goes by, the figures aside. See `spec.drift` of a Rollout for the fields."""
+
+    signals: tuple[Signal, ...] = (Signal(Figure.CONFIDENCE, -0.05), FEWER)
+    nodes: IntOrPercent = field(default_factory=lambda: IntOrPercent(30, is_percent=True))
+    stratify_by: str | None = None
+    baseline: timedelta = timedelta(days=7)
+    window: timedelta = timedelta(days=1)
+    sustain: timedelta = timedelta(days=1)
+    provider: str | None = None
+
+    @property
+    def part(self) -> timedelta:
+        """The length of a part of a window: how often there is a look."""
+        return self.window / PARTS
+
+    @property
+    def windows(self) -> int:
+        """Whole windows in the baseline."""
+        return max(LEAST_WINDOWS, int(self.baseline / self.window))
+
+    @property
+    def sustained(self) -> int:
+        """So many looks in a row make a state."""
+        return max(1, round(self.sustain / self.part))
+
+    @property
+    def parts(self) -> int:
+        """So many parts must be known to judge as if everything were: the rolling baseline, what lies between it and
+        now, and the looks from which the states follow."""
+        return (self.windows + GAP) * PARTS + 2 * self.sustained
+
+
+def policy(spec: Drift) -> Policy:
+    """The policy of a Rollout's `spec.drift`."""
+    return Policy(
+        signals=tuple(
+            _signal(Figure(each.name), float(each.min_drop or 0), float(each.min_rise or 0)) for each in spec.signals
+        ),
+        nodes=spec.nodes,
+        stratify_by=spec.stratify_by,
+        baseline=spec.baseline,
+        window=spec.window,
+        sustain=spec.sustain,
+        provider=spec.provider,
+    )
+
+
+def _signal(figure: Figure, drop: float, rise: float) -> Signal:
+    if figure is Figure.RATE:
+        return Signal(figure, log(1 - min(drop, 0.99)))
+    return Signal(figure, -drop if drop else rise)
