@@ -77,6 +77,9 @@ class Controller(Generic[Snapshot]):
     with_status: Callable[[Snapshot, Any], Snapshot] | None = None
     """The snapshot as it would be had this status been written. With it, what actions bring about is looked at before
     the status is written, and comes into the same write; without it, that takes a second write."""
+    refused: Callable[[Key, str], None] | None = None
+    """Takes what the API server said when it refused an `optional` action, for the next `observe`. Without it none
+    is."""
 
 
 class Loop(Generic[Snapshot]):
@@ -176,7 +179,7 @@ async def reconcile(
         if status is not None and controller.with_status is not None:
             snapshot = controller.with_status(snapshot, status)
         decision = controller.decide(snapshot, deps.clock())
-        await _carry_out_all(controller.kind, key, before, decision.actions, deps, metrics)
+        await _carry_out_all(controller, key, before, decision.actions, deps, metrics)
         status = decision.status if decision.status is not None else status
         announcements += decision.announcements
         if not decision.actions or not _is_same(before, deps.store.get(controller.kind, key.namespace, key.name)):
@@ -210,12 +213,22 @@ def _is_same(before: Object, now: Object | None) -> bool:
 
 
 async def _carry_out_all(
-    kind: Kind, key: Key, before: Object, actions: Iterable[Action], deps: Deps, metrics: telemetry.Metrics
+    controller: Controller[Any],
+    key: Key,
+    before: Object,
+    actions: Iterable[Action],
+    deps: Deps,
+    metrics: telemetry.Metrics,
 ) -> None:
+    kind = controller.kind
     for action in actions:
         try:
             await _carry_out(action, deps)
         except (Invalid, Forbidden) as error:
+            if controller.refused is not None and isinstance(action, Create) and action.optional:
+                controller.refused(key, error.message)
+                log.warning("%s was refused: %s", _named_target(action), error.message)
+                continue
             await _report_rejection(kind, key, before, action, error, deps)
             raise
         metrics.actions.labels(kind.kind, _name(action)).inc()

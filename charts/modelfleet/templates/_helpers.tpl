@@ -65,8 +65,11 @@ default: {{ .Values.prometheus.secretName }}
 {{/* What the operator may do in the namespaces it watches. It never reads Secrets or ConfigMaps. */}}
 {{- define "modelfleet.rules" -}}
 - apiGroups: [modelfleet.dev]
-  resources: [trainingjobs, rollouts]
+  resources: [rollouts]
   verbs: [get, list, watch]
+- apiGroups: [modelfleet.dev]
+  resources: [trainingjobs]             # create: retraining (spec.drift.retrain of a Rollout)
+  verbs: [get, list, watch, create]
 - apiGroups: [modelfleet.dev]
   resources: [modelversions]            # patch: the in-use finalizer and what verification found; delete: retention
   verbs: [get, list, watch, create, patch, delete]

@@ -4,6 +4,7 @@
     modelfleet.dev/promote: v4      the version may pass all remaining gates and approvals
     modelfleet.dev/abort: v4        back to stable, and quarantine the version
     modelfleet.dev/retry: v4@1      lift the version's quarantine
+    modelfleet.dev/retrain: now@1   train a new version now, from spec.drift.retrain (see retraining.py)
 
 A value is a version, with `@` and anything behind it to say the same once more ("v4@2"). A value that was seen is noted
 on the ControllerRevision on which it acted, in the annotation modelfleet.dev/commands, and never acts again on any: an
@@ -31,6 +32,7 @@ _ANNOTATIONS = {
     "promote": names.PROMOTE,
     "abort": names.ABORT,
     "retry": names.RETRY,
+    "retrain": names.RETRAIN,
 }
 
 

@@ -5,8 +5,10 @@
     step       what happens now, and what it is called (phases.py)
     targets    what each group should run, which the DaemonSets are then made to say (manifests.py)
 
+    drifting   what the watch for drift says, and whether a version is to be trained (drifting.py, retraining.py)
+
 Writes come in an order that makes any prefix of them safe: first the facts on the ControllerRevisions, then the
-DaemonSets, then what is no longer needed, and the status last.
+DaemonSets, then what is no longer needed, then a TrainingJob, and the status last.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +16,7 @@ from datetime import datetime, timedelta
 from modelfleet.api.rolloutstatus import GateStatus
 from modelfleet.decision import Action, Apply, Decision, Delete
 from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET
-from modelfleet.rollout import affinity, events, groups, manifests, phases, status, transitions, windows
+from modelfleet.rollout import affinity, drifting, events, groups, manifests, phases, status, transitions, windows
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
@@ -38,7 +40,8 @@ def decide_at(found: Position, now: datetime) -> Decision:
     position = assessment.position
     step = phases.step(assessment)
     targets = _targets(position, step)
-    outcome = status.Outcome(assessment, step, targets, _gate(assessment, before, step))
+    drift = drifting.outcome(position, now)
+    outcome = status.Outcome(assessment, step, targets, _gate(assessment, before, step), drift)
     desired = status.status(outcome)
     return Decision(
         actions=(
@@ -46,12 +49,16 @@ def decide_at(found: Position, now: datetime) -> Decision:
             *_apply(snapshot, targets),
             *_remove(snapshot),
             *_prune(position, targets),
+            *drift.actions,
         ),
-        announcements=events.announcements(
-            snapshot.rollout.status, desired, before.gate, snapshot.revisions, position.revisions
+        announcements=(
+            *events.announcements(
+                snapshot.rollout.status, desired, before.gate, snapshot.revisions, position.revisions
+            ),
+            *drift.announcements,
         ),
         status=desired,
-        requeue_after=_wake(assessment, step),
+        requeue_after=_wake(assessment, step, drift),
     )
 
 
@@ -120,6 +127,6 @@ def _prune(position: Position, targets: tuple[Revision | None, ...]) -> list[Act
     ]
 
 
-def _wake(assessment: Assessment, step: Step) -> timedelta | None:
-    moments = [moment for moment in (step.wake, assessment.next_deadline) if moment is not None]
+def _wake(assessment: Assessment, step: Step, drift: drifting.Outcome) -> timedelta | None:
+    moments = [moment for moment in (step.wake, assessment.next_deadline, drift.wake) if moment is not None]
     return windows.until(min(moments), assessment.now) if moments else None

@@ -1,8 +1,8 @@
-"""The gates that are active, as metrics for dashboards: what each said at its last look.
+"""Active gates and watches for drift, as metrics for dashboards: what each said at its last look.
 
-A collector and no gauges that are set: each scrape shows the gates that there are now, so that no series outlives its
-gate or its Rollout, and a new operator process shows them again as soon as it has looked. For each Rollout with an
-active gate there are at most 20 series, however many nodes it has.
+Collectors and no gauges that are set: each scrape shows the gates and watches that there are now, so that no series
+outlives its gate or its Rollout, and a new operator process shows them again as soon as it has looked. For each Rollout
+with an active gate there are at most 20 series, and with a watch at most 30, however many nodes it has.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from modelfleet.drift import Hours, State
 from modelfleet.gate import Judgement, Plan, Verdict
 from modelfleet.gate.audit import Told
 from modelfleet.kinds import Key
+from modelfleet.rollout.snapshot import DriftSeen
 
 _LABELS = ("namespace", "rollout", "group", "version")
 _SIDES = ("canary", "control")
@@ -27,6 +29,15 @@ class Look:
     judgement: Judgement
     verdict: Verdict
     told: Told | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The last look of a watch for drift, and the hours it goes by. `paused`: a version was on its way then."""
+
+    seen: DriftSeen
+    hours: Hours | None = None
+    paused: bool = False
 
 
 class GateGauges(Collector):
@@ -88,3 +99,38 @@ class _Families:
         family = GaugeMetricFamily(f"modelfleet_gate_{name}", text, labels=(*_LABELS, *labels))
         self.all.append(family)
         return family
+
+
+class DriftGauges(Collector):
+    """Shows `watches`, what is known of drift of each Rollout that is watched, as it is when Prometheus asks."""
+
+    def __init__(self, watches: Mapping[Key, Watch]) -> None:
+        self._watches = watches
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """All metrics `modelfleet_drift_...`."""
+        change = _drift_family("change", "Change of the median node against its own baseline.", "signal")
+        threshold = _drift_family("threshold", "The change from which on a node counts as drifted.", "signal")
+        state = _drift_family("state", "1 for the state of the watch, 0 for the others.", "state")
+        nodes = _drift_family("nodes", "Nodes with figures and a baseline.")
+        down = _drift_family("nodes_down", "Nodes that have drifted.")
+        looked = _drift_family("look_timestamp_seconds", "End of the newest figures that were looked at, Unix time.")
+        for watch in list(self._watches.values()):
+            plan, judgement = watch.seen.plan, watch.seen.judgement
+            of = (plan.namespace, plan.rollout, plan.version)
+            for signal in judgement.signals:
+                if signal.change is not None:
+                    change.add_metric((*of, signal.name), signal.change)
+                if signal.threshold is not None:
+                    threshold.add_metric((*of, signal.name), signal.threshold)
+            for each in State:
+                state.add_metric((*of, each.value), float(each is judgement.state))
+            nodes.add_metric(of, judgement.nodes)
+            down.add_metric(of, judgement.nodes_down)
+            if judgement.looked_at is not None:
+                looked.add_metric(of, judgement.looked_at.timestamp())
+        return iter((change, threshold, state, nodes, down, looked))
+
+
+def _drift_family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"modelfleet_drift_{name}", text, labels=("namespace", "rollout", "version", *labels))

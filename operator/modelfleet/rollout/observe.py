@@ -1,8 +1,9 @@
 """Gathers what there is to know about a Rollout: all of it from the store, and the gate's figures from Prometheus.
 
-Prometheus is asked only while a gate is active, and only when its next look is due: many events (each pod, each node)
-wake a Rollout in between, and find the last judgement again. That memory is a mere saving: a new process asks once more
-and gets the same answer, since a look is a function of the gate's start.
+Prometheus is asked only while a gate is active or drift is watched for, and only when the next look is due: many events
+(each pod, each node) wake a Rollout in between, and find the last judgement again. That memory is a mere saving: a new
+process asks once more and gets the same answer, since a look is a function of the gate's start, or of the hours there
+are.
 """
 
 import logging
@@ -28,16 +29,17 @@ from modelfleet.kube import (
     View,
 )
 from modelfleet.reconcile import Controller, Deps
-from modelfleet.rollout import gating, manifests, membership, nodes, overlaps
+from modelfleet.rollout import drifting, gating, manifests, membership, nodes, overlaps, watching
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.decide import decide_at
 from modelfleet.rollout.membership import Memberships
-from modelfleet.rollout.metrics import GateGauges, Look
+from modelfleet.rollout.metrics import DriftGauges, GateGauges, Look, Watch
 from modelfleet.rollout.pods import pod_state
 from modelfleet.rollout.position import Position, locate
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.snapshot import GroupState, PodState, Snapshot
-from modelfleet.views import ROLLOUTS, VERSIONS, versions_of
+from modelfleet.rollout.snapshot import GroupState, PodState, Refusal, Snapshot
+from modelfleet.rollout.watch import RETRAININGS
+from modelfleet.views import ROLLOUTS, TRAININGS, VERSIONS, versions_of
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +47,48 @@ log = logging.getLogger(__name__)
 def controller(deps: Deps) -> Controller[Position]:
     """The controller of Rollouts. Its gates are shown in the operator's metrics."""
     looks: dict[Key, Look] = {}
+    watches: dict[Key, Watch] = {}
+    refusals: dict[Key, Refusal] = {}
     memberships: defaultdict[Key, Memberships] = defaultdict(Memberships)
     deps.metrics.registry.register(GateGauges(looks))
+    deps.metrics.registry.register(DriftGauges(watches))
 
     async def observe(key: Key) -> Position | None:
         seen = snapshot(deps.store, key, deps.settings.images.agent, memberships[key])
         if seen is None:
-            memberships.pop(key, None)
-            looks.pop(key, None)
+            for memory in (memberships, looks, watches, refusals):
+                memory.pop(key, None)
             return None
+        seen = replace(seen, refused=_standing(refusals, key, seen.rollout))
         position = locate(seen, seen.revisions, deps.clock())
-        plan = gating.active(position)
-        if plan is None:
+        gated, watched = gating.active(position), drifting.plan(position)
+        if gated is None:
             looks.pop(key, None)
-            return position
-        looks[key] = await _look(looks.get(key), plan, seen, deps)
-        return replace(position, snapshot=replace(seen, judgement=looks[key].judgement))
+        else:
+            looks[key] = await _look(looks.get(key), gated, seen, deps)
+            seen = replace(seen, judgement=looks[key].judgement)
+        if watched is None:
+            watches.pop(key, None)
+        else:
+            watches[key] = await watching.look(watches.get(key), watched, position, deps)
+            seen = replace(seen, drift=watches[key].seen)
+        return replace(position, snapshot=seen)
 
-    return Controller(ROLLOUT, observe, decide_at, _with_status)
+    def refused(key: Key, message: str) -> None:
+        raw = deps.store.get(ROLLOUT, key.namespace, key.name)
+        if raw is not None:
+            refusals[key] = Refusal(deps.clock(), message, raw["metadata"]["generation"])
+
+    return Controller(ROLLOUT, observe, decide_at, _with_status, refused)
+
+
+def _standing(refusals: dict[Key, Refusal], key: Key, rollout: Rollout) -> Refusal | None:
+    """What was refused last. A spec that was changed since is tried at once."""
+    found = refusals.get(key)
+    if found is not None and found.generation != rollout.metadata.generation:
+        del refusals[key]
+        return None
+    return found
 
 
 def _with_status(position: Position, status: RolloutStatus) -> Position:
@@ -148,6 +174,7 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
             if store.get(DAEMON_SET, key.namespace, name) is not None
         ),
         overlaps=overlaps.find(raw, selectors, store),
+        trainings=tuple(store.read(TRAININGS, raw) for raw in store.find(RETRAININGS, (key.namespace, key.name))),
     )
 
 

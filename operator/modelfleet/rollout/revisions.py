@@ -11,6 +11,7 @@ data can't change (Kubernetes sees to that); what happens to a revision is writt
     quarantined-scope                    Version: nothing with this model version is rolled out; Revision: only this one
     retried-at                           its quarantine was lifted: clocks of the new attempt start here
     commands                             the commands that were acted upon here, see commands.py
+    drift-baseline                       each node's figures in its first time on it, see drift/anchor.py
 """
 
 import hashlib
@@ -32,6 +33,7 @@ QUARANTINED_SCOPE = f"{names.GROUP}/quarantined-scope"
 RETRIED_AT = f"{names.GROUP}/retried-at"
 PROMOTED_REASON = f"{names.GROUP}/promoted-reason"
 COMMANDS = f"{names.GROUP}/commands"
+DRIFT_BASELINE = f"{names.GROUP}/drift-baseline"
 
 _QUARANTINE = (names.QUARANTINED_AT, names.QUARANTINED_REASON, QUARANTINED_CAUSE, QUARANTINED_SCOPE)
 _MAX_REASON = 1024
@@ -55,6 +57,7 @@ class Revision:
 
     data      what the DaemonSets are made from, JSON values only
     commands  commands seen: "approve=v4@2" -> where it counts ("" for nowhere any more)
+    baseline  what the watch for drift keeps, packed
     """
 
     name: str
@@ -68,6 +71,7 @@ class Revision:
     retried_at: datetime | None = None
     quarantine: Quarantine | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
+    baseline: str = ""
 
     @property
     def version(self) -> str:
@@ -229,6 +233,8 @@ def annotations(revision: Revision) -> dict[str, str]:
         found |= dict(zip(_QUARANTINE, given, strict=True))
     if revision.commands:
         found[COMMANDS] = json.dumps(dict(revision.commands), separators=(",", ":"))
+    if revision.baseline:
+        found[DRIFT_BASELINE] = revision.baseline
     return found
 
 
@@ -292,6 +298,7 @@ def read(raw: Mapping[str, Any]) -> Revision:
         retried_at=_time(notes.get(RETRIED_AT)),
         quarantine=quarantine,
         commands=json.loads(notes.get(COMMANDS, "{}")),
+        baseline=notes.get(DRIFT_BASELINE, ""),
     )
 
 

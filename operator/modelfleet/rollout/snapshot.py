@@ -7,6 +7,9 @@ from typing import Any
 
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rollout import Group, Rollout
+from modelfleet.api.trainingjob import TrainingJob
+from modelfleet.drift import Judgement as DriftJudgement
+from modelfleet.drift import Plan as DriftPlan
 from modelfleet.gate import Judgement
 from modelfleet.rollout.revisions import Revision
 
@@ -17,6 +20,24 @@ class Problem:
 
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the API server said when it refused an object, when, and of which generation of the spec."""
+
+    at: datetime
+    message: str
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class DriftSeen:
+    """What the watch for drift sees. `baseline` is what it is to keep from now on, packed."""
+
+    plan: DriftPlan
+    judgement: DriftJudgement
+    baseline: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,9 @@ class Snapshot:
     overlaps    at most a handful of examples
     agent_image the image for `fetch-model` of new revisions
     judgement   the gate's, where one is active and was due; None carries the last one on
+    drift       the watch for drift, where there is one; None carries on what the status says
+    trainings   TrainingJobs that are its retrainings, or are named like one
+    refused     what the API server said of the last TrainingJob that this Rollout was to make
     """
 
     rollout: Rollout
@@ -101,3 +125,6 @@ class Snapshot:
     taken: tuple[str, ...] = ()
     overlaps: tuple[Overlap, ...] = field(default=())
     judgement: Judgement | None = None
+    drift: DriftSeen | None = None
+    trainings: tuple[TrainingJob, ...] = ()
+    refused: Refusal | None = None

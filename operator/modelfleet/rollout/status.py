@@ -12,8 +12,7 @@ from modelfleet.api import conditions, names
 from modelfleet.api.conditions import Condition
 from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
-from modelfleet.api.unsupported import unsupported_fields
-from modelfleet.rollout import commands, gating, groups, selection
+from modelfleet.rollout import commands, drifting, gating, groups, selection
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position
@@ -29,12 +28,14 @@ class Outcome:
 
     targets  for each group, what it should run once the decision is carried out; None leaves it as it is
     gate     the gate's status to show
+    drift    the watch for drift, and what comes of it
     """
 
     assessment: Assessment
     step: Step
     targets: tuple[Revision | None, ...]
     gate: GateStatus | None
+    drift: drifting.Outcome
 
 
 def status(outcome: Outcome) -> RolloutStatus:
@@ -57,7 +58,7 @@ def status(outcome: Outcome) -> RolloutStatus:
         current_group=current,
         groups=groups_now,
         gate=outcome.gate,
-        drift=old.drift,
+        drift=outcome.drift.status,
         approved=commands.values([shown] if shown else [], "approve"),
         promoted=commands.values([shown] if shown else [], "promote"),
         retried=commands.values(position.revisions, "retry"),
@@ -188,7 +189,8 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
     if passed and assessment.position.chosen is not None:  # where nothing was chosen, the stall says it
         said = f"The tag does not mean the newest Ready version: {passed}."
         yield conditions.true(ConditionType.VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
-    yield from conditions.unsupported(unsupported_fields(snapshot.rollout))
+    if outcome.drift.condition is not None:
+        yield outcome.drift.condition
 
 
 def _overlaps(snapshot: Snapshot) -> str:

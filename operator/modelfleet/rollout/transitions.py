@@ -11,7 +11,7 @@ from datetime import datetime
 
 from modelfleet.api.reasons import Reason
 from modelfleet.gate import Verdict
-from modelfleet.rollout import commands, gating
+from modelfleet.rollout import commands, gating, retraining
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.position import Position, locate
@@ -115,6 +115,20 @@ def finished(assessment: Assessment) -> Revisions:
     return revs.with_changed(position.revisions, promoted)
 
 
+def retrained(assessment: Assessment) -> Revisions:
+    """Somebody asked for a training, and it was created."""
+    return retraining.noted(assessment.position)
+
+
+def learned(assessment: Assessment) -> Revisions:
+    """The watch for drift knows more nodes' baselines than are kept with the stable revision."""
+    position, seen = assessment.position, assessment.position.snapshot.drift
+    stable = position.stable
+    if seen is None or stable is None or seen.plan.revision != stable.name or seen.baseline == stable.baseline:
+        return position.revisions
+    return revs.with_changed(position.revisions, replace(stable, baseline=seen.baseline))
+
+
 CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
     retried,
     let_past,
@@ -123,6 +137,8 @@ CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
     missed_deadline,
     judged_bad,
     finished,
+    retrained,
+    learned,
 )
 
 

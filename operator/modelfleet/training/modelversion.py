@@ -19,6 +19,7 @@ from modelfleet.api import (
     ModelVersion,
     ModelVersionSpec,
     Report,
+    RetrainedFor,
     StartCheckpoint,
     TrackedRun,
     TrainingJob,
@@ -89,6 +90,7 @@ def _spec(
         "calibration": detail.get("calibration"),
         "lineage": {
             "trainingJob": training.metadata.name,
+            "retrainedFor": _retrained_for(training),
             "parent": run.parent,
             "checkpoint": start_checkpoint(run, detail.get("checkpoint")),
             "mode": training.spec.mode.value,
@@ -107,7 +109,19 @@ def _spec(
     return {name: value for name, value in spec.items() if value is not None}
 
 
-def _remark(model: type[ClassChanges | Diagnosis | TrackedRun | Report], value: Any) -> Json | None:
+def _retrained_for(training: TrainingJob) -> Json | None:
+    """What called for the training, as the Rollout that made it has written on it."""
+    notes = training.metadata.annotations
+    said = {
+        "rollout": training.metadata.labels.get(names.ROLLOUT),
+        "trigger": notes.get(names.RETRAIN_TRIGGER),
+        "cause": notes.get(names.RETRAIN_CAUSE, ""),
+        "since": notes.get(names.RETRAIN_SINCE),
+    }
+    return _remark(RetrainedFor, said) if said["trigger"] else None
+
+
+def _remark(model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor], value: Any) -> Json | None:
     """What is said beside the model, where it is as it should be; else nothing: no training is lost over a remark."""
     try:
         return model.model_validate(_known(value, tuple(model.model_fields))).to_dict()

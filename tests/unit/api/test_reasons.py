@@ -13,7 +13,7 @@ from agent.cache import verify
 from artifactstore import ArtifactError
 from artifactstore import _errors as artifact_errors
 from modelfleet.api.reasons import ConditionType, Reason, catalogue
-from modelfleet.api.reasons.entry import EVENT, GROUP, TERMINATION, Entry
+from modelfleet.api.reasons.entry import EVENT, GROUP, RETRAIN, TERMINATION, Entry
 from modelfleet.rollout import selection
 from modelfleet.training import starting
 from modelfleet.versions import resolve
@@ -35,6 +35,7 @@ REASON_AT = {
     "Obstacle": (0, "reason"),
     "Said": (0, "reason"),
     "Finding": (0, "reason"),
+    "Held": (0, "reason"),
     "Outcome": (2, "reason"),
     "failed": (0, "reason"),
     "stalled": (0, "reason"),
@@ -244,7 +245,7 @@ def test_no_reason_stands_twice_under_a_kind_and_place() -> None:
 
 @pytest.mark.parametrize(("kind", "entry"), ENTRIES, ids=lambda each: getattr(each, "reason", each))
 def test_an_entry_is_fit_for_the_page(kind: str, entry: Entry) -> None:
-    assert set(entry.where) <= {*ConditionType, EVENT, GROUP, *TERMINATION}
+    assert set(entry.where) <= {*ConditionType, EVENT, GROUP, RETRAIN, *TERMINATION}
     for text in (entry.meaning, entry.to_do):
         assert text.endswith(".")
         assert "|" not in text

@@ -6,24 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from modelfleet.api import ModelVersion, Rollout, TrainingJob, unsupported_fields
+from modelfleet.api import ModelVersion, TrainingJob, unsupported_fields
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-KINDS: dict[str, type[ModelVersion | TrainingJob | Rollout]] = {
+KINDS: dict[str, type[ModelVersion | TrainingJob]] = {
     "modelversion": ModelVersion,
     "trainingjob-finetune": TrainingJob,
-    "rollout": Rollout,
-}
-SIGNALS = [{"name": "confidence", "minDrop": "0.05"}]
-RETRAIN = {
-    "template": {
-        "spec": {
-            "model": "parts-detector",
-            "mode": "FineTune",
-            "dataset": {"sources": [{"uri": "s3://data/x/"}]},
-            "output": {"uri": "s3://models/"},
-        }
-    }
 }
 
 
@@ -52,10 +40,6 @@ def test_the_examples_use_nothing_unsupported(name: str) -> None:
             {"output": {"uri": "s3://m/", "formats": ["onnx", "engine"]}},
             ("spec.output.formats (engine)",),
         ),
-        ("rollout", {"drift": {"signals": SIGNALS}}, ("spec.drift.signals",)),
-        ("rollout", {"drift": {"signals": SIGNALS, "retrain": RETRAIN}}, ("spec.drift.signals", "spec.drift.retrain")),
-        ("rollout", {"gate": {"comparison": {"method": "Threshold"}}}, ()),
-        ("rollout", {"gate": {"comparison": {"method": "Permutation", "alpha": "0.01"}}}, ()),
         (
             "trainingjob-finetune",
             {"dataset": {"sources": [{"uri": "s3://d/a.tar"}, {"uri": "s3://d/b.zip", "format": "COCO"}]}},

@@ -1,8 +1,9 @@
 """A simulation of the cluster around a Rollout, so that whole stories run in milliseconds, on the operator's real code.
 
-Simulated, each in a few lines: the API server (objects with resource versions, apply, create, merge patch, delete),
-the DaemonSet controller (rolling updates under maxUnavailable), the nodes (a pod becomes ready after a while, or
-never), the clock, and what the gate says. Real: store, snapshot, decide, the gate's plan and chain, status patches.
+Simulated, each in a few lines: the API server (objects with resource versions, apply, create, merge patch, delete), the
+DaemonSet controller (rolling updates under maxUnavailable), the nodes (a pod becomes ready after a while, or never),
+trainings, the clock, and what the gate and the watch for drift say. Real: store, snapshot, decide, the gate's plan and
+chain, status patches.
 
 The operator is woken as in the cluster: by a change of an object, or when its `requeue_after` has passed. A story that
 ends well therefore also shows that no wake-up is missing. `World.killed` is the world with a new operator process in
@@ -16,26 +17,40 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelfleet import gate, status_patch
+from modelfleet import drift, gate, status_patch
 from modelfleet.api import names
 from modelfleet.api.rolloutstatus import RolloutStatus
 from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, ROLLOUT, Key, Kind, kind_of
+from modelfleet.kinds import (
+    CONTROLLER_REVISION,
+    DAEMON_SET,
+    MODEL_VERSION,
+    NODE,
+    POD,
+    ROLLOUT,
+    TRAINING_JOB,
+    Key,
+    Kind,
+    kind_of,
+)
 from modelfleet.kube.store import Store
-from modelfleet.rollout import gating, nodes
+from modelfleet.rollout import drifting, gating, nodes
 from modelfleet.rollout.decide import decide
 from modelfleet.rollout.observe import snapshot
-from modelfleet.rollout.position import locate
+from modelfleet.rollout.position import Position, locate
+from modelfleet.rollout.snapshot import DriftSeen
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START, wire
 
 NAMESPACE = "factory"
 STARTUP = timedelta(seconds=20)
 TICK = timedelta(seconds=10)
+TRAINING = timedelta(minutes=1)
 
 Json = dict[str, Any]
 Judge = Callable[[Plan, datetime], Judgement | None]
+Watching = Callable[[drift.Plan, datetime], drift.Judgement | None]
 
 
 def said(plan: Plan, now: datetime, verdict: Verdict, message: str = "as told", **fields: Any) -> Judgement:
@@ -61,6 +76,8 @@ class World:
         self.now = START
         self.store = Store()
         self.judge: Judge = lambda plan, now: None
+        self.watch: Watching = lambda plan, now: None
+        self.untrainable = False  # trainings fail
         self.broken: set[str] = set()  # versions whose pods never become ready
         self.problem: Callable[[Json], None] = lambda pod: None  # what a broken pod says of itself
         self.no_pods: set[str] = set()  # nodes for which no pod can be made
@@ -223,14 +240,26 @@ class World:
         """What is decided now; with a status that was decided upon and is not written yet."""
         seen = snapshot(self.store, Key(NAMESPACE, "line"), AGENT_IMAGE)
         assert seen is not None
-        plan = gating.active(locate(seen, seen.revisions, self.now))
+        position = locate(seen, seen.revisions, self.now)
+        plan = gating.active(position)
         if plan is None:
             self._looks = None
         else:
             seen = replace(seen, judgement=self._judgement(plan))
+        seen = replace(seen, drift=self._watched(position))
         if status is not None:
             seen = replace(seen, rollout=seen.rollout.replace(status=status))
         return decide(seen, self.now)
+
+    def _watched(self, position: Position) -> DriftSeen | None:
+        plan = drifting.plan(position)
+        if plan is None:
+            return None
+        before, why = drifting.before(position), drifting.moving(position)
+        if why:
+            return DriftSeen(plan, drift.paused(plan, before, why, self.now))
+        told = self.watch(plan, self.now) or drift.Judgement(drift.State.STEADY, "as usual")
+        return DriftSeen(plan, replace(told, next_look=self.now + TICK))
 
     def _judgement(self, plan: Plan) -> Judgement:
         if self._looks is not None and self._looks[0] == plan and self.now < self._looks[1].next_look:
@@ -259,6 +288,19 @@ class World:
         for pod in self.store.list(POD, NAMESPACE):
             if not _ready(pod):
                 self._run(_copied(dict(pod)))
+        for training in self.store.list(TRAINING_JOB, NAMESPACE):
+            self._train(_copied(dict(training)))
+
+    def _train(self, training: Json) -> None:
+        """A training ends after a minute: with a version of its own name, or it fails."""
+        made = datetime.fromisoformat(training["metadata"]["creationTimestamp"])
+        if "status" in training or self.now - made < TRAINING:
+            return
+        name, ended = training["metadata"]["name"], "Failed" if self.untrainable else "Complete"
+        if not self.untrainable:
+            lineage = {"trainingJob": name, "mode": "FineTune"}
+            self.put(builders.model_version(name, created=self.now, lineage=lineage))
+        self.put({**training, "status": {"conditions": [{"type": ended, "status": "True", "reason": "x"}]}})
 
     def run(self, until: Callable[[], bool], limit: int = 400) -> None:
         """Let time pass until something is so."""
@@ -415,6 +457,7 @@ class World:
                 for key in ("phase", "stableVersion", "stableRevision", "candidateVersion", "currentGroup")
             },
             "conditions": [(c["type"], c["status"], c["reason"]) for c in self.status["conditions"]],
+            "trainings": [raw["metadata"]["name"] for raw in self.store.list(TRAINING_JOB, NAMESPACE)],
             "quarantined": [entry["version"] for entry in self.status.get("quarantined", ())],
         }
 

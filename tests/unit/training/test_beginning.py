@@ -89,6 +89,30 @@ def test_it_is_in_the_lineage():
     assert lineage["firstEpoch"] == BESIDE
 
 
+@pytest.mark.parametrize(
+    ("notes", "found"),
+    [
+        ({}, None),
+        ({"trigger": "Command"}, {"rollout": "line", "trigger": "Command", "cause": ""}),
+        (
+            {"trigger": "Drift", "cause": "it fell", "since": "2026-11-01T00:00:00Z"},
+            {"rollout": "line", "trigger": "Drift", "cause": "it fell", "since": "2026-11-01T00:00:00Z"},
+        ),
+        ({"trigger": "Whim"}, None),
+        ({"trigger": "Drift", "since": "yesterday"}, None),
+    ],
+)
+def test_what_called_for_a_retraining_is_in_the_lineage(notes, found):
+    metadata = {
+        **TUNED["metadata"],
+        "labels": {"modelfleet.dev/rollout": "line"},
+        "annotations": {f"modelfleet.dev/retrain-{name}": text for name, text in notes.items()},
+    }
+    training = TrainingJob.model_validate(TUNED | {"metadata": metadata})
+    create = modelversion.create_version(training, told(), parse(success(DETAIL)), DETAIL, None)
+    assert create.manifest["spec"]["lineage"].get("retrainedFor") == found
+
+
 def test_a_wiped_status_finds_it_again_in_the_lineage():
     detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
     training = TrainingJob.model_validate(TUNED)

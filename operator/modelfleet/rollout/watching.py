@@ -1,0 +1,74 @@
+"""Looks at a Rollout's watch for drift: asks Prometheus when a new part of the window is over, and judges."""
+
+import logging
+
+from modelfleet import drift, telemetry
+from modelfleet.drift import Anchor, Judgement, Plan
+from modelfleet.drift.observe import NotAnswered
+from modelfleet.kube import NODE
+from modelfleet.reconcile import Deps
+from modelfleet.rollout import drifting, nodes
+from modelfleet.rollout.metrics import Watch
+from modelfleet.rollout.position import Position
+from modelfleet.rollout.snapshot import DriftSeen
+
+log = logging.getLogger(__name__)
+
+
+async def look(last: Watch | None, plan: Plan, position: Position, deps: Deps) -> Watch:
+    """The watch at this moment: as at the last look where the next one is not due, and the plan is the same."""
+    now, known = deps.clock(), last if last is not None and last.seen.plan == plan else None
+    judged = known.seen.judgement if known is not None else None
+    before, why = drifting.before(position), drifting.moving(position)
+    stored = position.stable.baseline if position.stable is not None else ""
+    if why:
+        if known is not None and known.paused:
+            return known
+        return Watch(
+            DriftSeen(plan, drift.paused(plan, before, why, now, judged), stored),
+            known.hours if known is not None else None,
+            paused=True,
+        )
+    if known is not None and not known.paused:
+        due = known.seen.judgement.next_look
+        if due is not None and now < due:
+            return known
+    if plan.policy.stratify_by is not None:
+        plan = drifting.with_strata(plan, nodes.values_of(plan.policy.stratify_by, deps.store.list(NODE)))
+    hours = known.hours if known is not None else None
+    try:
+        hours = await drift.observe.extend(deps.prometheus.get(plan.policy.provider), plan, hours, now)
+    except NotAnswered as failed:
+        judgement = drift.provider_down(plan, before, failed.down, now, judged)
+        made = Watch(DriftSeen(plan, judgement, stored), failed.known)
+    else:
+        judgement = drift.judge(plan, hours, _kept(stored, plan), before, now)
+        baseline = drift.pack(judgement.anchor) if judgement.anchor is not None else ""
+        made = Watch(DriftSeen(plan, judgement, baseline), hours)
+    _tell(judged, plan, judgement)
+    return made
+
+
+def _kept(stored: str, plan: Plan) -> Anchor | None:
+    """What is kept of the baseline, where it can be read and compared with."""
+    if not stored:
+        return None
+    try:
+        anchor = drift.unpack(stored)
+    except drift.Unreadable as error:
+        log.warning("the baseline kept on revision %s can't be read, and is built again: %s", plan.revision, error)
+        return None
+    return anchor if anchor.basis == plan.basis else None
+
+
+def _tell(last: Judgement | None, plan: Plan, judgement: Judgement) -> None:
+    """Write a change of state down: in a JSON log as the field `drift`, else as one sentence."""
+    if not drift.audit.due(last, judgement):
+        return
+    log.info(
+        "watch for drift of %s: %s. %s",
+        plan.version,
+        judgement.state.value,
+        judgement.message,
+        extra=telemetry.fields(drift=drift.audit.record(plan, judgement)),
+    )

@@ -1,0 +1,273 @@
+"""From what the watch for drift sees to status, condition, Events, a training, and the version that comes of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelfleet.drift import Judgement, State
+from modelfleet.drift.judgement import SignalChange, Stratum
+from modelfleet.gate import Verdict
+from modelfleet.kinds import MODEL_VERSION, ROLLOUT, TRAINING_JOB
+from unit.rollout.simulation import START, World, fleet, installed, said
+
+QUICK = {"soak": "1m", "interval": "20s", "timeout": "10m"}
+TEMPLATE: dict[str, Any] = {
+    "spec": {
+        "model": "parts",
+        "mode": "FineTune",
+        "dataset": {"sources": [{"uri": "s3://data/new/"}]},
+        "output": {"uri": "s3://models/"},
+    }
+}
+
+
+def judgement(state: State, message: str = "as told", **fields: Any) -> Judgement:
+    return Judgement(state, message, declared=state is State.DRIFTING, **fields)
+
+
+DRIFTS = judgement(State.DRIFTING, "confidence fell", nodes=4, nodes_down=4, since=START + timedelta(hours=1))
+
+
+def v1_drifts(world: World) -> None:
+    """The scene changes: v1 drifts on it, whatever comes next does not."""
+    world.watch = lambda plan, now: DRIFTS if plan.version == "v1" else None
+
+
+def watched(**retrain: Any) -> World:
+    """A fleet on v1, whose drift is watched for."""
+    return installed(gate=QUICK, drift={"retrain": {"template": TEMPLATE, **retrain}})
+
+
+def follow_latest(world: World) -> None:
+    """What is trained is to be rolled out, and there is nothing else to roll out."""
+    world.delete(MODEL_VERSION, "parts-v2")
+    world.spec(model={"name": "parts", "tag": "latest"})
+
+
+def drift_of(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = world.status.get("drift") or {}
+    return found
+
+
+def trainings(world: World) -> list[str]:
+    return [raw["metadata"]["name"] for raw in world.store.list(TRAINING_JOB, "factory")]
+
+
+def condition(world: World) -> tuple[str, str] | None:
+    return next(((c["status"], c["reason"]) for c in world.status["conditions"] if c["type"] == "DriftDetected"), None)
+
+
+def test_without_drift_in_the_spec_nothing_is_said_of_it():
+    world = installed()
+    assert "drift" not in world.status
+    assert condition(world) is None
+
+
+def test_what_the_watch_sees_is_shown():
+    world = watched()
+    world.watch = lambda plan, now: judgement(
+        State.SUSPECTED,
+        nodes=4,
+        nodes_down=2,
+        signals=(SignalChange("confidence", -0.07, -0.05),),
+        strata=(Stratum("north", 3, 2),),
+        examples=("fleet-0",),
+        baseline_from=START,
+    )
+    world.rest(1)
+    shown = drift_of(world)
+    assert (shown["state"], shown["version"], shown["nodes"], shown["nodesDown"]) == ("Suspected", "v1", 4, 2)
+    assert shown["signals"] == [{"name": "confidence", "change": "-0.07", "threshold": "-0.05"}]
+    assert shown["strata"] == [{"name": "north", "nodes": 3, "nodesDown": 2}]
+    assert shown["examples"] == ["fleet-0"]
+    assert condition(world) == ("False", "Suspected")
+    assert "Suspected" in world.events
+    assert trainings(world) == []
+
+
+def test_a_state_keeps_its_beginning_and_is_announced_once():
+    world = watched()
+    world.rest(3)
+    since = drift_of(world)["since"]
+    writes = world.writes
+    world.rest(20)
+    assert drift_of(world)["since"] == since
+    assert world.writes == writes
+    assert world.events.count("Steady") <= 1
+
+
+def test_drift_leads_to_a_training_whose_version_goes_through_the_gate_and_starts_a_watch_of_its_own():
+    world = watched()
+    follow_latest(world)
+    world.announced.clear()
+    v1_drifts(world)
+    world.run(lambda: world.is_at("line-r1"))
+    world.rest()
+    assert trainings(world) == ["line-r1"]
+    order = [reason for reason in world.events if reason in ("Drifting", "RetrainingStarted", "GatePassed", "Promoted")]
+    assert order[0] == "Drifting"
+    assert order[1] == "RetrainingStarted"
+    assert order[-1] == "Promoted"
+    assert drift_of(world)["version"] == "line-r1"
+    assert drift_of(world)["state"] == "Steady"
+    assert condition(world) == ("False", "Steady")
+    (entry,) = drift_of(world)["retrainings"]
+    assert (entry["trainingJob"], entry["trigger"], entry["stableVersion"]) == ("line-r1", "Drift", "v1")
+    assert (entry["cause"], entry["result"]) == ("confidence fell", "Complete")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["killed", "killed and status lost"])
+def test_after_any_single_write_of_an_episode_there_is_one_training_and_the_same_end(lost: bool):
+    def play(world: World) -> World:
+        world.run(lambda: world.is_at("line-r1"))
+        world.rest(3)
+        return world
+
+    world, moments = watched(), []
+    follow_latest(world)
+    v1_drifts(world)
+    world.after_write = lambda: moments.append(world.killed())
+    undisturbed = play(world)
+    assert len(moments) > 8
+    for count, fork in enumerate(moments):
+        if lost:
+            fork.wipe_status()
+        assert play(fork).end() == undisturbed.end(), f"after write {count + 1} of {len(moments)}"
+        assert trainings(fork) == ["line-r1"]
+
+
+def test_a_version_that_is_rolled_back_lengthens_the_cooldown_and_the_drift_goes_on():
+    world = watched(cooldown="10m")
+    follow_latest(world)
+    v1_drifts(world)
+    world.judge = lambda plan, now: said(plan, now, Verdict.FAIL, "bad")
+    world.run(lambda: world.reason("Stalled") == "RolledBack")
+    assert condition(world) == ("True", "Drifting")
+    world.run(lambda: drift_of(world)["retrain"]["reason"] == "CoolingDown")
+    assert "20m" in drift_of(world)["retrain"]["message"]
+    world.run(lambda: trainings(world) == ["line-r1", "line-r2"])
+
+
+def test_a_training_that_was_deleted_is_not_made_again():
+    world = watched(cooldown="0s")
+    v1_drifts(world)
+    world.run(lambda: trainings(world) == ["line-r1"])
+    world.delete(TRAINING_JOB, "line-r1")
+    world.rest()
+    assert trainings(world) == []
+    assert drift_of(world)["retrain"]["reason"] == "TrainingDeleted"
+    assert "TrainingDeleted" in world.events
+    world.annotate("retrain", "now@1")
+    world.run(lambda: trainings(world) == ["line-r2"])
+
+
+def test_a_failed_training_is_tried_again_after_the_cooldown_and_no_more_often_than_allowed():
+    world = watched(cooldown="10m", maxPerWeek=2)
+    world.untrainable = True
+    v1_drifts(world)
+    world.run(lambda: trainings(world) == ["line-r1", "line-r2"])
+    world.run(lambda: drift_of(world)["retrain"]["reason"] == "BudgetSpent")
+    world.rest(100)
+    assert trainings(world) == ["line-r1", "line-r2"]
+
+
+def test_a_command_trains_once_whatever_the_watch_says():
+    world = watched(suspend=True)
+    world.annotate("retrain", "now@1")
+    world.run(lambda: trainings(world) == ["line-r1"])
+    world.rest(20)
+    world.wipe_status()
+    world.rest(20)
+    assert trainings(world) == ["line-r1"]
+    world.annotate("retrain", "now@2")
+    world.run(lambda: trainings(world) == ["line-r1", "line-r2"])
+
+
+def test_a_command_without_a_template_is_reported():
+    world = installed(drift={})
+    world.annotate("retrain", "now")
+    world.rest(2)
+    assert "CommandIgnored" in world.events
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    [
+        (State.SUSPECTED, "Suspected"),
+        (State.MORE_CONFIDENT, "MoreConfident"),
+        (State.FEWER_OBJECTS, "FewerObjects"),
+        (State.PAUSED, "WatchPaused"),
+        (State.LEARNING, "Learning"),
+    ],
+)
+def test_no_other_state_leads_to_a_training(state: State, event: str):
+    world = watched(cooldown="0s")
+    world.rest(1)
+    world.watch = lambda plan, now: judgement(state)
+    world.rest(1)
+    assert trainings(world) == []
+    assert world.events.count(event) == 1
+    assert condition(world) == ("False", event)
+
+
+def test_while_prometheus_is_away_drift_stays_declared_and_nothing_is_trained():
+    world = watched(suspend=True)
+    v1_drifts(world)
+    world.rest(1)
+    assert condition(world) == ("True", "Drifting")
+    world.watch = lambda plan, now: replace(judgement(State.PAUSED, "Paused: no answer."), declared=True)
+    world.spec(drift={"retrain": {"template": TEMPLATE}})
+    world.rest(2)
+    assert condition(world) == ("True", "WatchPaused")
+    assert trainings(world) == []
+    v1_drifts(world)
+    world.rest(1)
+    assert trainings(world) == ["line-r1"]
+
+
+def test_while_a_version_is_on_its_way_the_watch_is_paused_without_a_warning():
+    world = watched()
+    v1_drifts(world)
+    world.spec(paused=True)
+    world.choose("v2")
+    world.rest(2)
+    assert drift_of(world)["state"] == "Paused"
+    assert "v2 is on its way" in drift_of(world)["message"]
+    assert "WatchPaused" not in world.events
+
+
+def test_a_paused_rollout_trains_nothing():
+    world = watched()
+    world.spec(paused=True)
+    v1_drifts(world)
+    world.rest(2)
+    assert trainings(world) == []
+    assert drift_of(world)["retrain"]["reason"] == "Paused"
+
+
+def test_nodes_that_drift_alone_are_announced_once():
+    world = watched()
+    world.rest(1)
+    alone = ("fleet-1",)
+    world.watch = lambda plan, now: judgement(State.STEADY, lone=alone, examples=alone)
+    world.rest(500)
+    assert world.events.count("NodeDrifts") == 1
+
+
+def test_a_spec_without_drift_forgets_it():
+    world = watched()
+    v1_drifts(world)
+    world.rest(2)
+    world.edit(ROLLOUT, "line", lambda obj: obj["spec"].pop("drift"))
+    world.rest(1)
+    assert "drift" not in world.status
+    assert condition(world) is None
+
+
+def test_the_first_install_waits_for_a_stable_version():
+    world = fleet(drift={})
+    world.operate()
+    assert drift_of(world)["state"] == "Paused"
+    assert "no version is stable yet" in drift_of(world)["message"]
