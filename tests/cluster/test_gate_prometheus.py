@@ -16,7 +16,7 @@ from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan
 from modelfleet.gate.observe import gather
 from modelfleet.measurement.node_table import Aside
 from modelfleet.prometheus import Client, ProviderDown, Samples
-from worlds.gate_recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
+from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
 
 pytestmark = pytest.mark.cluster
 

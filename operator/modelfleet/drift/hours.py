@@ -93,7 +93,7 @@ def read(
         good = np.isfinite(counts).all(axis=2) & (counts > -1e-6).all(axis=2) & (covered >= MIN_COVERAGE)
         good &= (counts[:, :, TRUE] <= counts[:, :, ALL] + slack) & (counts[:, :, LOW] <= counts[:, :, ALL] + slack)
     counts[~good] = np.nan
-    known = ~np.isnan(covered)
+    seen = ~np.isnan(covered) | framed
     used = good.any(axis=1)
     table = np.clip(counts[used], 0, None).astype(np.float32)
     return Hours(
@@ -101,7 +101,7 @@ def read(
         first - part,
         part,
         table,
-        int((known.any(axis=1) & ~used).sum()),
+        int((seen.any(axis=1) & ~used).sum()),
     )
 
 

@@ -57,9 +57,12 @@ def empty_frames(series: str, part: timedelta) -> str:
 
 
 def coverage(series: str, part: timedelta) -> str:
-    """At how many of 12 moments of each part there were fresh figures."""
+    """At how many of 12 moments of each part there were fresh figures, and the histogram (where there was any) had the
+    buckets of the contract: with others, the sum of `true_detections` would be wrong and look right."""
     present = f"count by ({NODE}) ({FRAMES}{{{series}}})"
-    return f"count_over_time(({present})[{duration(part)}:{duration(part / COVERAGE_POINTS)}])"
+    edges = "|".join(f"{edge:g}" + (r"(\\.0)?" if edge == int(edge) else "") for edge in EDGES)
+    foreign = f'count by ({NODE}) ({CONFIDENCE}{{{series},le=~"{edges}"}}) % {len(EDGES)} != 0'
+    return f"count_over_time(({present} unless {foreign})[{duration(part)}:{duration(part / COVERAGE_POINTS)}])"
 
 
 def _increase(series: str, part: timedelta) -> str:

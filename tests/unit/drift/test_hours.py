@@ -68,7 +68,7 @@ def test_what_is_usual():
 def test_hours_that_are_known(changed, hours):
     found = read(changed)
     assert known(found) == hours
-    assert found.set_aside == (0 if hours or changed.get("coverage", 0) is None else 1)
+    assert found.set_aside == (0 if hours else 1)
 
 
 def test_nothing_found_counts_as_none_found():

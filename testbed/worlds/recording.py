@@ -35,6 +35,7 @@ class Node:
     """One node from `born` to `died` (seconds from START; None: as long as the recording).
 
     mix        share of detections in each bucket; `per_frame` of them in each frame
+    later      from that second on another mix
     rate       frames per second; scraped `every` seconds
     restarts   seconds at which the container starts again in the same pod: counters go back to zero
     new_pods   seconds at which a new pod takes over: other label `pod`, counters from zero
@@ -45,6 +46,7 @@ class Node:
     group: str
     version: str
     mix: tuple[float, ...] = EQUAL
+    later: tuple[float, tuple[float, ...]] | None = None
     per_frame: float = 2.0
     rate: float = 5.0
     every: float = SCRAPE
@@ -62,37 +64,44 @@ class Node:
 
 
 def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path) -> None:
-    """Write the recording of all rollouts, from an hour before START to `length` after it."""
+    """Write the recording of all rollouts, from when their nodes are born to `length` after START."""
     frames: list[str] = []
+    empty: list[str] = []
     buckets: list[str] = []
     for rollout, nodes in rollouts.items():
         for index, node in enumerate(nodes):
-            _record(rollout, node, index, length.total_seconds(), frames, buckets)
+            _record(rollout, node, index, length.total_seconds(), (frames, empty, buckets))
     with path.open("w", encoding="utf-8") as out:
         out.write("# TYPE modelfleet_frames counter\n")
         out.writelines(frames)
+        out.write("# TYPE modelfleet_empty_frames counter\n")
+        out.writelines(empty)
         out.write("# TYPE modelfleet_detection_confidence histogram\n")
         out.writelines(buckets)
         out.write("# EOF\n")
 
 
-def _record(rollout: str, node: Node, index: int, length: float, frames: list[str], buckets: list[str]) -> None:
+def _record(rollout: str, node: Node, index: int, length: float, out: tuple[list[str], list[str], list[str]]) -> None:
+    frames, empty, buckets = out
     random = np.random.default_rng([index, *rollout.encode()])
     phase = float(random.uniform(0, node.every))
     edges = EDGES if len(node.mix) == len(EDGES) else OTHER
-    total, counts, pod = 0.0, np.zeros(len(edges)), 0
+    total, nothing, counts, pod = 0.0, 0.0, np.zeros(len(edges)), 0
     end = length if node.died is None else node.died
     previous = node.born
     for second in np.arange(node.born + phase, end, node.every):
         reset = [at for at in (*node.restarts, *node.new_pods) if previous < at <= second]
         if reset:
-            total, counts = 0.0, np.zeros(len(edges))
+            total, nothing, counts = 0.0, 0.0, np.zeros(len(edges))
             pod += any(previous < at <= second for at in node.new_pods)
         spent = second - (reset[-1] if reset else previous)
         new = random.poisson(node.rate * spent)
         total += new
-        if node.dark is None or second < node.dark:
-            counts += random.poisson(np.array(node.mix) * node.per_frame * node.light(float(second)) * new)
+        found = node.per_frame * node.light(float(second)) if node.dark is None or second < node.dark else 0.0
+        nothing += float(np.exp(-found)) * new
+        if found:
+            mix = node.mix if node.later is None or second < node.later[0] else node.later[1]
+            counts += random.poisson(np.array(mix) * found * new)
         previous = second
         if not node.scraped(float(second)):
             continue
@@ -112,6 +121,7 @@ def _record(rollout: str, node: Node, index: int, length: float, frames: list[st
             }
             text = ",".join(f'{name}="{value}"' for name, value in labels.items() if value)
             frames.append(f"modelfleet_frames_total{{{text}}} {bad or total} {at}\n")
+            empty.append(f"modelfleet_empty_frames_total{{{text}}} {bad or nothing} {at}\n")
             for le, value in zip(edges, np.cumsum(counts), strict=True):
                 buckets.append(f'modelfleet_detection_confidence_bucket{{{text},le="{le}"}} {bad or value} {at}\n')
 
@@ -178,8 +188,10 @@ class Prometheus:
 def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
     """A real Prometheus that holds the recording. Stops it in the end, whatever happens."""
     data = folder / "data"
+    # It reads the whole recording again for each block, of which there would be one for two hours.
+    of_any_length = "--max-block-duration=8760h"
     made = subprocess.run(
-        [_debian("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(recording), str(data)],
+        [_debian("promtool"), "tsdb", "create-blocks-from", of_any_length, "openmetrics", str(recording), str(data)],
         capture_output=True,
         text=True,
         check=False,
