@@ -93,6 +93,7 @@ class Cluster:
         nodes: bool = False,
         detached: bool = False,
         node_grace: timedelta = timedelta(seconds=40),
+        scrape_interval: timedelta = timedelta(seconds=5),
     ) -> None:
         """Describe a cluster; nothing is started yet.
 
@@ -102,12 +103,14 @@ class Cluster:
             nodes: give the cluster namespaces and a network of its own, so that real nodes can be added.
             detached: let it live on when this process ends, until ``python -m harness down``.
             node_grace: how long after its last heartbeat a node counts as unreachable.
+            scrape_interval: of its Prometheus.
         """
         self.id = secrets.token_hex(3)
         self.state = (state or state_folder(self.id)).absolute()
         self._has_nodes = nodes
         self._detached = detached
         self._node_grace = node_grace
+        self._scrape_interval = scrape_interval
         self._supervisor: Supervisor | None = None
         self._block: Block | None = None
         self._nodes: dict[str, Node] = {}
@@ -203,8 +206,14 @@ class Cluster:
 
     @cached_property
     def prometheus(self) -> Prometheus:
-        """The cluster's Prometheus, started on first use; it scrapes every 5 seconds."""
-        server = Prometheus(self.supervisor, self.kubeconfig, self.address, self._port("prometheus"))
+        """The cluster's Prometheus, started on first use."""
+        server = Prometheus(
+            self.supervisor,
+            self.kubeconfig,
+            self.address,
+            self._port("prometheus"),
+            scrape_interval=self._scrape_interval,
+        )
         return server if "prometheus" in self.supervisor.processes() else server.start()
 
     @cached_property

@@ -34,6 +34,7 @@ from modelfleet.api import (
     conditions,
 )
 from modelfleet.api.base import StatusModel
+from modelfleet.api.rolloutstatus import DriftSignalStatus, DriftStratum, Retraining, RetrainStatus
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -280,6 +281,29 @@ ROLLOUT: list[tuple[str, Changes, str]] = [
         {"spec/drift/signals": [{"name": "confidence", "minDrop": "0.1", "minRise": "0.1"}]},
         "set exactly one of minDrop or minRise",
     ),
+    (
+        "confidence-rises",
+        {"spec/drift/signals": [{"name": "confidence", "minRise": "0.1"}]},
+        "confidence and detection-rate take minDrop",
+    ),
+    (
+        "fewer-empty-frames",
+        {"spec/drift/signals": [{"name": "empty-frame-rate", "minDrop": "0.1"}]},
+        "empty-frame-rate takes minRise",
+    ),
+    (
+        "one-signal-twice",
+        {"spec/drift/signals": [{"name": "confidence", "minDrop": "0.1"}, {"name": "confidence", "minDrop": "0.2"}]},
+        "Duplicate value",
+    ),
+    ("no-signal", {"spec/drift/signals": []}, "signals: .* at least 1 items"),
+    ("unknown-signal", {"spec/drift/signals/0/name": "recall"}, 'name: Unsupported value: "recall"'),
+    ("drift-of-nobody", {"spec/drift/nodes": 0}, "drift.nodes: "),
+    ("short-baseline", {"spec/drift/baseline": "48h"}, "baseline must be at least three times window"),
+    ("short-window", {"spec/drift/window": "30s"}, "window: .* duration between 1m and 168h"),
+    ("drift-by-no-label", {"spec/drift/stratifyBy": "a/b/c"}, "stratifyBy: .* label key"),
+    ("retraining-all-the-time", {"spec/drift/retrain/maxPerWeek": 11}, "maxPerWeek: .* less than or equal to 10"),
+    ("retraining-at-no-time", {"spec/drift/retrain/schedule": "monthly"}, "schedule: .* cron expression"),
 ]
 
 DRIFT = {"signals": [{"name": "confidence", "minDrop": "0.05"}]}
@@ -329,6 +353,8 @@ def test_accepted_values_that_look_odd(control_plane: ControlPlane) -> None:
             {"spec/windows/0/cron": "*/5 9-17 1,15 JAN-MAR MON-FRI"},
             {"spec/gate/checks/0/min": "-12.5"},
             {"spec/drift": DRIFT | {"retrain": {"template": {"spec": RETRAIN}}}},
+            {"spec/drift": {}},
+            {"spec/drift": {"window": "1m", "baseline": "3m", "sustain": "0s"}},
             {"spec/template/spec/containers/0/anythingNew": {"in": ["a", "PodSpec"]}},
         )
     ]
@@ -442,7 +468,30 @@ def full_statuses() -> list[Any]:
         gate=GateStatus(
             group="g", started_at=now, since=now, verdict=Verdict.PASS, message=long, estimate=0.1 / 3, interval=bounds
         ),
-        drift=DriftStatus(state="Calm", since=now, nodes=count, training_job=long),
+        drift=DriftStatus(
+            since=now,
+            learning_until=now,
+            baseline_from=now,
+            nodes=count,
+            nodes_down=count,
+            strata=tuple(DriftStratum(name=long, nodes=count, nodes_down=count) for _ in range(20)),
+            signals=tuple(DriftSignalStatus(name=long, change=-0.1 / 3, threshold=0.1 / 3) for _ in range(20)),
+            examples=(long,) * 20,
+            retrain=RetrainStatus(reason=long, until=now, next=now, message=long),
+            retrainings=tuple(
+                Retraining(
+                    training_job=long,
+                    trigger="Drift",
+                    stable_version=long,
+                    since=now,
+                    cause=long,
+                    at=now,
+                    result="Failed",
+                )
+                for _ in range(20)
+            ),
+            **dict.fromkeys(("state", "version", "revision", "message"), long),
+        ),
         quarantined=tuple(Quarantined(version="v", revision=long, reason=long, at=now) for _ in range(20)),
         history=tuple(
             HistoryEntry(version="v", result="RolledBack", started_at=now, finished_at=now, message=long)
@@ -476,6 +525,21 @@ def test_a_new_object_is_not_ready_before_the_operator_has_seen_it(control_plane
         control_plane.kubectl("get", "--namespace", stored, "rollout.modelfleet.dev", "line", "-o", "json")
     )
     assert [(c["type"], c["status"]) for c in new["status"]["conditions"]] == [("Ready", "Unknown")]
+
+
+def test_a_watch_for_drift_has_its_defaults_without_being_set(control_plane: ControlPlane, stored: str) -> None:
+    manifest = changed(example("rollout-minimal"), {"metadata/name": "watched", "spec/drift": {}})
+    control_plane.kubectl("apply", "--namespace", stored, "-f", "-", input=json.dumps(manifest))
+    new = json.loads(
+        control_plane.kubectl("get", "--namespace", stored, "rollout.modelfleet.dev", "watched", "-o", "json")
+    )
+    assert new["spec"]["drift"] == {
+        "signals": [{"name": "confidence", "minDrop": "0.05"}, {"name": "detection-rate", "minDrop": "0.20"}],
+        "nodes": "30%",
+        "baseline": "168h",
+        "window": "24h",
+        "sustain": "24h",
+    }
 
 
 def test_kubectl_get_shows_what_people_look_for(control_plane: ControlPlane, stored: str) -> None:

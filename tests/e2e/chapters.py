@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from e2e import views
+from e2e.dataset import DUSK, QUIET
 from e2e.operator_chart import install
 from e2e.story import Story, StoryFailed
 from e2e.world import CANARY, FLEET, NAMESPACE, NODES, TRAINING_NODE, Object, World, place_frames, upload_dataset
@@ -70,7 +71,7 @@ def prepare_data(world: World, story: Story) -> None:
     upload_dataset(world, "parts-3", images=160, seed=33, drop_class="washer")
     story.say("a holdout of 300 pictures and three datasets; in the third, every label of the class `washer` is lost")
     for seed, node in enumerate(EDGE, start=101):
-        place_frames(world, node, count=150, seed=seed)
+        place_frames(world, node, seed=seed)
     story.say("150 production frames on each edge node, different on each")
 
 
@@ -132,6 +133,65 @@ def roll_back_v3(world: World, story: Story) -> None:
     story.say("the fleet's DaemonSet never had a template with v3 (its ControllerRevisions say so)")
 
 
+def watch_v2(world: World, story: Story) -> None:
+    """spec.drift: what v2 has shown since it became stable is in Prometheus, and is the baseline."""
+    story.say(world.apply("5-watch-for-drift.yaml"))
+    drift = _watch(world, story, "a baseline of v2", lambda drift: drift.get("state") == "Steady", timeout=400)
+    story.say(drift["message"])
+
+
+def halve_the_traffic(world: World, story: Story) -> None:
+    """Half as many objects before every camera, and all else as it was: seen, and not called drift."""
+    for seed, node in enumerate(EDGE, start=201):
+        place_frames(world, node, seed=seed, scene=QUIET)
+
+    def seen(drift: Object) -> bool:
+        rate = next((float(s["change"]) for s in drift["signals"] if s["name"] == "detection-rate"), 0.0)
+        return rate <= -0.2
+
+    def forbid(drift: Object) -> None:
+        expect(drift.get("state") != "Drifting", f"less traffic was called drift: {drift['message']}")
+
+    drift = _watch(world, story, "a fifth fewer detections", seen, timeout=420, look=forbid)
+    story.say(drift["message"])
+    expect(not _retrainings(world), "less traffic led to a training")
+    for seed, node in enumerate(EDGE, start=101):
+        place_frames(world, node, seed=seed)
+
+
+def change_the_scene(world: World, story: Story) -> None:
+    """Dusk falls on another background, on all edge nodes: drift is declared, and a training is created."""
+    upload_dataset(world, "parts-dusk-holdout", images=150, seed=77, scene=DUSK)
+    upload_dataset(world, "parts-dusk", images=200, seed=44, scene=DUSK)
+    story.say("labelled pictures of the new scene are in the object store: the template trains on them, and on the old")
+    story.say(f"share of low confidences before: {_low_share(world):.2f}")
+    for seed, node in enumerate(EDGE, start=301):
+        place_frames(world, node, seed=seed, scene=DUSK)
+    drift = _watch(world, story, "drift", lambda drift: drift.get("state") == "Drifting", timeout=600)
+    story.say(drift["message"])
+    story.say(f"share of low confidences now: {_low_share(world):.2f}")
+    detected = views.condition(world.get("rollout", ROLLOUT), "DriftDetected")
+    expect(detected.get("status") == "True", f"the condition DriftDetected is {detected}")
+
+
+def recover(world: World, story: Story) -> None:
+    """The training runs by itself, its version passes on the canary and reaches the fleet, and confidence is back."""
+    worse = _low_share(world)
+    job, version = f"{ROLLOUT}-r1", f"{ROLLOUT}-r1"
+    story.wait(f"TrainingJob {job}", lambda: _ended(world, job), timeout=600)
+    made = world.get("modelversion", f"{MODEL}-{version}")
+    story.say(f"its lineage says: {made['spec']['lineage']['retrainedFor']['cause']}")
+    _roll_out(world, story, version, timeout=600)
+    expect(_retrainings(world) == [job], f"there should be one training, and are {_retrainings(world)}")
+
+    def restored() -> tuple[float | None, RenderableType, str]:
+        share = _low_share(world)
+        line = f"share of low confidences: {share:.2f}, with v2 it was {worse:.2f}"
+        return (share if share < worse / 2 else None), Text(line), line
+
+    story.say(f"share of low confidences again: {story.wait('confidence', restored, timeout=180):.2f}")
+
+
 CHAPTERS: tuple[Chapter, ...] = (
     Chapter("Build what is not cached: Kubernetes, tools, images", "seconds; 20 to 30 min on a fresh machine", build),
     Chapter("Start a cluster with four real nodes", "2 min", start_cluster),
@@ -143,6 +203,10 @@ CHAPTERS: tuple[Chapter, ...] = (
     Chapter("v2 passes on the canary and reaches the fleet", "2 min", promote_v2),
     Chapter("Train v3 on quietly damaged data", "2 min", train_v3),
     Chapter("v3 is failed by the gate and rolled back", "2 min", roll_back_v3),
+    Chapter("Watch v2 for drift", "10 s", watch_v2),
+    Chapter("Half the traffic is no drift", "3 min", halve_the_traffic),
+    Chapter("The scene changes: drift is declared", "3 min", change_the_scene),
+    Chapter("A version is trained, promoted, and confidence is back", "4 min", recover),
 )
 
 
@@ -156,14 +220,7 @@ def _train(world: World, story: Story, manifest: str, version: str) -> None:
     story.say(world.apply(manifest))
     name = f"{MODEL}-{version}"
 
-    def look() -> tuple[Object | None, RenderableType, str]:
-        job = world.get("trainingjob", name)
-        failed = views.condition(job, "Failed")
-        expect(failed.get("status") != "True", f"TrainingJob {name} failed: {failed.get('message')}")
-        done = views.condition(job, "Complete").get("status") == "True"
-        return (job if done else None, *views.training(job))
-
-    story.wait(f"TrainingJob {name}", look, timeout=600)
+    story.wait(f"TrainingJob {name}", lambda: _ended(world, name), timeout=600)
     metrics = world.get("modelversion", name)["spec"]["metrics"]
     story.say(f"ModelVersion {name}: " + ", ".join(f"{key} {value}" for key, value in metrics.items()))
     message = story.wait(f"the verification of {name}", lambda: _verified(world, name), timeout=120)
@@ -187,6 +244,45 @@ def _roll_out(world: World, story: Story, version: str, *, timeout: float) -> Ob
         return ready and rollout["status"].get("stableVersion") == version and _runs(world, version)
 
     return _follow(world, story, f"{version} on the whole fleet", ended, timeout=timeout)
+
+
+def _ended(world: World, name: str) -> tuple[Object | None, RenderableType, str]:
+    found = world.find("trainingjob", name)
+    if found is None:
+        return None, Text("not created yet"), "not created yet"
+    failed = views.condition(found, "Failed")
+    expect(failed.get("status") != "True", f"TrainingJob {name} failed: {failed.get('message')}")
+    done = views.condition(found, "Complete").get("status") == "True"
+    return (found if done else None, *views.training(found))
+
+
+def _watch(
+    world: World,
+    story: Story,
+    what: str,
+    ended: Callable[[Object], bool],
+    *,
+    timeout: float,
+    look: Callable[[Object], None] | None = None,
+) -> Object:
+    def show() -> tuple[Object | None, RenderableType, str]:
+        drift = world.get("rollout", ROLLOUT)["status"].get("drift") or {}
+        if look is not None:
+            look(drift)
+        return (drift if drift and ended(drift) else None, *views.drift(drift))
+
+    return story.wait(what, show, timeout=timeout)
+
+
+def _retrainings(world: World) -> list[str]:
+    return [job["metadata"]["name"] for job in world.items("trainingjobs", "-l", f"modelfleet.dev/rollout={ROLLOUT}")]
+
+
+def _low_share(world: World) -> float:
+    """The share of detections with a confidence of at most 0.5 on all edge nodes, over the last half minute."""
+    counts = [f'sum(increase(modelfleet_detection_confidence_bucket{{le="{le}"}}[30s]))' for le in ("0.5", "+Inf")]
+    ((_, share),) = world.cluster.prometheus.query(f"{counts[0]} / {counts[1]}")
+    return share
 
 
 def _follow(

@@ -18,6 +18,23 @@ SIZE = 160  # pixels, square
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What the camera sees besides the objects themselves, and how many of them (from, up to and without).
+
+    `gloom`: at dusk a dim, bluish light falls on a ribbed belt, which is where the bench was.
+    """
+
+    objects: tuple[int, int] = (2, 6)
+    gloom: bool = False
+
+
+BENCH = Scene()
+QUIET = Scene(objects=(1, 3))
+"""Half of what there was to see, and all else as before."""
+DUSK = Scene(gloom=True)
+
+
+@dataclass(frozen=True)
 class Box:
     """One labelled object: class index, centre and size as shares of the image (the YOLO convention)."""
 
@@ -32,7 +49,13 @@ class Box:
 
 
 def write_dataset(
-    root: Path, *, images: int, seed: int, validation: float = 0.25, drop_class: str | None = None
+    root: Path,
+    *,
+    images: int,
+    seed: int,
+    validation: float = 0.25,
+    drop_class: str | None = None,
+    scene: Scene = BENCH,
 ) -> Path:
     """Write `images` labelled pictures below `root` as train/ and val/, with a data.yaml; return `root`.
 
@@ -43,7 +66,7 @@ def write_dataset(
     held_out = round(images * validation)
     for index in range(images):
         part = "val" if index < held_out else "train"
-        picture, boxes = draw(rng)
+        picture, boxes = draw(rng, scene)
         if drop_class is not None:
             boxes = [box for box in boxes if CLASSES[box.label] != drop_class]
         name = f"{seed:04d}-{index:05d}"
@@ -56,11 +79,14 @@ def write_dataset(
     return root
 
 
-def write_frames(root: Path, *, count: int, seed: int) -> Path:
-    """Write `count` unlabelled pictures: what one node's camera sees in production."""
+def write_frames(root: Path, *, count: int, seed: int, scene: Scene = BENCH) -> Path:
+    """Write `count` unlabelled pictures: what one node's camera sees in production. Those that are there are replaced
+    one by one, so that whoever reads them meanwhile never meets half a picture."""
     rng = np.random.default_rng(seed)
     for index in range(count):
-        _write_picture(root / f"{index:05d}.jpg", draw(rng)[0])
+        made, picture = root / f"{index:05d}.new.jpg", root / f"{index:05d}.jpg"
+        _write_picture(made, draw(rng, scene)[0])
+        made.replace(picture)
     return root
 
 
@@ -75,12 +101,12 @@ def archive(root: Path, target: Path) -> Path:
     return target
 
 
-def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[Box]]:
-    """One picture, uint8 of shape (SIZE, SIZE, 3) in BGR, and its boxes: 2 to 5 objects that hardly overlap."""
-    picture = _bench(rng)
+def draw(rng: np.random.Generator, scene: Scene = BENCH) -> tuple[np.ndarray, list[Box]]:
+    """One picture, uint8 of shape (SIZE, SIZE, 3) in BGR, and its boxes: objects that hardly overlap."""
+    picture = _belt(rng) if scene.gloom else _bench(rng)
     boxes: list[Box] = []
     taken: list[tuple[float, float, float]] = []
-    for _ in range(int(rng.integers(2, 6))):
+    for _ in range(int(rng.integers(*scene.objects))):
         radius = float(rng.uniform(11, 20))
         for _attempt in range(20):
             x, y = rng.uniform(radius + 2, SIZE - radius - 2, size=2)
@@ -92,6 +118,9 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, list[Box]]:
         label = int(rng.integers(len(CLASSES)))
         outline = _DRAW[label](picture, rng, x, y, radius)
         boxes.append(_box(label, outline))
+    if scene.gloom:
+        dim = np.array([0.62, 0.5, 0.42]) * rng.uniform(0.85, 1.15)
+        picture = np.clip(picture * dim, 0, 255).astype(np.uint8)
     noise = rng.normal(0, rng.uniform(2, 7), picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8), boxes
 
@@ -113,6 +142,17 @@ def _bench(rng: np.random.Generator) -> np.ndarray:
             axes = tuple(int(v) for v in rng.integers(2, 7, size=2))
             cv2.ellipse(picture, tuple(map(int, a)), axes, float(rng.uniform(0, 180)), 0, 360, color, -1, cv2.LINE_AA)
     return picture
+
+
+def _belt(rng: np.random.Generator) -> np.ndarray:
+    """Another background: a green belt with ribs, which runs in any direction, stained like the bench."""
+    picture = _bench(rng)
+    angle, width = rng.uniform(0, np.pi), rng.uniform(5, 9)
+    grid = np.arange(SIZE)
+    along = grid[None, :] * np.cos(angle) + grid[:, None] * np.sin(angle)
+    ribs = 25 * np.sign(np.sin(2 * np.pi * along / width))
+    belt = np.array([70, 150, 80]) + ribs[..., None]
+    return np.clip(0.35 * picture + 0.75 * belt, 0, 255).astype(np.uint8)
 
 
 def _steel(rng: np.random.Generator) -> tuple[int, int, int]:

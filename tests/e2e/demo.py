@@ -12,7 +12,7 @@ from rich.console import Console
 from e2e import views
 from e2e.chapters import CHAPTERS, MODEL, ROLLOUT
 from e2e.story import Story, duration
-from e2e.world import NAMESPACE, SYSTEM, World
+from e2e.world import NAMESPACE, SCRAPED, SYSTEM, World
 from harness import Cluster, binaries
 
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 160)
     story = Story(console)
-    world = World(Cluster(options.state, nodes=True, detached=options.keep))
+    world = World(Cluster(options.state, nodes=True, detached=options.keep, scrape_interval=SCRAPED))
     happened = False
     try:
         happened = tell(world, story)

@@ -10,7 +10,7 @@ from rich.console import Console
 from e2e.chapters import CHAPTERS, Chapter
 from e2e.demo import evidence, summarise
 from e2e.story import Story
-from e2e.world import World
+from e2e.world import SCRAPED, World
 from harness import Cluster
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +23,7 @@ def story() -> Story:
 
 @pytest.fixture(scope="module")
 def world(story: Story) -> Iterator[World]:
-    world = World(Cluster(nodes=True))
+    world = World(Cluster(nodes=True, scrape_interval=SCRAPED))
     try:
         yield world
         summarise(world, story)

@@ -61,6 +61,20 @@ def fleet(rollout: Object, pods: Iterable[Object]) -> tuple[RenderableType, str]
     return picture, " · ".join(p for p in (status.get("phase", "Pending"), " ".join(cells), verdict) if p)
 
 
+def drift(status: Object) -> tuple[RenderableType, str]:
+    """A Rollout's status.drift as (picture, line)."""
+    table = Table("drift", "version", "nodes", "down", "signal", "change", "threshold")
+    signals = status.get("signals") or [{}]
+    for number, signal in enumerate(signals):
+        head = (
+            [_cell(status.get(key)) for key in ("state", "version", "nodes", "nodesDown")] if not number else [""] * 4
+        )
+        table.add_row(*head, *(_cell(signal.get(key)) for key in ("name", "change", "threshold")))
+    changes = " ".join(f"{signal['name']} {signal.get('change', '?')}" for signal in signals if signal)
+    message = status.get("message", "")
+    return Group(table, Text(message, style="dim")), f"{status.get('state', 'not watched')} · {changes or message}"
+
+
 _GATE_FIELDS = ("group", "verdict", "looks", "canaryNodes", "controlNodes", "detections", "estimate", "interval")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from e2e.dataset import archive, write_dataset, write_frames
+from e2e.dataset import BENCH, Scene, archive, write_dataset, write_frames
 from harness import Cluster
 from harness.images import ImageRef
 
@@ -25,6 +26,9 @@ NODES: Mapping[str, Mapping[str, str]] = {
     CANARY: {"modelfleet.dev/app": "line", "modelfleet.dev/group": "canary"},
     **{name: {"modelfleet.dev/app": "line"} for name in FLEET},
 }
+
+SCRAPED = timedelta(seconds=1)  # so that a part of the demo's window, which is a minute, has two or three scrapes
+FRAMES = 150  # on each node: half a minute at five a second, then they begin again
 
 Object = Mapping[str, Any]
 
@@ -58,14 +62,16 @@ class World:
         return self.kubectl("apply", "-f", str(MANIFESTS / manifest)).strip()
 
 
-def upload_dataset(world: World, name: str, *, images: int, seed: int, drop_class: str | None = None) -> None:
+def upload_dataset(
+    world: World, name: str, *, images: int, seed: int, drop_class: str | None = None, scene: Scene = BENCH
+) -> None:
     """Draw a dataset and put it into the object store as s3://data/<name>.tar."""
     folder = world.cluster.state / "datasets" / name
-    write_dataset(folder, images=images, seed=seed, drop_class=drop_class)
+    write_dataset(folder, images=images, seed=seed, drop_class=drop_class, scene=scene)
     packed = archive(folder, folder.with_suffix(".tar"))
     world.cluster.object_store.put("data", f"{name}.tar", packed.read_bytes())
 
 
-def place_frames(world: World, node: str, *, count: int, seed: int) -> None:
+def place_frames(world: World, node: str, *, seed: int, scene: Scene = BENCH) -> None:
     """Give a node its production frames below /var/lib/modelfleet/frames, as a camera's recorder would."""
-    write_frames(world.cluster.node(node).var_lib / "frames", count=count, seed=seed)
+    write_frames(world.cluster.node(node).var_lib / "frames", count=FRAMES, seed=seed, scene=scene)
