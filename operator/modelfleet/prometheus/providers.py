@@ -21,8 +21,9 @@ class Providers:
     def __init__(self, clients: Mapping[str, Client], default: str = DEFAULT) -> None:
         self._clients, self._default = dict(clients), default
 
-    def get(self, name: str | None) -> Client | ProviderDown:
-        """The provider of that name (None: the default one), or why there is none: that is nothing to judge by."""
+    def get(self, name: str | None, field: str = "gate.provider") -> Client | ProviderDown:
+        """The provider of that name (None: the default one), or why there is none: that is nothing to judge by.
+        `field`: where the name is from, for the message."""
         found = self._clients.get(self._default if name is None else name)
         if found is not None:
             return found
@@ -30,11 +31,11 @@ class Providers:
             return ProviderDown("no Prometheus is configured: set prometheus.url in the operator's settings")
         if name is None:
             return ProviderDown(
-                f"no default Prometheus is configured: set gate.provider (known: {self._known}), or prometheus.default "
+                f"no default Prometheus is configured: set {field} (known: {self._known}), or prometheus.default "
                 "in the operator's settings"
             )
         return ProviderDown(
-            f"gate.provider names {name!r}, which the operator's settings do not have in prometheus.providers "
+            f"{field} names {name!r}, which the operator's settings do not have in prometheus.providers "
             f"(known: {self._known})"
         )
 

@@ -37,7 +37,8 @@ async def look(last: Watch | None, plan: Plan, position: Position, deps: Deps) -
         plan = drifting.with_strata(plan, nodes.values_of(plan.policy.stratify_by, deps.store.list(NODE)))
     hours = known.hours if known is not None else None
     try:
-        hours = await drift.observe.extend(deps.prometheus.get(plan.policy.provider), plan, hours, now)
+        provider = deps.prometheus.get(plan.policy.provider, "drift.provider")
+        hours = await drift.observe.extend(provider, plan, hours, now)
     except NotAnswered as failed:
         judgement = drift.provider_down(plan, before, failed.down, now, judged)
         made = Watch(DriftSeen(plan, judgement, stored), failed.known)

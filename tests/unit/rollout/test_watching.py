@@ -59,7 +59,7 @@ class Setup:
         self.world.now += 10 * DAY
         deps = types.SimpleNamespace(
             store=self.world.store,
-            prometheus=types.SimpleNamespace(get=lambda name: self.prometheus),
+            prometheus=types.SimpleNamespace(get=lambda name, field: self.prometheus),
             metrics=telemetry.Metrics("test"),
             clock=lambda: self.world.now,
             settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
