@@ -14,6 +14,7 @@ SOURCE := operator:agent-image:trainer-image:artifacts:dataset:tests:testbed
 RUN    := PYTHONPATH=$(SOURCE) $(BIN)/python
 STATE  ?= /tmp/modelfleet-demo
 ARGUMENTS := operator/modelfleet/training/hyperparameters.json
+MUTANTS := build/mutants
 LOCK   := $(abspath $(BIN))/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 help:  ## List the targets
@@ -36,6 +37,7 @@ lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no 
 	cd agent-image && $(LOCK) --extra image pyproject.toml -o requirements.txt
 	cd trainer-image && $(LOCK) pyproject.toml -o requirements.txt   # in its folder: for the overrides in its pyproject
 	cd trainer-image && $(LOCK) --group test -c requirements.txt -o test-requirements.txt
+	printf 'mutmut>=3.8,<3.9\n' | $(LOCK) - -c requirements-dev.txt -o tests/mutants/requirements.txt
 
 crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic models
 	$(RUN) -m modelfleet.api.crd crds
@@ -98,6 +100,15 @@ test-trainer: build  ## Real training, inside the trainer image
 test-e2e: build  ## The demo's chapters as a test, and resuming: real kubelets, training, Prometheus
 	$(BIN)/pytest -m e2e -s tests/e2e
 
+mutants: $(MUTANTS)/venv/.synced  ## Do the unit tests find out changed code? ONLY=files, SAMPLE=n of each: docs/mutants.md (hours)
+	PYTHONPATH=tests $(MUTANTS)/venv/bin/python -m mutants.run --out $(MUTANTS) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
+
+# The tool comes in the tests' own processes, so what they need is in its environment, too.
+$(MUTANTS)/venv/.synced: $(STAMP) tests/mutants/requirements.txt
+	$(PYTHON) -m venv $(MUTANTS)/venv
+	$(BIN)/uv pip sync --quiet --python $(MUTANTS)/venv/bin/python --require-hashes requirements-dev.txt tests/mutants/requirements.txt
+	touch $@
+
 bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in docs/ (7 min)
 	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:. $(abspath $(BIN)/python) -m gate.run --jobs $$(nproc) --out ../docs
 
@@ -117,4 +128,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds reasons arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e bench-gate bench-trainer bench-scale demo demo-down clean
+.PHONY: help venv lock crds reasons arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e mutants bench-gate bench-trainer bench-scale demo demo-down clean
