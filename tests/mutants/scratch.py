@@ -45,7 +45,6 @@ def measure(suite: Suite, files: list[Path], scratch: Path, *, jobs: int, sample
     with chdir(scratch):
         chosen = [name for path in inside.values() for name in _sample(path, sample)] if sample else []
         with log.open("w") as out:
-            # its main module, and not the script beside this interpreter: that one's path may be longer than the system allows
             command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs), *chosen]
             done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=_environment(), check=False)
         if done.returncode:
