@@ -10,7 +10,7 @@ import pytest
 from modelfleet import telemetry
 from modelfleet.api import TrainingJobStatus, conditions
 from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
-from modelfleet.kinds import JOB, POD, TRAINING_JOB, Key
+from modelfleet.kinds import JOB, NODE, POD, TRAINING_JOB, Key
 from modelfleet.kube import AlreadyExists, Backoff, Conflict, Forbidden, Invalid, Queue, Store, Unavailable
 from modelfleet.reconcile import Controller, Deps, Loop
 from modelfleet.settings import Images, Settings
@@ -60,7 +60,7 @@ class ApiServer:
         }
 
     async def delete(self, kind, namespace, name, uid, resource_version=""):
-        self._answer("delete", name, uid, *filter(None, [resource_version]))
+        self._answer("delete", kind, namespace, name, uid, *filter(None, [resource_version]))
         return self.rest
 
     async def post_event(self, regarding, type, reason, message, now):
@@ -137,12 +137,14 @@ async def test_actions_come_first_in_order_then_the_status_then_the_announcement
     bench.decision = Decision(actions, (Announce("Normal", "Begun", "it began"),), status())
     await bench.run()
     assert [call[0] for call in bench.api.calls] == ["apply", "create", "delete", "patch", "status", "event"]
+    assert bench.api.calls[2:4] == [("delete", POD, "ns", "p", "u"), ("patch", "t", {"x": 1})]
     assert bench.api.calls[-1] == ("event", "Begun", "t", "Normal", "it began", NOW)
     assert [
         bench.counted("actions_total", kind="TrainingJob", action=each)
         for each in ("Apply", "Create", "Delete", "Patch")
     ] == [1] * 4
     assert bench.counted("reconcile_seconds_count", kind="TrainingJob") == 1
+    assert bench.counted("reconcile_seconds_sum", kind="TrainingJob") < 31
 
 
 async def test_a_warning_is_announced_as_one(bench):
@@ -157,7 +159,7 @@ async def test_an_announcement_may_be_about_another_object(bench):
     announcements = (Announce("Normal", "Removed", "it went", about=another), Announce("Normal", "Begun", "it began"))
     bench.decision = Decision((gone,), announcements)
     await bench.run()
-    assert bench.api.calls[0][:4] == ("delete", "another", "u", "7")
+    assert bench.api.calls[0] == ("delete", TRAINING_JOB, "ns", "another", "u", "7")
     assert [call[2] for call in bench.api.calls[1:]] == ["another", "t"]
 
 
@@ -207,6 +209,7 @@ async def test_first_failure_stops_and_is_tried_again_with_growing_delays(bench)
     assert [call[0] for call in bench.api.calls] == ["apply", "create"] * 3
     assert delays == [1, 2, 4]
     assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Unavailable") == 3
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="error") == 3
     bench.api.fails.clear()
     await bench.run()
     assert bench.queue.failures(KEY) == 0
@@ -235,9 +238,10 @@ async def test_refusal_reaches_the_user_once(bench, error):
     written = [call[1]["status"] for call in bench.api.calls if call[0] == "status"]
     assert len(written) == 1
     stalled = next(each for each in written[0]["conditions"] if each["type"] == "Stalled")
-    assert (stalled["reason"], stalled["message"]) == (
+    assert (stalled["reason"], stalled["message"], stalled["lastTransitionTime"]) == (
         "ApplyRejected",
         f"The API server refused Job ns/a: {error.message}",
+        "2026-11-21T10:00:00Z",
     )
     assert bench.queue.next_due() is not None
 
@@ -246,6 +250,7 @@ async def test_refusal_reaches_the_user_once(bench, error):
     ("action", "named"),
     [
         (Create(job("a")), "Job ns/a"),
+        (Create(obj(NODE, "n", 0)), "Node n"),
         (Patch(TRAINING_JOB, "ns", "t", {"metadata": {}}), "TrainingJob ns/t"),
         (Delete(POD, "ns", "p", "u"), "Pod ns/p"),
     ],
@@ -313,6 +318,7 @@ async def test_conflict_is_looked_at_again(bench):
     bench.decision = Decision(status=status())
     await bench.run()
     assert bench.queue.next_due() == 1
+    assert bench.queue.failures(KEY) == 1
     assert bench.counted("reconcile_total", kind="TrainingJob", result="conflict") == 1
     assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="Conflict") == 1
 
@@ -393,6 +399,8 @@ async def test_requeue_is_after_the_time_asked_for_but_never_at_once(bench):
     bench.decision = Decision(requeue_after=timedelta(0))
     await bench.run()
     assert bench.queue.next_due() == pytest.approx(0.1)
+    bench.clock.now = 1.0
+    assert bench.queue.take() == KEY
     assert bench.counted("reconcile_total", kind="TrainingJob", result="requeued") == 2
 
 
@@ -403,7 +411,9 @@ async def test_bug_in_a_decision_is_logged_with_its_object_and_retried(bench, ca
     bench.decision = broken
     await bench.run()
     assert bench.counted("reconcile_errors_total", kind="TrainingJob", error="ZeroDivisionError") == 1
+    assert bench.counted("reconcile_total", kind="TrainingJob", result="error") == 1
     assert bench.queue.next_due() == 1
+    assert bench.queue.failures(KEY) == 1
     assert any(record.exc_info and record.levelname == "ERROR" for record in caplog.records)
 
 
@@ -436,9 +446,17 @@ async def test_what_actions_bring_about_comes_into_the_same_status():
     await bench.run()
     assert [call[0] for call in bench.api.calls] == ["apply", "status", "event", "event"]
     assert bench.store.get(TRAINING_JOB, *KEY)["status"]["phase"] == "Running"
+    assert len(bench.seen[0]) == 2  # nothing had been decided
     assert [each["metadata"]["name"] for each in bench.seen[1][1]] == ["a"]  # it saw what was applied
     assert bench.seen[1][2] == first.status  # and what had been decided
     assert bench.queue.next_due() == 9
+
+
+async def test_a_second_look_that_has_no_status_leaves_that_of_the_first():
+    bench = looking_again()
+    bench.decision = in_steps(Decision((Apply(job("a")),), status=TrainingJobStatus(phase="Pending")), Decision())
+    await bench.run()
+    assert bench.store.get(TRAINING_JOB, *KEY)["status"]["phase"] == "Pending"
 
 
 async def test_looks_within_one_reconcile_are_bounded():
@@ -524,6 +542,8 @@ async def test_what_is_logged_meanwhile_names_its_object(bench, caplog):
     caplog.handler.setFormatter(telemetry.JsonFormatter())
     bench.api.fails["apply"] = Unavailable("down")
     bench.decision = Decision((Apply(job("a")),))
-    await bench.run()
-    line = json.loads(caplog.text.splitlines()[-1])
-    assert (line["kind"], line["object"], line["reconcile"]) == ("TrainingJob", "ns/t", "1")
+    for number in ("1", "2"):
+        await bench.run()
+        line = json.loads(caplog.text.splitlines()[-1])
+        assert (line["kind"], line["object"], line["reconcile"]) == ("TrainingJob", "ns/t", number)
+        assert (line["namespace"], line["name"]) == KEY

@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+import weakref
 
 from modelfleet.kinds import JOB, NODE, POD
 from modelfleet.kube import Index, Store, View
@@ -54,6 +55,28 @@ def test_same_name_made_again_is_another_object():
     assert store.get(POD, "ns", "a")["metadata"]["uid"] == "new"
 
 
+def test_deletion_that_names_an_older_version_than_what_is_known_is_one_all_the_same():
+    store = Store()
+    store.put(obj(POD, "a", 9))
+    assert store.remove(obj(POD, "a", 8))
+    assert store.list(POD) == ()
+
+
+def test_late_deletion_of_the_old_one_does_not_let_the_new_one_return():
+    store = Store()
+    store.remove(obj(POD, "a", 8, uid="new"))
+    store.remove(obj(POD, "a", 6, uid="old"))
+    assert not store.put(obj(POD, "a", 9, uid="new"))
+
+
+def test_so_many_deletions_are_remembered_and_the_oldest_is_forgotten_first(monkeypatch):
+    monkeypatch.setattr("modelfleet.kube.store._TOMBSTONES", 2)
+    store = Store()
+    for version, name in enumerate(("a", "b", "c"), start=10):
+        store.remove(obj(POD, name, version))
+    assert [store.put(obj(POD, name, 1)) for name in ("a", "b", "c")] == [True, False, False]
+
+
 def test_deletion_of_the_old_one_that_comes_after_the_new_one_leaves_the_new_one():
     store = Store()
     store.put(obj(POD, "a", 5, uid="old"))
@@ -83,7 +106,27 @@ def test_list_by_namespace_label_and_owner():
     assert names(store.list(POD, labels={"app": "x"}, owner_uid="o1")) == ["a", "a"]
     assert store.list(POD, "ns", labels={"app": "y"}) == ()
     assert store.list(POD, owner_uid="nobody") == ()
+    assert store.list(POD, "nowhere") == ()
     assert store.count(POD) == 3
+
+
+def test_all_criteria_count_whichever_finds_the_fewest():
+    store = Store()
+    store.put(obj(POD, "meets-all", 1, labels={"app": "x"}, owner="o1"))
+    store.put(obj(POD, "another-owner", 2, labels={"app": "x"}, owner="o2"))
+    store.put(obj(POD, "another-label", 3, labels={"app": "y"}, owner="o1"))
+    store.put(obj(POD, "elsewhere", 4, namespace="other", labels={"app": "y"}, owner="o1"))
+    store.put(obj(POD, "neither", 5))
+    assert names(store.list(POD, "ns", labels={"app": "x"}, owner_uid="o1")) == ["meets-all"]
+
+
+def test_what_goes_from_an_index_leaves_the_others_in_it():
+    store = Store()
+    for version, name in enumerate(("a", "b", "c"), start=1):
+        store.put(obj(POD, name, version, labels={"app": "x"}, owner="o1"))
+    store.remove(obj(POD, "a", 9))
+    for found in (store.list(POD, "ns"), store.list(POD, labels={"app": "x"}), store.list(POD, owner_uid="o1")):
+        assert names(found) == ["b", "c"]
 
 
 def test_indexes_follow_changes():
@@ -102,6 +145,8 @@ def test_cluster_scoped_kinds_have_no_namespace():
     store.put(obj(NODE, "n1", 1))
     assert store.get(NODE, "whatever", "n1") is not None
     assert names(store.list(NODE, "whatever")) == ["n1"]
+    assert store.forget(NODE, "whatever", "n1", "uid-n1")
+    assert store.list(NODE) == ()
 
 
 def test_managed_fields_are_dropped_and_the_given_object_stays_whole():
@@ -121,7 +166,16 @@ def test_replace_prunes_what_is_missing_and_keeps_what_is_newer():
     assert changed == 3
     assert names(store.list(POD)) == ["born-later", "changed", "kept", "new"]
     assert not store.put(obj(POD, "missed", 39))  # an event from before the list
+    assert not store.put(obj(POD, "missed", 40, uid="again"))  # the list, as of then, does not have it
+    assert not store.put(obj(POD, "missed", 42))
     assert store.put(obj(POD, "missed", 41, uid="again"))
+
+
+def test_replace_prunes_what_is_as_old_as_the_list():
+    store = Store()
+    store.put(obj(POD, "a", 40))
+    assert store.replace(POD, [], 40) == 1
+    assert store.list(POD) == ()
 
 
 def test_replace_of_one_namespace_leaves_the_others():
@@ -141,6 +195,20 @@ def test_list_that_is_older_than_an_event_does_not_undo_it():
     assert store.get(POD, "ns", "b") is None
 
 
+def test_list_of_the_version_that_was_seen_is_not_of_a_backup():
+    store = Store()
+    store.remove(obj(POD, "a", 30))
+    store.replace(POD, [obj(POD, "a", 29)], 30, seen=store.newest(POD))
+    assert store.list(POD) == ()
+
+
+def test_what_a_backup_has_in_the_same_version_has_not_changed():
+    store = Store()
+    store.put(obj(POD, "a", 10))
+    store.put(obj(POD, "lost", 1001))
+    assert store.replace(POD, [obj(POD, "a", 10)], 500, seen=store.newest(POD)) == 1
+
+
 def test_cluster_restored_from_a_backup_voids_what_was_known():
     store = Store()
     store.put(obj(POD, "a", 1000, spec={"v": "lost"}))
@@ -156,6 +224,7 @@ def test_each_change_is_told_once_whoever_brings_it():
     store, told = Store(), []
 
     def note(kind, before, now):
+        assert kind == POD
         told.append(tuple(None if each is None else each["metadata"]["resourceVersion"] for each in (before, now)))
 
     store.subscribe(note)
@@ -203,6 +272,20 @@ def test_an_index_follows_every_change():
     assert not store.keys(BY_PHASE, "Failed")
 
 
+def test_an_index_asks_each_object_once():
+    asked, store = [], Store()
+
+    def values(pod):
+        asked.append(pod["metadata"]["name"])
+        return ["any"]
+
+    index = Index(POD, values)
+    store.put(obj(POD, "a", 1))
+    store.put(obj(POD, "b", 2))
+    assert [names(store.find(index, "any")) for _ in range(3)] == [["a", "b"]] * 3
+    assert asked == ["a", "b"]
+
+
 def test_what_an_index_can_not_read_is_in_the_store_all_the_same(caplog):
     strict, store = Index(POD, lambda pod: [pod["status"]["phase"]]), Store()
     store.put(obj(POD, "a", 1, status={"phase": "Running"}))
@@ -234,6 +317,28 @@ def test_an_object_is_parsed_once_for_each_version_of_it():
     assert parsed == ["1", "2", "1"]
     assert store.read(view, store.get(POD, "ns", "a")) == "a"
     assert parsed == ["1", "2", "1"]
+
+
+def test_views_of_one_object_are_each_their_own():
+    store = Store()
+    store.put(obj(POD, "a", 1))
+    pod = store.get(POD, "ns", "a")
+    by_name, by_uid = View(POD, lambda pod: pod["metadata"]["name"]), View(POD, lambda pod: pod["metadata"]["uid"])
+    assert [store.read(view, pod) for view in (by_name, by_uid, by_name)] == ["a", "uid-a", "a"]
+
+
+def test_what_was_parsed_goes_with_its_object():
+    class Parsed:
+        pass
+
+    store, view = Store(), View(POD, lambda pod: Parsed())
+    store.put(obj(POD, "a", 1))
+    store.put(obj(POD, "never-read", 2))
+    parsed = weakref.ref(store.read(view, store.get(POD, "ns", "a")))
+    store.remove(obj(POD, "never-read", 3))
+    assert parsed() is not None
+    store.remove(obj(POD, "a", 4))
+    assert parsed() is None
 
 
 def test_equal_strings_of_different_objects_are_one():
