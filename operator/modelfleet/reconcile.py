@@ -121,19 +121,19 @@ class Loop(Generic[Snapshot]):
                     self._controller, key, self._deps, self._metrics, lambda: self.queue.observed(key)
                 )
         except Conflict as error:
-            self._failed(key, error)
+            self._failed(error)
             delay = self.queue.retry(key)
             log.info("met a newer version of an object, looking again in %s: %s", _short(delay), error.message)
             return "conflict"
         except ApiError as error:
             if isinstance(error, Unavailable) and error.retry_after is not None:
                 at_least = timedelta(seconds=error.retry_after)
-            self._failed(key, error)
+            self._failed(error)
             delay = self.queue.retry(key, at_least)
             log.warning("could not apply (%s), trying again in %s: %s", _name(error), _short(delay), error.message)
             return "error"
         except Exception as error:  # a bug or a broken dependency: it must not end the worker
-            self._failed(key, error)
+            self._failed(error)
             delay = self.queue.retry(key)
             log.error("reconcile failed, trying again in %s", _short(delay), exc_info=error)
             return "error"
@@ -143,7 +143,7 @@ class Loop(Generic[Snapshot]):
         self.queue.add_after(key, max(requeue_after, _SHORTEST_REQUEUE))
         return "requeued"
 
-    def _failed(self, key: Key, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         self._metrics.reconcile_errors.labels(self.kind.kind, _name(error)).inc()
 
 

@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tomllib
 from configparser import ConfigParser
 from contextlib import chdir
 from pathlib import Path
@@ -60,7 +61,11 @@ def _environment() -> dict[str, str]:
 def _copy(suite: Suite, mutated: list[Path], scratch: Path) -> None:
     caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / PACKAGES / "modelfleet", scratch / "src/modelfleet", ignore=caches)
-    shutil.copytree(ROOT / "tests/unit", scratch / "tests/unit", ignore=caches)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    imported = {Path(folder).parts[0] for folder in project["tool"]["pytest"]["ini_options"]["pythonpath"]}
+    beside = sorted(imported - {str(PACKAGES)})
+    for folder in beside:
+        shutil.copytree(ROOT / folder, scratch / folder, ignore=caches)
     shutil.copy(ROOT / "pyproject.toml", scratch)
     for path in mutated:
         file = scratch / path
@@ -68,6 +73,7 @@ def _copy(suite: Suite, mutated: list[Path], scratch: Path) -> None:
     config = ConfigParser(interpolation=None)
     config["mutmut"] = {
         "source_paths": "src",
+        "also_copy": "\n".join(beside),
         "only_mutate": "\n".join(map(str, mutated)),
         "do_not_mutate_patterns": _UNTOUCHED,
         "pytest_add_cli_args": "\n".join(("-p", "no:cacheprovider", *LEFT_OUT)),
