@@ -158,6 +158,15 @@ def test_a_difference_between_sites_is_not_one_between_versions():
     assert without.precision.estimate < -0.05
 
 
+def test_strata_that_leave_less_to_compare_make_the_interval_wider():
+    site = np.array([0] * 9 + [1] * 10 + [0])  # nine of the ten canaries are on one site, with one control
+    of = fleet(10, 10)
+    without = infer(of, RAMP, RAMP, RULES).precision
+    within = infer(replace(of, strata=tuple("ab"[s] for s in site)), RAMP, RAMP, RULES).precision
+    widths = [high - low for low, high in (without.interval, within.interval)]
+    assert widths[1] / widths[0] == pytest.approx(np.sqrt((10 * 10 / 20) / (9 * 1 / 10 * 2)), rel=0.3)
+
+
 def rejected(*, stratified: bool, gates: int = 100) -> float:
     """How often an equal version is found harmed at alpha 0.1, where in each gate another weather befalls each site."""
     site, canary = np.repeat([0, 1], [9, 10]), np.arange(19) < 4

@@ -133,8 +133,16 @@ def test_nothing_to_go_by_is_no_data_after_three_looks_and_not_before(nodes, rea
     found = judged(nodes)
     assert (found.verdict, found.reason) == (Verdict.NO_DATA, reason)
     assert said in found.message
+    assert " yet" not in found.message
     early = judged(nodes, now=START + timedelta(minutes=2, seconds=40))
     assert (early.verdict, early.reason) == (Verdict.INCONCLUSIVE, reason)
+    assert "v2 on group canary can't be judged yet: " in early.message
+
+
+def test_a_version_that_runs_in_another_groups_place_is_told_for_all_control_groups():
+    others = [control(labels={"version": "v0"}), control("cam-3", labels={"version": "v0", "group": "rest"})]
+    found = judged([canary(), *others], of=plan(control_groups=("fleet", "rest")))
+    assert "Group fleet and rest reports version v0 on 1 node, v0 on 1 node." in found.message
 
 
 def test_an_empty_prometheus_says_what_to_look_for():
@@ -186,7 +194,7 @@ DOWN = ProviderDown("Prometheus at p:9090 can't be reached (ConnectError)")
 def test_provider_down_holds_and_names_the_reason():
     found = judged(down=DOWN)
     assert (found.verdict, found.reason) == (Verdict.PROVIDER_DOWN, "ProviderDown")
-    assert "can't be reached" in found.message
+    assert "can't be reached (ConnectError). Nothing is promoted or rolled back." in found.message
     assert found.next_look > SOAKED
 
 
@@ -217,6 +225,11 @@ def test_checks(outcome, verdict, reason, said):
     assert said in found.message
 
 
+def test_checks_without_a_value_are_all_named():
+    found = judged(FLEET, checks=tuple(Outcome(Check(name, "q"), 0, 0, None) for name in ("errors", "speed")))
+    assert found.message.startswith("Checks errors, speed gave no value at 18 looks.")
+
+
 def test_a_failed_check_is_not_hidden_by_a_broken_one_or_by_the_soak():
     failed = replace(FINE, failures=3)
     broken = Outcome(Check("other", "q"), 0, 0, None, DOWN)
@@ -243,8 +256,25 @@ def test_without_a_comparison(changes, nodes, checks, verdict, reason):
     assert (found.verdict, found.reason) == (verdict, reason)
     if reason == "NoControl":
         assert "no control nodes run another version beside it" in found.message
+        assert (found.canary_nodes, found.detections) == (1, 1000)
+    if reason == "NotCompared":
+        by = "by its checks alone" if checks else "by readiness and soak alone"
+        assert f"passed {by}: no comparison is configured." in found.message
     if found.verdict is Verdict.PASS:
+        assert ("1 check fine, soaked 10m." if checks else "Soaked 10m.") in found.message
         assert found.method == "Checks"
+
+
+def test_without_a_comparison_too_it_is_told_who_was_set_aside():
+    found = judged([canary(), canary("cam-9", frames=0)], of=plan(control_groups=()))
+    assert found.verdict is Verdict.PASS
+    assert [(each.side, each.reason, each.examples) for each in found.aside] == [("canary", "no frames", ("cam-9",))]
+
+
+def test_at_the_end_of_the_soak_the_next_look_is_ahead():
+    end = START + timedelta(minutes=10)
+    found = judged(GOOD, BAD, BAD, now=end)
+    assert (found.reason, found.next_look) == ("Undecided", end + timedelta(seconds=30))
 
 
 def test_with_nothing_to_look_at_only_the_soak_counts():

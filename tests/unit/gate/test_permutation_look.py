@@ -226,6 +226,8 @@ async def test_between_two_tests_nothing_is_asked_unless_there_are_checks():
     assert found.reason == "Undecided"
     assert "the difference is not yet certain (Permutation, test 1 of 11)" in found.message
     assert found.next_look == of.test_time(2) + of.settle
+    over = await judged(noisy, of, 340)  # the last test was at 331.5
+    assert over.next_look == START + timedelta(minutes=340, seconds=30)
 
 
 async def test_the_number_of_queries_is_the_same_for_any_fleet_and_test():
