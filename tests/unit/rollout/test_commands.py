@@ -194,3 +194,6 @@ def test_what_was_seen_is_noted_on_the_revision():
     world.run(lambda: bool(world.store.list(CONTROLLER_REVISION)))
     notes = world.store.list(CONTROLLER_REVISION)[0]["metadata"]["annotations"]["modelfleet.dev/commands"]
     assert json.loads(notes) == {"promote=v1": "gates"}
+    world.run(lambda: world.is_at("v1"))
+    notes = world.store.list(CONTROLLER_REVISION)[0]["metadata"]["annotations"]["modelfleet.dev/commands"]
+    assert json.loads(notes) == {"promote=v1": ""}, "it was for that rollout alone"

@@ -6,8 +6,8 @@ import pytest
 
 from modelfleet.api.modelversion import ModelVersion
 from unit.rollout import builders
-from unit.rollout.builders import START
-from unit.rollout.positions import VERSIONS, failed, locate, revision, rollout, snapshot, stable
+from unit.rollout.builders import AGENT_IMAGE, START
+from unit.rollout.positions import NOW, VERSIONS, failed, locate, revision, rollout, snapshot, stable
 
 V1, V2, V3 = stable(), revision("v2"), revision("v3")
 FAILED, ABORTED = failed(), failed(cause="Aborted")
@@ -155,6 +155,12 @@ def test_the_candidate_is_what_the_spec_asks_for_unless_it_failed_or_is_stable(
 def test_a_new_revision_is_made_unless_its_version_failed(known, names):
     at = locate(snapshot(("v1", "v1", "v1")), *known)
     assert {each.name for each in at.revisions} == names
+
+
+def test_a_new_revision_is_of_now_and_takes_the_agent_image_of_now():
+    chosen = locate(snapshot(("v1", "v1", "v1")), V1).chosen
+    assert chosen is not None
+    assert (chosen.created, chosen.data["agentImage"]) == (NOW, AGENT_IMAGE)
 
 
 # --- what stands in the way -------------------------------------------------------------------------------------------
