@@ -30,12 +30,11 @@ def opens(windows: Sequence[api.Window], now: datetime) -> datetime | None:
 
 def _opening(window: api.Window, now: datetime) -> datetime | None:
     """The first opening after `now - duration`: in the past it is a window still open, else it is the next one."""
-    zone = window.time_zone or "UTC"
     try:
-        local = (now - window.duration).astimezone(ZoneInfo(zone))
+        local = (now - window.duration).astimezone(ZoneInfo(window.time_zone))
         start: datetime = next(CronSim(window.cron, local))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadWindow(f"window {window.cron!r}: unknown time zone {zone!r}") from error
+        raise BadWindow(f"window {window.cron!r}: unknown time zone {window.time_zone!r}") from error
     except CronSimError as error:
         raise BadWindow(f"window {window.cron!r} is no cron expression: {error}") from error
     except StopIteration:

@@ -31,6 +31,7 @@ def test_a_manual_group_is_left_when_somebody_approves():
     world.choose("v2")
     world.run(lambda: asked(world))
     assert "modelfleet.dev/approve=v2" in world.message()
+    assert world.reason("Reconciling") == "WaitingForApproval"
     world.rest()
     assert world.running["fleet-0"] == "v1"
     world.annotate("approve", "v2")

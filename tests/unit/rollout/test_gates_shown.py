@@ -123,8 +123,21 @@ async def test_the_number_of_series_is_bounded_whatever_the_fleet():
     assert len(large.series) == len(few.series) == 16
     figures = tuple(Figure(name, 0.0, 0.1, (-0.1, 0.1)) for name in EndpointName)
     judgement = replace((await large.look()).snapshot.judgement, endpoints=figures)
-    shown = GateGauges({LINE: Look(plan(), judgement, judgement.verdict)}).collect()
+    shown = list(GateGauges({LINE: Look(plan(), judgement, judgement.verdict)}).collect())
     assert sum(len(family.samples) for family in shown) == 20
+    # what docs/gate.md promises
+    assert {family.name: tuple(family.samples[0].labels)[4:] for family in shown} == {
+        "modelfleet_gate_estimate": ("endpoint",),
+        "modelfleet_gate_interval_lower": ("endpoint",),
+        "modelfleet_gate_interval_upper": ("endpoint",),
+        "modelfleet_gate_margin": ("endpoint",),
+        "modelfleet_gate_verdict": ("verdict",),
+        "modelfleet_gate_nodes": ("side",),
+        "modelfleet_gate_nodes_set_aside": ("side",),
+        "modelfleet_gate_detections": (),
+        "modelfleet_gate_looks": (),
+        "modelfleet_gate_start_timestamp_seconds": (),
+    }
 
 
 @pytest.mark.parametrize("end", ["abort", "promote", "delete", "deleting", "other version"])

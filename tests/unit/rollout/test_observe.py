@@ -7,6 +7,7 @@ import pytest
 
 import modelfleet.rollout
 from modelfleet import telemetry
+from modelfleet.api import RolloutStatus
 from modelfleet.gate import Evidence
 from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, Key
 from modelfleet.prometheus import Providers
@@ -63,13 +64,17 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
         clock=lambda: world.now,
         settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
     )
-    observed = controller(deps).observe  # type: ignore[arg-type]
+    of = controller(deps)  # type: ignore[arg-type]
+    observed = of.observe
     first = await observed(Key("factory", "line"))
     again = await observed(Key("factory", "line"))
     assert first is not None
     assert first == again
     assert first.snapshot.judgement is not None
     assert len(asked) == 1
+    written = RolloutStatus(phase="Ready")
+    shown = of.with_status(first, written).snapshot
+    assert (shown.rollout.status, shown.judgement) == (written, first.snapshot.judgement)
     world.now = first.snapshot.judgement.next_look + timedelta(seconds=1)
     await observed(Key("factory", "line"))
     assert len(asked) == 2

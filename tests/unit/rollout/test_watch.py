@@ -35,6 +35,7 @@ def node(**changes):
         (node(status={"conditions": [{"type": "Ready", "status": "Unknown"}]}), True),
         (node(spec={"unschedulable": True}), True),
         (node(spec={}), True),
+        (node(spec={"taints": [{"key": "x", "effect": "NoExecute"}]}), True),
         (node(metadata={**NODE_BEFORE["metadata"], "labels": {"site": "b"}}), True),
         (node(metadata={**NODE_BEFORE["metadata"], "annotations": {"x": "y"}}), False),
         (node(metadata={**NODE_BEFORE["metadata"], "deletionTimestamp": "10:00"}), True),

@@ -34,6 +34,11 @@ def test_a_window_of_a_time_zone(now, opening):
     assert opens([NIGHT], at(now)) == at(opening)
 
 
+def test_a_window_without_a_time_zone_is_of_utc():
+    night = Window.model_validate({"cron": "0 22 * * *", "duration": "6h"})
+    assert opens([night], at("2026-11-21T21:00:00")) == at("2026-11-21T22:00:00")
+
+
 def test_no_windows_means_always():
     assert opens([], at("2026-11-21T12:00:00")) == at("2026-11-21T12:00:00")
 
