@@ -6,26 +6,28 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+SURVIVED, UNREACHED, TIMEOUT = "survived", "no tests", "timeout"
+"""How a mutant ends that is not killed: its tests pass, no test comes to the function, or they don't end."""
+
 
 @dataclass(frozen=True)
-class Survivor:
-    """A mutant that no test found out, as the lines that differ; `reached` is whether any test runs the function."""
+class Left:
+    """A mutant that no test found out, as the lines that differ. `end` is mutmut's word for how it ended."""
 
     function: str
     before: str
     after: str
-    reached: bool
+    end: str
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A file: its mutants, those tried of them, and how these ended. What neither survived nor timed out was killed."""
+    """A file: its mutants, how many of them were tried, and those of them that were not killed."""
 
     file: str
     mutants: int
     tried: int
-    timeouts: int
-    survivors: list[Survivor]
+    left: list[Left]
 
 
 def keep(found: Iterable[Measured], kept: Path) -> dict[str, Measured]:
@@ -33,35 +35,35 @@ def keep(found: Iterable[Measured], kept: Path) -> dict[str, Measured]:
     known = {}
     if kept.exists():
         for file, each in json.loads(kept.read_text()).items():
-            known[file] = Measured(**{**each, "survivors": [Survivor(**one) for one in each["survivors"]]})
+            known[file] = Measured(**{**each, "left": [Left(**one) for one in each["left"]]})
     known |= {each.file: each for each in found}
     kept.write_text(json.dumps({file: asdict(known[file]) for file in sorted(known)}, indent=1) + "\n")
     return dict(sorted(known.items()))
 
 
 def table(found: Mapping[str, Measured]) -> str:
-    """A row for each file, and their sum."""
-    rows = [_row(file, [each]) for file, each in found.items() if each.tried]
+    """A row for each file of which mutants were tried, and their sum."""
+    tried = [each for each in found.values() if each.tried]
     head = ("| file | mutants | tried | killed | survived | timeouts |", "|---|---|---|---|---|---|")
-    return "\n".join((*head, *rows, _row("together", list(found.values()))))
+    return "\n".join((*head, *(_row(each.file, [each]) for each in tried), _row("together", tried)))
 
 
 def _row(name: str, found: list[Measured]) -> str:
-    tried, timeouts = sum(each.tried for each in found), sum(each.timeouts for each in found)
-    survived = sum(len(each.survivors) for each in found)
-    mutants = sum(each.mutants for each in found)
-    return f"| {name} | {mutants} | {tried} | {tried - survived - timeouts} | {survived} | {timeouts} |"
+    mutants, tried = sum(each.mutants for each in found), sum(each.tried for each in found)
+    left = [one.end for each in found for one in each.left]
+    timeouts = left.count(TIMEOUT)
+    return f"| {name} | {mutants} | {tried} | {tried - len(left)} | {len(left) - timeouts} | {timeouts} |"
 
 
 def page(found: Mapping[str, Measured]) -> str:
-    """Table and survivors, each with what was written and what came in its place."""
+    """The table, and what was not killed, each with what was written and what came in its place."""
     parts = [f"# Mutants, {datetime.now(UTC):%Y-%m-%d}", table(found)]
     for file, each in found.items():
-        if each.survivors:
-            parts.append("\n".join((f"## {file}", "", *map(_line, each.survivors))))
+        if each.left:
+            parts.append("\n".join((f"## {file}", "", *map(_line, each.left))))
     return "\n\n".join(parts) + "\n"
 
 
-def _line(survivor: Survivor) -> str:
-    unreached = "" if survivor.reached else " (no test comes here)"
-    return f"* `{survivor.function}`{unreached}: `{survivor.before}` → `{survivor.after}`"
+def _line(mutant: Left) -> str:
+    said = "" if mutant.end == SURVIVED else f" ({mutant.end})"
+    return f"* `{mutant.function}`{said}: `{mutant.before}` → `{mutant.after}`"

@@ -38,7 +38,7 @@ def main() -> int:
         known = keep(found, out / "found.json")
         (out / "report.md").write_text(page(known))
         print(table({each.file: each for each in found}))
-    print(f"survivors: {out / 'report.md'}")
+    print(f"what was not killed: {out / 'report.md'}")
     return 0
 
 

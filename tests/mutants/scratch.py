@@ -22,7 +22,7 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_mutant_name, orig_function_and_class_names_from_key
 
-from mutants.results import Measured, Survivor
+from mutants.results import SURVIVED, TIMEOUT, UNREACHED, Left, Measured
 from mutants.suites import LEFT_OUT, PACKAGES, ROOT, Suite
 
 SEED = 1
@@ -108,18 +108,13 @@ def _measured(file: Path, path: Path) -> Measured:
     data = SourceFileMutationData(path=path)
     data.load()
     ends = {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
-    tried = [name for name, end in ends.items() if end != "not checked"]
-    survivors = [
-        _survivor(name, path, reached=ends[name] == "survived")
-        for name in tried
-        if ends[name] in ("survived", "no tests")
-    ]
-    timeouts = [name for name in tried if ends[name] == "timeout"]
-    return Measured(str(file), len(ends), len(tried), len(timeouts), survivors)
+    tried = {name: end for name, end in ends.items() if end != "not checked"}
+    left = [_left(name, path, end) for name, end in tried.items() if end in (SURVIVED, UNREACHED, TIMEOUT)]
+    return Measured(str(file), len(ends), len(tried), left)
 
 
-def _survivor(name: str, path: Path, *, reached: bool) -> Survivor:
+def _left(name: str, path: Path, end: str) -> Left:
     changed = [line for line in get_diff_for_mutant(name, path=path).splitlines()[3:] if line[:1] in "+-"]
     before, after = (" ".join(line[1:].strip() for line in changed if line[0] == sign) for sign in "-+")
     function, of = orig_function_and_class_names_from_key(name)
-    return Survivor(f"{of}.{function}" if of else function, before, after, reached)
+    return Left(f"{of}.{function}" if of else function, before, after, end)
