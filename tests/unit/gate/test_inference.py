@@ -158,6 +158,13 @@ def test_a_difference_between_sites_is_not_one_between_versions():
     assert without.precision.estimate < -0.05
 
 
+def test_the_interval_is_as_wide_as_the_noise_of_the_nodes_makes_it():
+    low, high = infer(fleet(10, 40), RAMP, RAMP, RULES).rate.interval
+    # A window: 3 levels that vary by 0.03, and 3,000 detections. A change is of two windows.
+    of_a_node = np.sqrt(2 * (0.03**2 / 3 + 1 / 3000))
+    assert high - low == pytest.approx(2 * 1.645 * of_a_node * np.sqrt(1 / 10 + 1 / 40), rel=0.25)
+
+
 def test_strata_that_leave_less_to_compare_make_the_interval_wider():
     site = np.array([0] * 9 + [1] * 10 + [0])  # nine of the ten canaries are on one site, with one control
     of = fleet(10, 10)
@@ -200,6 +207,7 @@ def test_preconditions_have_their_own_messages(canaries, controls, rules, reason
     found = infer(fleet(canaries, controls), RAMP, RAMP, rules)
     assert isinstance(found, Shortfall)
     assert found.reason == reason
+    assert {"TooFewNodes": "nodes that can be used", "TooFewAssignments": "can be chosen in"}[reason] in found.message
 
 
 def test_one_canary_of_forty_is_just_enough():

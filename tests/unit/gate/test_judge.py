@@ -66,7 +66,8 @@ def test_the_end_of_the_soak_is_a_look():
 def test_a_worse_version_fails_without_waiting_for_the_soak(nodes, reason):
     found = judged(nodes, now=START + timedelta(minutes=5))
     assert (found.verdict, found.reason) == (Verdict.FAIL, reason)
-    assert "3 looks in a row" in found.message
+    what = {"FindsLess": "finds less than", "LessPrecise": "is less precise than"}[reason]
+    assert found.message.startswith(f"v2 on group canary {what} v1 (Threshold, 3 looks in a row).")
 
 
 def test_a_blind_version_says_so_and_estimates_nothing():
@@ -215,7 +216,7 @@ def test_provider_down_at_the_deadline_is_still_not_a_timeout():
             Outcome(ERRORS, 0, 0, None, ProviderDown("Prometheus refused the query: parse error", bad_query=True)),
             Verdict.PROVIDER_DOWN,
             "BadQuery",
-            "Check errors can't be evaluated: Prometheus refused the query: parse error.",
+            "evaluated: Prometheus refused the query: parse error. Nothing is promoted or rolled back.",
         ),
     ],
 )
@@ -260,6 +261,7 @@ def test_without_a_comparison(changes, nodes, checks, verdict, reason):
     if reason == "NotCompared":
         by = "by its checks alone" if checks else "by readiness and soak alone"
         assert f"passed {by}: no comparison is configured." in found.message
+        assert found.message.endswith("oaked 10m.")  # there is nothing that it rests on
     if found.verdict is Verdict.PASS:
         assert ("1 check fine, soaked 10m." if checks else "Soaked 10m.") in found.message
         assert found.method == "Checks"
