@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trainer.calibration import Calibration
-from trainer.evaluation import Curves, Diagnosis, Subject, pictures, write_report
+from trainer.evaluation import Curves, Diagnosis, Subject, pictures, thresholds, write_report
 from trainer.measure import RECALLS, Measured
 from trainer.tally import Judged
 
@@ -55,6 +55,7 @@ def subject(images: tuple[Judged, ...], *, blind: bool = False, **changes: Any) 
             (1, 2), {"train/box_loss": (2.0, 1.0), "val/box_loss": (2.0, math.nan), "metrics/mAP50(B)": (0.1, 0.123456)}
         ),
         "diagnosis": Diagnosis("Unclear", "2 epochs are too few"),
+        "threshold": thresholds(images, 2, 0.25),
     }
     return Subject(**(given | changes))
 
@@ -83,6 +84,11 @@ def test_the_report_holds_every_figure(tmp_path: Path) -> None:
     assert document["operatingPoint"] == {"confidence": 0.25, "nmsIou": 0.7, "matchIou": 0.5}
     assert document["metrics"]["map50-95"] == 0.6
     bolt, nut = document["perClass"]
+    always = {"confidence": 0.25, "precision": 1, "recall": 1, "f1": 1}
+    assert bolt.pop("threshold") == {"best": always, "present": always}
+    assert nut.pop("threshold")["best"]["f1"] == 0
+    assert document["threshold"]["best"] == {"confidence": 0.41, "precision": 1, "recall": 0.5, "f1": 0.6667}
+    assert document["threshold"]["present"] == {"confidence": 0.25, "precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert bolt == {
         "name": "bolt", "images": 1, "objects": 1, "found": 1, "missed": 0, "false": 0,
         **{name: float(text) for name, text in FIGURES.items()},
@@ -119,7 +125,8 @@ def test_a_model_that_learned_nothing_has_a_report(tmp_path: Path) -> None:
     assert document["precisionRecall"]["mean"] == [0] * 101
     assert document["confusionMatrix"]["counts"] == [[0, 0, 0], [0, 0, 0], [1, 1, 0]]
     assert document["perClass"][0] == {
-        "name": "bolt", "images": 1, "objects": 1, "found": 0, "missed": 1, "false": 0
+        "name": "bolt", "images": 1, "objects": 1, "found": 0, "missed": 1, "false": 0,
+        "threshold": dict.fromkeys(("best", "present"), {"confidence": 0.25, "precision": 0, "recall": 0, "f1": 0}),
     }  # fmt: skip
 
 

@@ -125,6 +125,28 @@ class Diagnosis(SpecModel):
     """The figures that it follows from, and what may help."""
 
 
+class ThresholdPoint(SpecModel):
+    """What taking detections from a confidence on comes to."""
+
+    confidence: Fraction
+    """The least confidence."""
+    precision: Fraction
+    """The share of detections that are right."""
+    recall: Fraction
+    """The share of objects that are found."""
+    f1: Fraction
+    """Both in one figure: 2PR / (P + R)."""
+
+
+class Threshold(SpecModel):
+    """From which confidence on to take detections, as measured on the holdout. Advice: nothing is set by it."""
+
+    best: ThresholdPoint
+    """Where F1 is best. The report has it for each class."""
+    present: ThresholdPoint
+    """At the reference agent's default."""
+
+
 class TrackedRun(SpecModel):
     """Where experiment trackers show the training."""
 
@@ -287,6 +309,8 @@ class ModelVersionSpec(SpecModel):
     """Where the version comes from."""
     evaluation: Evaluation | None = None
     """The result of the evaluation gates, where there were any."""
+    threshold: Threshold | None = None
+    """From which confidence on to take detections; advice."""
     report: Report | None = None
     """The report of the evaluation, for people."""
 

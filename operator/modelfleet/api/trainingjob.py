@@ -29,6 +29,7 @@ from modelfleet.api.modelversion import (
     FreeText,
     MetricName,
     StartCheckpoint,
+    Threshold,
     TrackedRun,
     TrainingMode,
 )
@@ -387,6 +388,8 @@ class TrainingJobStatus(StatusModel):
     """The result of the evaluation gates."""
     diagnosis: Diagnosis | None = None
     """What the curves of the training say. It gates nothing."""
+    threshold: Threshold | None = None
+    """From which confidence on to take detections, as measured; advice."""
     tracking: TrackedRun | None = None
     """Where experiment trackers show the run."""
     started_at: Time | None = None

@@ -4,6 +4,7 @@ Each step takes a snapshot and the time, and returns an outcome, or None to let 
 """
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
 from modelfleet.api.reasons import Reason
@@ -27,6 +28,7 @@ bucket for the output where the spec says."""
 _LEAST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 
 _LOG_PATIENCE = timedelta(minutes=10)  # while the log can't be read: the node may be out of reach
+_WORTH_CHANGING = Decimal("0.02")  # of F1
 _LOST_PATIENCE = timedelta(minutes=2)  # where it was read and lacks the detail, or the pod is gone
 _ASK_AGAIN = timedelta(seconds=5)
 
@@ -44,8 +46,20 @@ def made(seen: Snapshot, now: datetime) -> Outcome | None:
             f"kept for inspection and never rolled out.{_diagnosis(version)}"
         )
         return _end(State.FAILED, Reason.EVALUATION_FAILED, message, at, version, verdict)
-    message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}"
+    message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}{_threshold(version)}"
     return _end(State.COMPLETE, COMPLETE, message, at, version, verdict)
+
+
+def _threshold(version: ModelVersion) -> str:
+    """That another threshold would do clearly better, where one would."""
+    found = version.spec.threshold
+    if found is None or found.best.f1 < found.present.f1 + _WORTH_CHANGING:
+        return ""
+    return (
+        f" Detections are best taken from confidence {found.best.confidence} on: precision {found.best.precision}, "
+        f"recall {found.best.recall}; from {found.present.confidence} on they are {found.present.precision} and "
+        f"{found.present.recall}."
+    )
 
 
 def _diagnosis(version: ModelVersion) -> str:

@@ -21,6 +21,8 @@ from modelfleet.api import (
     Report,
     RetrainedFor,
     StartCheckpoint,
+    Threshold,
+    ThresholdPoint,
     TrackedRun,
     TrainingJob,
     names,
@@ -104,6 +106,7 @@ def _spec(
             "tracking": _remark(TrackedRun, detail.get("tracking")),
         },
         "evaluation": None if evaluation is None else evaluation.to_dict(),
+        "threshold": _threshold(detail.get("threshold")),
         "report": _remark(Report, detail.get("report")),
     }
     return {name: value for name, value in spec.items() if value is not None}
@@ -121,12 +124,22 @@ def _retrained_for(training: TrainingJob) -> Json | None:
     return _remark(RetrainedFor, said) if said["trigger"] else None
 
 
-def _remark(model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor], value: Any) -> Json | None:
+def _remark(
+    model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor | Threshold], value: Any
+) -> Json | None:
     """What is said beside the model, where it is as it should be; else nothing: no training is lost over a remark."""
     try:
         return model.model_validate(_known(value, tuple(model.model_fields))).to_dict()
     except ValidationError:
         return None
+
+
+def _threshold(value: Any) -> Json | None:
+    points = _known(value, ("best", "present"))
+    if not isinstance(points, dict):
+        return None
+    fields = tuple(ThresholdPoint.model_fields)
+    return _remark(Threshold, {name: _known(point, fields) for name, point in points.items()})
 
 
 def start_checkpoint(run: Run, value: Any) -> Json | None:

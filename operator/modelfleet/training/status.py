@@ -19,7 +19,8 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
     """The status that goes with `outcome`, its conditions left as they were."""
     before, followed = seen.training.status, seen.followed()
     version, parent, baseline = _resolved(seen)
-    lineage = seen.version.spec.lineage if seen.version is not None and outcome.model_version is not None else None
+    made = seen.version.spec if seen.version is not None and outcome.model_version is not None else None
+    lineage = None if made is None else made.lineage
     return TrainingJobStatus(
         observed_generation=seen.training.metadata.generation,
         phase=outcome.phase,
@@ -35,6 +36,7 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
         model_version=outcome.model_version,
         evaluation=outcome.evaluation,
         diagnosis=None if lineage is None else lineage.diagnosis,
+        threshold=None if made is None else made.threshold,
         tracking=followed.tracking or before.tracking or (None if lineage is None else lineage.tracking),
         started_at=_started_at(seen),
         finished_at=outcome.finished_at,

@@ -78,6 +78,9 @@ def test_a_report_that_makes_no_sense_is_passed_over(line):
     assert not {"loadedShare", "classChanges"} & status_of(line).keys()
 
 
+POINT = {"confidence": "0.4", "precision": "0.9", "recall": "0.8", "f1": "0.85"}
+
+
 def test_it_is_in_the_lineage():
     detail = DETAIL | {"classChanges": CHANGES, "firstEpoch": {"map50": "0.4", "recall": "0.5"}}
     create = modelversion.create_version(
@@ -111,6 +114,24 @@ def test_what_called_for_a_retraining_is_in_the_lineage(notes, found):
     training = TrainingJob.model_validate(TUNED | {"metadata": metadata})
     create = modelversion.create_version(training, told(), parse(success(DETAIL)), DETAIL, None)
     assert create.manifest["spec"]["lineage"].get("retrainedFor") == found
+
+
+@pytest.mark.parametrize(
+    ("told_of", "found"),
+    [
+        ({"best": POINT, "present": POINT}, {"best": POINT, "present": POINT}),
+        ({"best": POINT | {"new": 1}, "present": POINT, "later": {}}, {"best": POINT, "present": POINT}),
+        ({"best": POINT}, None),
+        ({"best": "much", "present": POINT}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_threshold_is_recorded_where_it_is_as_it_should_be(told_of, found):
+    detail = DETAIL | {"threshold": told_of}
+    training = TrainingJob.model_validate(TUNED)
+    create = modelversion.create_version(training, told(), parse(success(detail)), detail, None)
+    assert create.manifest["spec"].get("threshold") == found
 
 
 def test_a_wiped_status_finds_it_again_in_the_lineage():

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -707,6 +708,19 @@ def test_what_the_curves_say_is_told_and_fails_nothing(finding, said, result):
     assert message(decision).endswith(f" {finding}: the validation loss rose by 20%.") is said
     assert decision.status.diagnosis.to_dict() == found
     assert decision.status.tracking.to_dict() == links
+
+
+def point(f1: str, confidence: str = "0.25") -> dict[str, str]:
+    return {"confidence": confidence, "precision": "0.5", "recall": "0.9", "f1": f1}
+
+
+@pytest.mark.parametrize(("best", "said"), [("0.80", True), ("0.72", True), ("0.71", False), ("0.70", False)])
+def test_a_threshold_that_would_do_clearly_better_is_told(best, said):
+    found = {"best": point(best, "0.62"), "present": point("0.70")}
+    version = model_version("v4", annotations=OURS, lineage={"trainingJob": "parts-v4"}, threshold=found)
+    decision = look(training_job(), **done(version=version))
+    assert ("best taken from confidence 0.62 on" in message(decision)) is said
+    assert decision.status.threshold.best.confidence == Decimal("0.62")
 
 
 def test_where_a_tracker_shows_the_run_is_told_while_it_runs_and_kept():

@@ -19,6 +19,7 @@ from trainer.calibration import EDGES, Calibration
 from trainer.evaluation import pictures
 from trainer.evaluation.curves import Curves
 from trainer.evaluation.diagnosis import Diagnosis
+from trainer.evaluation.threshold import Threshold
 from trainer.matching import MATCH_IOU
 from trainer.measure import CONFIDENCE, NMS_IOU, RECALLS, Measured
 from trainer.tally import Judged, confusion, tallies, worst
@@ -35,6 +36,7 @@ class Subject:
 
     run       {"trainingJob", "model", "version"}
     data      what was measured on: {"part": "holdout" | "validation", "uri", "sha256", "images", "labels"}
+    threshold of all classes together, then of each
     """
 
     run: Mapping[str, str]
@@ -45,6 +47,7 @@ class Subject:
     baseline: tuple[str, Measured] | None
     curves: Curves
     diagnosis: Diagnosis
+    threshold: Sequence[Threshold | None]
 
 
 def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) -> tuple[Path, ...]:
@@ -89,6 +92,7 @@ def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) ->
         **subject.run,
         "measuredOn": {**subject.data, "imageSize": subject.image_size},
         "operatingPoint": {"confidence": CONFIDENCE, "nmsIou": NMS_IOU, "matchIou": MATCH_IOU},
+        "threshold": _threshold(subject.threshold[0]),
         "metrics": _numbers(subject.measured.metrics),
         "perClass": _per_class(subject),
         "baseline": _baseline(subject.baseline),
@@ -124,9 +128,21 @@ def _per_class(subject: Subject) -> list[dict[str, Any]]:
             "missed": tally.missed,
             "false": tally.false,
             **_numbers(subject.measured.per_class.get(name, {})),
+            "threshold": _threshold(threshold),
         }
-        for name, tally in zip(subject.classes, tallies(subject.measured.judged, len(subject.classes)), strict=True)
+        for name, tally, threshold in zip(
+            subject.classes,
+            tallies(subject.measured.judged, len(subject.classes)),
+            subject.threshold[1:],
+            strict=True,
+        )
     ]
+
+
+def _threshold(threshold: Threshold | None) -> dict[str, Any] | None:
+    if threshold is None:
+        return None
+    return {name: _numbers(point) for name, point in threshold.to_json().items()}
 
 
 def _baseline(baseline: tuple[str, Measured] | None) -> dict[str, Any] | None:

@@ -1,0 +1,82 @@
+"""Which confidence to take detections from: the one that is best by F1, beside what the agent takes now. Pure.
+
+F1 = 2PR / (P + R), with precision P and recall R of the detections of at least that confidence, matched as everywhere
+here. Lower ones than the agent's least can't be told: below it, nothing is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.report import decimal
+from trainer.tally import Judged
+
+STEP = 0.01
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a threshold comes to."""
+
+    confidence: float
+    precision: float
+    recall: float
+    f1: float
+
+    def to_json(self) -> dict[str, str]:
+        figures = {"confidence": self.confidence, "precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {name: decimal(value) for name, value in figures.items()}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The best point, and the one at the present threshold."""
+
+    best: Point
+    present: Point
+
+    def to_json(self) -> dict[str, Any]:
+        return {"best": self.best.to_json(), "present": self.present.to_json()}
+
+
+def thresholds(judged: Sequence[Judged], count: int, present: float) -> tuple[Threshold | None, ...]:
+    """Of all classes together, then of each of `count` classes; None where no image shows an object of it.
+
+    `present` is the least confidence of the detections in `judged`.
+    """
+    confidences = np.concatenate([*(one.confidences for one in judged), []])
+    right = np.concatenate([*(one.right for one in judged), []]).astype(bool)
+    guessed = np.concatenate([*(one.classes for one in judged), []]).astype(int)
+    objects = np.concatenate([*(one.truth_classes for one in judged), []]).astype(int)
+    every = [_threshold(confidences, right, len(objects), present)]
+    for index in range(count):
+        own = guessed == index
+        every.append(_threshold(confidences[own], right[own], int((objects == index).sum()), present))
+    return tuple(every)
+
+
+def _threshold(
+    confidences: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], objects: int, present: float
+) -> Threshold | None:
+    if not objects:
+        return None
+    candidates = present + STEP * np.arange(round((1 - present) / STEP) + 1)
+    order = np.argsort(confidences)
+    # so many detections, and right ones, have at least the confidence of each candidate
+    first = np.searchsorted(confidences[order], candidates - 1e-9)
+    hits = np.append(np.cumsum(right[order][::-1])[::-1], 0)[first]
+    said = len(confidences) - first
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(said > 0, hits / said, 0.0)
+        recall = hits / objects
+        f1 = np.where(hits > 0, 2 * precision * recall / (precision + recall), 0.0)
+    points = [
+        Point(float(candidates[at]), float(precision[at]), float(recall[at]), float(f1[at]))
+        for at in (int(f1.argmax()), 0)  # of equals the lowest: it finds the most
+    ]
+    return Threshold(*points)
