@@ -1,0 +1,97 @@
+"""modelfleet's judge on a recording: the state at every look.
+
+An operator judges at every hour, from the hours that it then has. Once the baseline is complete and kept, a look sees
+the same however many hours follow it, so that all looks are taken at once; before, they are taken a day at a time, as
+the errors are estimated anew with every whole day.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelfleet.drift import figures, rule
+from modelfleet.drift.anchor import Anchor
+from modelfleet.drift.hours import Hours
+from modelfleet.drift.judgement import State
+from modelfleet.drift.policy import FIGURES, MORE_CONFIDENT, PARTS, SHAPE, Policy, Signal
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What the rule says of one signal at each look."""
+
+    signal: Signal
+    holds: NDArray[np.bool_]
+    keeps: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
+
+
+def looks(policy: Policy, hours: Hours, anchor: Anchor | None, strata: Sequence[str] | None) -> tuple[list[Looks], Anchor | None]:
+    """The policy's signals and the one that is always watched, and the anchor that follows."""
+    found = figures.changes(policy, hours, anchor)
+    seen = []
+    for signal in (*policy.signals, MORE_CONFIDENT):
+        number = FIGURES.index(signal.figure)
+        each = rule.look(signal, found.change[number], float(found.error[number]), policy.nodes, strata)
+        seen.append(Looks(signal, each.holds, each.keeps, each.measured))
+    return seen, found.anchor
+
+
+def states(policy: Policy, seen: Sequence[Looks], sustained: int) -> list[State]:
+    """The state at each look, as `drift.judge` finds it."""
+    own = [each for each in seen if each.signal in policy.signals]
+    measured = np.any([each.measured for each in own], axis=0)
+    courses = [list(_course(each, sustained)) for each in seen]
+    calling = [number for number, each in enumerate(seen) if each in own and each.signal.figure in SHAPE]
+    found, last = [], None
+    for look in range(len(measured)):
+        last = look if measured[look] else last
+        at = [each[look] for each in courses]
+        if last is None:
+            found.append(State.LEARNING)
+        elif look - last >= PARTS:
+            found.append(State.PAUSED)
+        elif any(at[number][0] for number in calling):
+            found.append(State.DRIFTING)
+        elif any(at[number][1] for number in calling):
+            found.append(State.SUSPECTED)
+        elif any(active for (active, _), each in zip(at, seen, strict=True) if each.signal == MORE_CONFIDENT):
+            found.append(State.MORE_CONFIDENT)
+        elif any(active for (active, _), each in zip(at, seen, strict=True) if each.signal.figure not in SHAPE):
+            found.append(State.FEWER_OBJECTS)
+        else:
+            found.append(State.STEADY)
+    return found
+
+
+def _course(seen: Looks, sustained: int) -> Iterator[tuple[bool, bool]]:
+    """Whether the signal is active, and whether it is suspected, after each look: `rule.follow` at every look."""
+    active = suspected = False
+    streak = calm = 0
+    for holds, keeps, measured in zip(seen.holds.tolist(), seen.keeps.tolist(), seen.measured.tolist(), strict=True):
+        if measured:
+            streak = streak + 1 if holds else 0
+            calm = 0 if keeps else calm + 1
+            suspected = (suspected or streak == 1) and not calm
+            if not active and streak >= sustained:
+                active = True
+            elif active and calm >= sustained:
+                active = False
+        yield active, suspected
+
+
+def judged(
+    policy: Policy, hours: Hours, strata: Sequence[str] | None = None, sustained: Sequence[int] | None = None
+) -> list[list[State]]:
+    """The state at each look, for each number of looks for which a state must last (the policy's, where none is
+    given)."""
+    asked = [policy.sustained] if sustained is None else sustained
+    found: list[list[State]] = [[] for _ in asked]
+    for day in range(1, policy.windows + 1):
+        last = (day + 1) * PARTS - 1 if day < policy.windows else hours.hours
+        upto = Hours(hours.nodes, hours.start, hours.part, hours.counts[:, :last])
+        seen, _ = looks(policy, upto, None, strata)
+        for states_, number in zip(found, asked, strict=True):
+            states_ += states(policy, seen, number)[len(states_) :]
+    return found
