@@ -6,7 +6,7 @@ the errors are estimated anew with every whole day.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ class Looks:
     measured: NDArray[np.bool_]
 
 
-def looks(policy: Policy, hours: Hours, anchor: Anchor | None, strata: Sequence[str] | None) -> tuple[list[Looks], Anchor | None]:
+def _looks(
+    policy: Policy, hours: Hours, anchor: Anchor | None, strata: Sequence[str] | None
+) -> tuple[list[Looks], Anchor | None]:
     """The policy's signals and the one that is always watched, and the anchor that follows."""
     found = figures.changes(policy, hours, anchor)
     seen = []
@@ -90,8 +92,23 @@ def judged(
     found: list[list[State]] = [[] for _ in asked]
     for day in range(1, policy.windows + 1):
         last = (day + 1) * PARTS - 1 if day < policy.windows else hours.hours
-        upto = Hours(hours.nodes, hours.start, hours.part, hours.counts[:, :last])
-        seen, _ = looks(policy, upto, None, strata)
-        for states_, number in zip(found, asked, strict=True):
-            states_ += states(policy, seen, number)[len(states_) :]
+        seen, _ = _looks(policy, _between(hours, 0, last), None, strata)
+        for course, number in zip(found, asked, strict=True):
+            course += states(policy, seen, number)[len(course) :]
     return found
+
+
+def remembered(policy: Policy, hours: Hours, strata: Sequence[str] | None, retention: int) -> list[State]:
+    """The state at each look where Prometheus keeps so many hours: a day at a time, with the anchor that the looks
+    before left."""
+    found: list[State] = []
+    anchor: Anchor | None = None
+    for last in range(PARTS, hours.hours + 1, PARTS):
+        first = max(0, last - min(retention, policy.parts + PARTS))
+        seen, anchor = _looks(policy, _between(hours, first, last), anchor, strata)
+        found += states(policy, seen, policy.sustained)[-PARTS:]
+    return found
+
+
+def _between(hours: Hours, first: int, last: int) -> Hours:
+    return replace(hours, start=hours.start + first * hours.part, counts=hours.counts[:, first:last])

@@ -1,7 +1,7 @@
 """What can happen to a fleet. Most of it begins at the end of the tenth day."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
@@ -17,8 +17,12 @@ ONSET = 10 * DAY
 
 @dataclass(frozen=True)
 class Scenario:
-    """`runs`: so many of the asked number, since some fleets are large. `wanted`: what a judge should find; None:
-    nothing. `begins`: the hour in which the version that is judged became stable."""
+    """`wanted`: the state that should be found; None: none.
+
+    runs       share of the asked number of runs: fleets that are large have fewer
+    begins     the hour in which another version becomes stable, and all starts anew
+    retention  hours that Prometheus keeps; None: all
+    """
 
     name: str
     change: Change
@@ -28,6 +32,11 @@ class Scenario:
     runs: float = 1.0
     begins: int = 0
     retention: int | None = None
+
+    @property
+    def onset(self) -> int:
+        """The hour from which on the change is there."""
+        return self.begins or ONSET
 
     @property
     def about(self) -> str:
@@ -84,7 +93,7 @@ def one_site(draft: Draft) -> None:
 
 
 def gap(draft: Draft) -> None:
-    """Nothing is known of any node for 30 hours, two days before a fall of 1.5 times minDrop would be seen; no fall."""
+    """Nothing is known of any node for 30 hours."""
     draft.lost[:, draft.onset : draft.onset + 30] = True
 
 
@@ -95,20 +104,45 @@ def promotion(draft: Draft) -> None:
     )
 
 
+_SHORT = Policy(baseline=timedelta(days=3))
+_SPARSE = World(per_frame=5 / World().frames)
+
 SCENARIOS = (
     Scenario("A/A", nothing),
     Scenario("weather x2", nothing, World(weather=0.033)),
     *(
-        Scenario(f"sudden {times:g} x minDrop", partial(sudden, times), wanted=State.DRIFTING)
+        Scenario(f"sudden, {times:g} x minDrop", partial(sudden, times), wanted=State.DRIFTING)
         for times in (0.6, 1.0, 1.25, 1.5, 2.0)
     ),
     Scenario("gradual, 20 days", partial(gradual, 20), wanted=State.DRIFTING),
     Scenario("gradual, 40 days", partial(gradual, 40), World(days=55), wanted=State.DRIFTING),
+    Scenario("gradual, 20 days, 9 days kept", partial(gradual, 20), wanted=State.DRIFTING, retention=9 * DAY),
+    Scenario("gradual, 20 days, 15 days kept", partial(gradual, 20), wanted=State.DRIFTING, retention=15 * DAY),
+    Scenario("one camera of 3 moved", moved_camera, World(nodes=3, sites=1)),
+    Scenario("one camera of 30 moved", moved_camera),
+    Scenario("one site of three", one_site, policy=Policy(stratify_by="site"), wanted=State.DRIFTING),
+    Scenario("new class, 15%", partial(new_class, 0.15)),
+    Scenario("new class, 40%", partial(new_class, 0.4), wanted=State.DRIFTING),
     Scenario("traffic -50%", partial(traffic, 0.5), wanted=State.FEWER_OBJECTS),
     Scenario("traffic +100%", partial(traffic, 2.0)),
-    Scenario("10% missed, hard ones", partial(hard_missed, 0.1), wanted=State.MORE_CONFIDENT),
-    Scenario("20% missed, hard ones", partial(hard_missed, 0.2), wanted=State.MORE_CONFIDENT),
-    Scenario("35% missed, hard ones", partial(hard_missed, 0.35), wanted=State.MORE_CONFIDENT),
-    Scenario("20% missed, any", partial(any_missed, 0.2), wanted=State.FEWER_OBJECTS),
+    Scenario("hard objects missed, 10%", partial(hard_missed, 0.1), wanted=State.MORE_CONFIDENT),
+    Scenario("hard objects missed, 20%", partial(hard_missed, 0.2), wanted=State.MORE_CONFIDENT),
+    Scenario("hard objects missed, 35%", partial(hard_missed, 0.35), wanted=State.MORE_CONFIDENT),
+    Scenario("any objects missed, 20%", partial(any_missed, 0.2), wanted=State.FEWER_OBJECTS),
+    Scenario("30 hours without figures", gap),
+    Scenario("promotion on day 12", promotion, begins=12 * DAY),
+    Scenario("A/A, baseline of 3 days", nothing, policy=_SHORT),
+    Scenario("weather x2, baseline of 3 days", nothing, World(weather=0.033), policy=_SHORT),
+    Scenario("A/A, 1 node", nothing, World(nodes=1, sites=1)),
+    Scenario("A/A, 3 nodes", nothing, World(nodes=3, sites=1)),
+    Scenario("A/A, 300 nodes", nothing, World(nodes=300), runs=0.25),
+    Scenario("1.5 x minDrop, 1 node", partial(sudden, 1.5), World(nodes=1, sites=1), wanted=State.DRIFTING),
+    Scenario("1.5 x minDrop, 3 nodes", partial(sudden, 1.5), World(nodes=3, sites=1), wanted=State.DRIFTING),
+    Scenario("1.5 x minDrop, 300 nodes", partial(sudden, 1.5), World(nodes=300), wanted=State.DRIFTING, runs=0.25),
+    Scenario("1.5 x minDrop, 5 detections an hour", partial(sudden, 1.5), _SPARSE, wanted=State.DRIFTING),
 )
+
 BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}
+
+COMPARED = ("A/A", "weather x2", "sudden, 1.25 x minDrop", "gradual, 20 days", "traffic -50%")
+"""Scenarios in which all judges are compared."""
