@@ -38,6 +38,7 @@ lock: $(STAMP)  ## Resolve every lock file again (exact versions and hashes, no 
 	cd trainer-image && $(LOCK) pyproject.toml -o requirements.txt   # in its folder: for the overrides in its pyproject
 	cd trainer-image && $(LOCK) --group test -c requirements.txt -o test-requirements.txt
 	printf 'mutmut>=3.8,<3.9\n' | $(LOCK) - -c requirements-dev.txt -o tests/mutants/requirements.txt
+	cd benchmarks/drift && printf 'river\n' | $(LOCK) -c ../../requirements-dev.txt --no-emit-package numpy --no-emit-package scipy - -o requirements.txt
 
 crds: $(STAMP)  ## Generate crds/ (and the chart's copy) from the pydantic models
 	$(RUN) -m modelfleet.api.crd crds
@@ -112,6 +113,10 @@ $(MUTANTS)/venv/.synced: $(STAMP) tests/mutants/requirements.txt
 bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in docs/ (7 min)
 	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:. $(abspath $(BIN)/python) -m gate.run --jobs $$(nproc) --out ../docs
 
+bench-drift: $(STAMP)  ## Every judge of drift on simulated fleets: tables and plots in docs/ (12 min)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/river --no-deps --require-hashes -r benchmarks/drift/requirements.txt
+	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:.:../build/river $(abspath $(BIN)/python) -m drift.run --jobs $$(nproc) --out ../docs
+
 bench-trainer: $(STAMP)  ## Our trainer against plain `yolo train`: time and model, page in docs/ (8 min)
 	cd benchmarks && PYTHONPATH=../operator:../tests:../testbed:. $(abspath $(BIN)/python) -m training.run --out ../docs
 
@@ -128,4 +133,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds reasons arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e mutants bench-gate bench-trainer bench-scale demo demo-down clean
+.PHONY: help venv lock crds reasons arguments format lint test test-in-front test-behind build test-unit test-images test-cluster test-trainer test-e2e mutants bench-gate bench-drift bench-trainer bench-scale demo demo-down clean

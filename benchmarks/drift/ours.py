@@ -15,7 +15,8 @@ from modelfleet.drift import figures, rule
 from modelfleet.drift.anchor import Anchor
 from modelfleet.drift.hours import Hours
 from modelfleet.drift.judgement import State
-from modelfleet.drift.policy import FIGURES, MORE_CONFIDENT, PARTS, SHAPE, Policy, Signal
+from modelfleet.drift.policy import FIGURES, LEAST_WINDOWS, MORE_CONFIDENT, PARTS, SHAPE, Policy, Signal
+
 
 @dataclass(frozen=True, eq=False)
 class Looks:
@@ -90,7 +91,7 @@ def judged(
     given)."""
     asked = [policy.sustained] if sustained is None else sustained
     found: list[list[State]] = [[] for _ in asked]
-    for day in range(1, policy.windows + 1):
+    for day in range(LEAST_WINDOWS - 1, policy.windows + 1):  # before, nothing is measured
         last = (day + 1) * PARTS - 1 if day < policy.windows else hours.hours
         seen, _ = _looks(policy, _between(hours, 0, last), None, strata)
         for course, number in zip(found, asked, strict=True):
@@ -103,10 +104,11 @@ def remembered(policy: Policy, hours: Hours, strata: Sequence[str] | None, reten
     before left."""
     found: list[State] = []
     anchor: Anchor | None = None
-    for last in range(PARTS, hours.hours + 1, PARTS):
+    for end in range(PARTS - 1, hours.hours + PARTS, PARTS):  # a whole day changes the errors: it is a day's first look
+        last = min(end, hours.hours)
         first = max(0, last - min(retention, policy.parts + PARTS))
         seen, anchor = _looks(policy, _between(hours, first, last), anchor, strata)
-        found += states(policy, seen, policy.sustained)[-PARTS:]
+        found += states(policy, seen, policy.sustained)[len(found) - first :]
     return found
 
 

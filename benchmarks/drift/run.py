@@ -20,7 +20,7 @@ import numpy as np
 from drift import checks, streams
 from drift.judges import JUDGES, Case, declared
 from drift.scenarios import BY_NAME, COMPARED, SCENARIOS, Scenario
-from drift.simulator import DAY, World, simulate
+from drift.simulator import World, simulate
 from modelfleet.drift.judgement import State
 
 BATCH = 25
@@ -83,7 +83,7 @@ def batch(name: str, first: int, runs: int) -> dict[Key, list[First]]:
     for run in range(first, first + runs):
         seed = crc32(name.encode()) + run
         case = Case(scenario, simulate(scenario.world, scenario.change, scenario.onset, seed), seed)
-        for judge, states in declared(case).items():
+        for judge, states in declared(case, name in COMPARED).items():
             for state, when in states.items():
                 found[name, judge, state].append(when)
         if name in COMPARED:
@@ -115,7 +115,9 @@ def run(runs: int, jobs: int, with_streams: bool) -> list[Cell]:
     ]
     if with_streams:
         streamed = min(runs, STREAM_RUNS)
-        work = [(stream_batch, name, n, min(4, streamed - n)) for name in COMPARED for n in range(0, streamed, 4)] + work
+        work = [
+            (stream_batch, name, n, min(4, streamed - n)) for name in COMPARED for n in range(0, streamed, 4)
+        ] + work
     # whatever takes longest comes first
     work.sort(key=lambda each: -BY_NAME[each[1]].world.nodes * (10 if each[0] is stream_batch else 1))
     start = time.monotonic()

@@ -8,11 +8,13 @@ from functools import partial
 import numpy as np
 
 from drift.simulator import DAY, Change, Draft, World
-from modelfleet.drift.policy import Policy
 from modelfleet.drift.judgement import State
+from modelfleet.drift.policy import Policy
 
 MIN_DROP = 0.05
 ONSET = 10 * DAY
+SIZES = (0.6, 1.0, 1.25, 1.5, 2.0)
+"""Of sudden falls, in times of minDrop."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,7 @@ _SPARSE = World(per_frame=5 / World().frames)
 SCENARIOS = (
     Scenario("A/A", nothing),
     Scenario("weather x2", nothing, World(weather=0.033)),
-    *(
-        Scenario(f"sudden, {times:g} x minDrop", partial(sudden, times), wanted=State.DRIFTING)
-        for times in (0.6, 1.0, 1.25, 1.5, 2.0)
-    ),
+    *(Scenario(f"sudden, {times:g} x minDrop", partial(sudden, times), wanted=State.DRIFTING) for times in SIZES),
     Scenario("gradual, 20 days", partial(gradual, 20), wanted=State.DRIFTING),
     Scenario("gradual, 40 days", partial(gradual, 40), World(days=55), wanted=State.DRIFTING),
     Scenario("gradual, 20 days, 9 days kept", partial(gradual, 20), wanted=State.DRIFTING, retention=9 * DAY),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -148,8 +149,8 @@ def _logit(share: Array | float) -> Array:
 @cache
 def _cut() -> tuple[Array, Array]:
     """Confidences in logits, (10 * 40,), and how likely each is for each mean of the logit, (2001, 10 * 40)."""
-    edges = _logit(np.concatenate([np.linspace(a, b, _FINE, endpoint=False) for a, b in zip(EDGES, EDGES[1:], strict=False)]))
-    edges = np.append(edges, 12.0)
+    fine = [np.linspace(low, high, _FINE, endpoint=False) for low, high in pairwise(EDGES)]
+    edges = np.append(_logit(np.concatenate(fine)), 12.0)
     normal = NormalDist(0, WIDTH)
     points = np.linspace(-25, 25, 5001)
     below = np.interp(edges[None, :] - _MEANS[:, None], points, [normal.cdf(point) for point in points])

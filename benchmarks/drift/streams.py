@@ -48,4 +48,3 @@ def judges() -> dict[str, Judge]:
 
     detectors = (drift.ADWIN, drift.PageHinkley, lambda: drift.KSWIN(seed=1))
     return {name: _judge(make) for name, make in zip(NAMES, detectors, strict=True)}
-
