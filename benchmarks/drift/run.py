@@ -105,8 +105,8 @@ def stream_batch(name: str, first: int, runs: int) -> dict[Key, list[First]]:
     return dict(found)
 
 
-def run(runs: int, jobs: int, with_streams: bool) -> list[Cell]:
-    """All scenarios, on `jobs` processes, with a line of progress now and then."""
+def run(runs: int, jobs: int, with_streams: bool, seed: int = 0) -> list[Cell]:
+    """All scenarios, on `jobs` processes, with a line of progress now and then. `seed`: added to that of each run."""
     work = [
         (batch, scenario.name, first, min(BATCH, total - first))
         for scenario in SCENARIOS
@@ -123,7 +123,7 @@ def run(runs: int, jobs: int, with_streams: bool) -> list[Cell]:
     start = time.monotonic()
     merged: dict[Key, list[First]] = defaultdict(list)
     with ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(call, name, first, count) for call, name, first, count in work]
+        futures = [pool.submit(call, name, seed + first, count) for call, name, first, count in work]
         for number, _ in enumerate(as_completed(futures), 1):
             if number % 10 == 0 or number == len(work):
                 print(f"{number}/{len(work)} ({time.monotonic() - start:.0f} s)", flush=True)
@@ -149,6 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="fleets for each scenario")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seed", type=int, default=0, help="another one: other fleets, to see whether a figure holds")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for the page and the plots")
     parser.add_argument("--without-river", action="store_true", help="leave out the judges that need river")
     parser.add_argument("--redraw", action="store_true", help="page and plots anew, from the figures of the last run")
@@ -157,7 +158,7 @@ def main() -> None:
     if options.redraw:
         data = json.loads(figures.read_text(encoding="utf-8"))
     else:
-        found = run(options.runs, options.jobs, not options.without_river)
+        found = run(options.runs, options.jobs, not options.without_river, options.seed)
         data = {"python": platform.python_version(), "numpy": np.__version__, "runs": options.runs}
         data |= {"checks": checked(), "cells": [asdict(cell) for cell in found]}
         options.out.mkdir(parents=True, exist_ok=True)
