@@ -220,8 +220,8 @@ REASONS: Mapping[str, str] = {
     "A/A: at most 1% Drifting": f"{_MEMORY} What is left of the margin is minDrop.",
     "weather x2: at most 5% Drifting": f"{_MEMORY} 3.45 errors for 3 give 3.5% (other seeds), and 95.5% for 98% of "
     "1.5 x minDrop in time.",
-    "one camera of 3 moved: at most 1% Drifting": "Two of three nodes must be down. The one that was moved is for good, "
-    "so that a day of bad weather on one of the other two is enough; a single node has that in 2% of the fleets.",
+    "one camera of 3 moved: at most 1% Drifting": "Two of three nodes must be down. The one that was moved is for "
+    "good, so that bad weather for two days at one of the others is enough; a single node has that in 2%.",
     "one look of 10,000 nodes: under 1 s of processor time": "All four figures are computed at all of the hours that "
     "are kept, though the last two days and the figures that are watched decide. On a busy machine 1.0 to 1.5 s.",
 }
