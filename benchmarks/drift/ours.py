@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modelfleet.drift import figures, rule
 from modelfleet.drift.anchor import Anchor
-from modelfleet.drift.hours import Hours
+from modelfleet.drift.hours import FRAMES, Hours
 from modelfleet.drift.judgement import State
 from modelfleet.drift.policy import FIGURES, LEAST_WINDOWS, MORE_CONFIDENT, PARTS, SHAPE, Policy, Signal
 
@@ -41,19 +41,20 @@ def _looks(
     return seen, found.anchor
 
 
-def states(policy: Policy, seen: Sequence[Looks], sustained: int) -> list[State]:
+def states(policy: Policy, hours: Hours, seen: Sequence[Looks], sustained: int) -> list[State]:
     """The state at each look, as `drift.judge` finds it."""
-    own = [each for each in seen if each.signal in policy.signals]
-    measured = np.any([each.measured for each in own], axis=0)
+    own = [number for number, each in enumerate(seen) if each.signal in policy.signals]
+    calling = [number for number in own if seen[number].signal.figure in SHAPE]
+    begun = np.logical_or.accumulate(np.any([seen[number].measured for number in calling or own], axis=0))
+    known = np.isfinite(hours.counts[:, :, FRAMES]).sum(axis=0) >= 0.3 * len(hours.nodes)
+    silent = np.arange(hours.hours) - np.maximum.accumulate(np.where(known, np.arange(hours.hours), -1))
     courses = [list(_course(each, sustained)) for each in seen]
-    calling = [number for number, each in enumerate(seen) if each in own and each.signal.figure in SHAPE]
-    found, last = [], None
-    for look in range(len(measured)):
-        last = look if measured[look] else last
+    found = []
+    for look in range(hours.hours):
         at = [each[look] for each in courses]
-        if last is None:
+        if not begun[look]:
             found.append(State.LEARNING)
-        elif look - last >= PARTS:
+        elif silent[look] >= PARTS:
             found.append(State.PAUSED)
         elif any(at[number][0] for number in calling):
             found.append(State.DRIFTING)
@@ -93,9 +94,10 @@ def judged(
     found: list[list[State]] = [[] for _ in asked]
     for day in range(LEAST_WINDOWS - 1, policy.windows + 1):  # before, nothing is measured
         last = (day + 1) * PARTS - 1 if day < policy.windows else hours.hours
-        seen, _ = _looks(policy, _between(hours, 0, last), None, strata)
+        upto = _between(hours, 0, last)
+        seen, _ = _looks(policy, upto, None, strata)
         for course, number in zip(found, asked, strict=True):
-            course += states(policy, seen, number)[len(course) :]
+            course += states(policy, upto, seen, number)[len(course) :]
     return found
 
 
@@ -107,8 +109,9 @@ def remembered(policy: Policy, hours: Hours, strata: Sequence[str] | None, reten
     for end in range(PARTS - 1, hours.hours + PARTS, PARTS):  # a whole day changes the errors: it is a day's first look
         last = min(end, hours.hours)
         first = max(0, last - min(retention, policy.parts + PARTS))
-        seen, anchor = _looks(policy, _between(hours, first, last), anchor, strata)
-        found += states(policy, seen, policy.sustained)[len(found) - first :]
+        kept = _between(hours, first, last)
+        seen, anchor = _looks(policy, kept, anchor, strata)
+        found += states(policy, kept, seen, policy.sustained)[len(found) - first :]
     return found
 
 
