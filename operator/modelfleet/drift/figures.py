@@ -7,6 +7,7 @@ much: see `rule.py`.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,6 +269,12 @@ def _error(policy: Policy, spread: NDArray[np.float64], windows: int) -> NDArray
     tell of their spread is not to be relied on: the fewer, the larger it is taken."""
     if windows < 2:
         return np.full(len(FIGURES), np.nan)
-    length = week(policy)
-    factor = [np.sqrt(1 + 1 / windows) if figure in SHAPE else np.sqrt(2 / length) for figure in FIGURES]
+    of_week = np.sqrt(2 / week(policy)) if _has_weekend(policy) else np.nan
+    factor = [np.sqrt(1 + 1 / windows) if figure in SHAPE else of_week for figure in FIGURES]
     return np.asarray(spread * np.array(factor) * (1 + max(0, WEEK - windows) / (windows - 1) / 2))
+
+
+def _has_weekend(policy: Policy) -> bool:
+    """Whether what depends on traffic can be compared with the baseline: not with a few working days. Where windows are
+    shorter than a day, nothing is said of weeks."""
+    return policy.window < timedelta(days=1) or policy.windows * policy.window >= timedelta(days=7)

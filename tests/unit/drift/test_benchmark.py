@@ -58,13 +58,15 @@ def test_the_same_seed_gives_the_same_runs(bench):
 )
 def test_all_looks_at_once_say_what_the_operator_says_hour_by_hour(bench, name, days):
     checks, ours, _, _, scenarios, simulator = bench
-    scenario = small(scenarios.BY_NAME[name], 3, days)
+    scenario = small(scenarios.BY_NAME[name], 6, days)
     recording = simulator.simulate(scenario.world, scenario.change, scenario.onset, 1)
     steps = [judgement.state for judgement in checks.course(recording, scenario.policy, forgetful=False)]
     assert ours.judged(scenario.policy, recording.table()) == [steps]
     assert ours.remembered(scenario.policy, recording.table(), None, scenario.policy.parts) == steps
     if scenario.wanted is not None:
         assert scenario.wanted in steps
+    else:
+        assert not {"Drifting", "MoreConfident", "FewerObjects"} & set(steps)
 
 
 def test_a_restart_changes_no_judgement(bench):
