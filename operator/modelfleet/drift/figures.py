@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from modelfleet.drift.anchor import Anchor
 from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, TRUE, Hours
-from modelfleet.drift.policy import FIGURES, GAP, LEAST_WINDOWS, MIN_HOURS, PARTS, SHAPE, WEEK, Figure, Policy
+from modelfleet.drift.policy import ALWAYS, FIGURES, GAP, LEAST_WINDOWS, MIN_HOURS, PARTS, SHAPE, WEEK, Figure, Policy
 
 MIN_DETECTIONS = 20
 """An hour with fewer says nothing about the shape of the confidences. On nodes that usually have fewer, an hour speaks
 for as many hours up to it as are needed."""
+
+_POOLS = (1, 2, 3, 4, 6, 8, 12, PARTS)
+"""So many: few different numbers, since one that changes changes all earlier figures of the node."""
 
 _AMPLE = 1.5
 """So many times the least, so that most hours reach it."""
@@ -34,8 +37,8 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """`change`: of each figure, in the order of FIGURES, on each node at each look: (4, nodes, looks), NaN where it is
-    not known. Look k is at the end of hour k of the table.
+    """`change`: of each figure that is watched or shown, in the order of FIGURES, on each node at each look: (4, nodes,
+    looks), NaN where it is not known. Look k is at the end of hour k of the table.
 
     error     (4,) standard error of a node's change; NaN where nothing is known of it
     windows   so many whole windows of the baseline it is from
@@ -55,7 +58,10 @@ def changes(policy: Policy, hours: Hours, anchor: Anchor | None, basis: str = ""
     anchor, spread, windows = _anchored(policy, hours, values, begun(hours), anchor, basis)
     found = np.full((len(FIGURES), len(hours.nodes), hours.hours), np.nan, np.float32)
     means = _means(anchor, hours)
+    wanted = {signal.figure for signal in (*policy.signals, *ALWAYS)}
     for number, figure in enumerate(FIGURES):
+        if figure not in wanted:
+            continue
         if figure in SHAPE:
             found[number] = _of_shape(policy, values[figure], means[:, number])
         else:
@@ -108,7 +114,7 @@ def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
     """Both counts, on nodes with few detections summed over as many hours as are needed, at most a window."""
     known = np.isfinite(every)
     usual = np.nansum(every, axis=1) / np.maximum(known.sum(axis=1), 1)
-    needed = np.clip(np.ceil(_AMPLE * MIN_DETECTIONS / np.maximum(usual, 1e-6)), 1, PARTS).astype(int)
+    needed = np.array(_POOLS)[np.searchsorted(_POOLS[:-1], _AMPLE * MIN_DETECTIONS / np.maximum(usual, 1e-6))]
     part, every = part.copy(), every.copy()
     for length in np.unique(needed[usual < MIN_DETECTIONS]):
         rows = np.flatnonzero((needed == length) & (usual < MIN_DETECTIONS))
@@ -122,23 +128,35 @@ def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
 def _of_shape(policy: Policy, values: Array, kept: Array) -> Array:
     """Mean over the last window of (hour - the same hour of the windows before), and how far those are from what was
     kept of the baseline. Where Prometheus does not remember enough of them: the whole window against what was kept."""
-    nodes, hours = values.shape
-    total, count = np.zeros((nodes, hours), np.float32), np.zeros((nodes, hours), np.float32)
-    for lag in range(GAP, GAP + policy.windows):
-        shift = lag * PARTS
-        if shift >= hours:
-            break
-        earlier = values[:, : hours - shift]
-        there = np.isfinite(earlier)
-        total[:, shift:] += np.where(there, earlier, 0)
-        count[:, shift:] += there
-    with np.errstate(invalid="ignore", divide="ignore"):
-        base = np.where(count >= LEAST_WINDOWS, total / count, np.nan)
+    base = _same_hours_before(policy, values)
     change = _rolling_mean(values - base, PARTS, MIN_HOURS)
-    level = _rolling_mean(base, PARTS, MIN_HOURS) - kept[:, None]
-    with_base = change + np.where(np.isfinite(kept)[:, None], level, 0)
-    whole = _rolling_mean(values, PARTS, MIN_WINDOW) - kept[:, None]
-    return np.where(np.isfinite(with_base), with_base, whole)
+    known = np.isfinite(kept)
+    if known.any():
+        change[known] += _rolling_mean(base[known], PARTS, MIN_HOURS) - kept[known, None]
+        upto = int(np.flatnonzero(~np.isfinite(change[known]).all(axis=0)).max(initial=-1)) + 1
+        whole = _rolling_mean(values[:, :upto], PARTS, MIN_WINDOW) - kept[:, None]
+        change[:, :upto] = np.where(np.isfinite(change[:, :upto]), change[:, :upto], whole)
+    return change
+
+
+def _same_hours_before(policy: Policy, values: Array) -> Array:
+    """(nodes, hours): mean of the same hour in the windows of the rolling baseline; NaN where too few are known."""
+    nodes, hours = values.shape
+    windows = -(-hours // PARTS)
+    padded = np.full((nodes, windows * PARTS), np.nan, np.float32)
+    padded[:, :hours] = values
+    there = np.isfinite(padded)
+    sums = np.where(there, padded, 0).reshape(nodes, windows, PARTS).cumsum(axis=1, dtype=np.float32)
+    counts = there.reshape(nodes, windows, PARTS).cumsum(axis=1, dtype=np.float32)
+    base = np.full((nodes, windows, PARTS), np.nan, np.float32)
+    for window in range(GAP, windows):
+        last, before = window - GAP, window - GAP - policy.windows
+        total, count = sums[:, last], counts[:, last]
+        if before >= 0:
+            total, count = total - sums[:, before], count - counts[:, before]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            base[:, window] = np.where(count >= LEAST_WINDOWS, total / count, np.nan)
+    return base.reshape(nodes, -1)[:, :hours]
 
 
 def _of_traffic(policy: Policy, hours: Hours, figure: Figure) -> Array:

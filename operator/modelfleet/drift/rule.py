@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.drift.policy import Signal
 
-ERRORS = 3.0
-"""A node has changed where its change is beyond what is asked for, and beyond so many standard errors."""
-
 STRATUM = 3
 """A stratum of so many nodes with figures counts by itself."""
 
@@ -59,7 +56,7 @@ def look(
     """The rule at each look: `change` (nodes, L) of one figure, NaN where unknown."""
     sign = 1.0 if signal.change > 0 else -1.0
     asked = abs(signal.change)
-    threshold = max(asked, ERRORS * error) if np.isfinite(error) else np.inf
+    threshold = max(asked, signal.errors * error) if np.isfinite(error) else np.inf
     moved = change * sign
     known = np.isfinite(moved)
     with np.errstate(invalid="ignore"):
