@@ -115,7 +115,7 @@ bench-gate: $(STAMP)  ## Every judge on simulated fleets: table and plots in doc
 
 bench-drift: $(STAMP)  ## Every judge of drift on simulated fleets: tables and plots in docs/ (12 min)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/river --no-deps --require-hashes -r benchmarks/drift/requirements.txt
-	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:.:../build/river $(abspath $(BIN)/python) -m drift.run --jobs $$(nproc) --out ../docs
+	cd benchmarks && OPENBLAS_NUM_THREADS=1 PYTHONPATH=../operator:../testbed:.:../build/river $(abspath $(BIN)/python) -m drift.run --jobs $$(nproc) --out ../docs
 
 bench-trainer: $(STAMP)  ## Our trainer against plain `yolo train`: time and model, page in docs/ (8 min)
 	cd benchmarks && PYTHONPATH=../operator:../tests:../testbed:. $(abspath $(BIN)/python) -m training.run --out ../docs

@@ -12,7 +12,7 @@ from modelfleet.drift import Before, Hours, Judgement, Plan, judge, observe, pac
 from modelfleet.drift.policy import Policy
 from modelfleet.prometheus.results import NoData
 
-_LATE = timedelta(minutes=6)  # after the end of an hour: then its figures can be asked for
+LATE = timedelta(minutes=6)  # after the end of an hour: then its figures can be asked for
 
 
 def plan_of(world: World, policy: Policy, nodes: int | None = None) -> Plan:
@@ -23,13 +23,13 @@ def plan_of(world: World, policy: Policy, nodes: int | None = None) -> Plan:
 
 def course(recording: Recording, policy: Policy, forgetful: bool) -> list[Judgement]:
     """The real judgements, hour by hour, from the hours that the operator has at each. `forgetful`: it restarts before
-    each look, and its status is wiped; only the baseline in its ConfigMap is left."""
+    each look, and its status is wiped; only the baseline kept on the revision is left."""
     plan = plan_of(recording.world, policy)
     hours = recording.table()
     found: list[Judgement] = []
     anchor, kept, before = None, "", Before()
     for hour in range(1, hours.hours + 1):
-        now = START + hour * hours.part + _LATE
+        now = START + hour * hours.part + LATE
         known = Hours(hours.nodes, hours.start, hours.part, hours.counts[:, :hour])
         known = known.since(plan.first(known.end) - hours.part)
         if forgetful:
@@ -65,11 +65,11 @@ def seconds_of_a_look(nodes: int) -> float:
     counts = np.stack([*(each * total for each in ones), np.full_like(total, 1200), total], axis=2).astype(np.float32)
     plan = plan_of(world, policy)
     hours = Hours(world.names, START, timedelta(hours=1), counts)
-    anchor = judge(plan, hours, None, Before(), hours.end + _LATE).anchor
+    anchor = judge(plan, hours, None, Before(), hours.end + LATE).anchor
     took = []
     for _ in range(3):
         start = time.process_time()
-        judge(plan, hours, anchor, Before(), hours.end + _LATE)
+        judge(plan, hours, anchor, Before(), hours.end + LATE)
         took.append(time.process_time() - start)
     return min(took)
 

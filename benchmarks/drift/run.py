@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -135,12 +135,17 @@ def run(runs: int, jobs: int, with_streams: bool, seed: int = 0) -> list[Cell]:
 
 def checked() -> dict[str, Any]:
     """What is measured once."""
+    from drift.month import month  # the test cluster's tools are wanted only here
+
+    scenario = BY_NAME["sudden, 1.5 x minDrop"]
+    small = replace(scenario, world=replace(scenario.world, nodes=10))
     looks, differ = checks.restarts(tuple(BY_NAME[name] for name in ("A/A", "sudden, 1.5 x minDrop")), 1)
     return {
         "restart_looks": looks,
         "restart_differ": differ,
         "seconds": checks.seconds_of_a_look(10_000),
         "queries": checks.queries_of_a_look(),
+        "month": month(small, 1),
     }
 
 
