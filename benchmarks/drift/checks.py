@@ -62,7 +62,9 @@ def seconds_of_a_look(nodes: int) -> float:
     random = np.random.default_rng(1)
     total = random.integers(50, 200, (nodes, policy.parts)).astype(np.float32)
     ones = random.uniform(0.68, 0.72, total.shape), np.ones(total.shape), random.uniform(0.2, 0.25, total.shape)
-    counts = np.stack([*(each * total for each in ones), np.full_like(total, 1200), total], axis=2).astype(np.float32)
+    nobody = np.full_like(total, np.nan)
+    columns = [*(each * total for each in ones), np.full_like(total, 1200), total, nobody]
+    counts = np.stack(columns, axis=2).astype(np.float32)
     plan = plan_of(world, policy)
     hours = Hours(world.names, START, timedelta(hours=1), counts)
     anchor = judge(plan, hours, None, Before(), hours.end + LATE).anchor

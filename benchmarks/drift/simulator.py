@@ -102,7 +102,7 @@ class Recording:
 
     def table(self, first: int = 0, last: int | None = None) -> Hours:
         """The five columns of the operator, of the hours from `first` to before `last`."""
-        counts = np.empty((*self.frames.shape, COLUMNS), np.float32)
+        counts = np.full((*self.frames.shape, COLUMNS), np.nan, np.float32)
         counts[:, :, TRUE] = self.detections @ TRUTH
         counts[:, :, ALL] = self.detections.sum(axis=2)
         counts[:, :, LOW] = self.detections[:, :, :LOW_BUCKETS].sum(axis=2)

@@ -146,7 +146,7 @@ def halve_the_traffic(world: World, story: Story) -> None:
         place_frames(world, node, seed=seed, scene=QUIET)
 
     def seen(drift: Object) -> bool:
-        rate = next((float(s["change"]) for s in drift["signals"] if s["name"] == "detection-rate"), 0.0)
+        rate = next((float(s.get("change", 0)) for s in drift["signals"] if s["name"] == "detection-rate"), 0.0)
         return rate <= -0.2
 
     def forbid(drift: Object) -> None:

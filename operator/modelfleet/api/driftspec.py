@@ -105,6 +105,15 @@ class Retrain(SpecModel):
     """Watch for drift, but do not retrain automatically."""
 
 
+class Exposure(SpecModel):
+    """How many objects passed, counted by something else than the model: a PLC, a light barrier, a till."""
+
+    query: Annotated[str, Text(4096)]
+    """PromQL with one value for each node (label node): objects in the part of the window that ends then, for example
+    sum by (node) (increase(plc_parts_total{line="4"}[${part}])). ${namespace}, ${rollout}, ${version} and ${part} are
+    filled in."""
+
+
 _SIGNALS = (
     DriftSignal(name="confidence", min_drop=Decimal("0.05")),
     DriftSignal(name="detection-rate", min_drop=Decimal("0.20")),
@@ -153,6 +162,9 @@ class Drift(SpecModel):
     24 parts, each of which is compared with the same part of earlier windows."""
     sustain: Annotated[timedelta, DurationText("0s", "168h")] = timedelta(hours=24)
     """How long drift must last before it is declared; and to be over, before it is taken back."""
+    exposure: Exposure | None = None
+    """With a count from elsewhere, detection-rate is what is found of the objects that passed, and no longer depends on
+    traffic: a fall of it is drift, compared hour by hour."""
     provider: DNSLabel | None = None
     """Name of the metrics provider in the operator's settings (prometheus.providers); default: the operator's
     default."""

@@ -34,6 +34,7 @@ def record(plan: Plan, judgement: Judgement) -> dict[str, Any]:
             "baseline": format_duration(policy.baseline),
             "window": format_duration(policy.window),
             "sustain": format_duration(policy.sustain),
+            "exposure": policy.exposure,
             "provider": policy.provider,
         },
         "calibrated": plan.calibrated,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelfleet.drift.anchor import Anchor
-from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, TRUE, Hours
+from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, PASSED, TRUE, Hours
 from modelfleet.drift.policy import ALWAYS, FIGURES, GAP, LEAST_WINDOWS, MIN_HOURS, PARTS, SHAPE, WEEK, Figure, Policy
 
 MIN_DETECTIONS = 20
@@ -54,7 +54,7 @@ class Changes:
 def changes(policy: Policy, hours: Hours, anchor: Anchor | None, basis: str = "") -> Changes:
     """The changes at every look of the table. `anchor`: what is kept of the baseline; None: nothing yet, and a new one
     is made on this basis once there is enough."""
-    values = {figure: _values(hours, figure) for figure in FIGURES}
+    values = {figure: _values(policy, hours, figure) for figure in FIGURES}
     anchor, spread, windows = _anchored(policy, hours, values, begun(hours), anchor, basis)
     found = np.full((len(FIGURES), len(hours.nodes), hours.hours), np.nan, np.float32)
     means = _means(anchor, hours)
@@ -62,8 +62,8 @@ def changes(policy: Policy, hours: Hours, anchor: Anchor | None, basis: str = ""
     for number, figure in enumerate(FIGURES):
         if figure not in wanted:
             continue
-        if figure in SHAPE:
-            found[number] = _of_shape(policy, values[figure], means[:, number])
+        if policy.calls(figure):
+            found[number] = _by_hour(policy, values[figure], means[:, number])
         else:
             found[number] = _of_traffic(policy, hours, figure) - means[:, number, None]
     return Changes(found, _error(policy, spread, windows), windows, anchor)
@@ -99,13 +99,16 @@ def recent_rate(policy: Policy, hours: Hours, look: int) -> Array:
     return np.where(both.sum(axis=1) >= MIN_HOURS * PARTS, change, np.nan).astype(np.float32)
 
 
-def _values(hours: Hours, figure: Figure) -> Array:
-    """(nodes, hours): the figure of each hour by itself."""
+def _values(policy: Policy, hours: Hours, figure: Figure) -> Array:
+    """(nodes, hours): the figure of each hour by itself; of what was found of those that passed, the logarithm."""
     counts = hours.counts
     with np.errstate(invalid="ignore", divide="ignore"):
         if figure in SHAPE:
             part, every = _pooled(counts[:, :, TRUE if figure is Figure.CONFIDENCE else LOW], counts[:, :, ALL])
             return np.where(every >= MIN_DETECTIONS, part / every, np.nan).astype(np.float32)
+        if policy.calls(figure):
+            every, passed = _pooled(counts[:, :, TRUE], counts[:, :, PASSED])
+            return np.where(passed >= MIN_DETECTIONS, np.log((every + 1e-3) / passed), np.nan).astype(np.float32)
         part = counts[:, :, TRUE if figure is Figure.RATE else EMPTY]
         return np.where(counts[:, :, FRAMES] > 0, part / counts[:, :, FRAMES], np.nan).astype(np.float32)
 
@@ -125,7 +128,7 @@ def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
     return part, every
 
 
-def _of_shape(policy: Policy, values: Array, kept: Array) -> Array:
+def _by_hour(policy: Policy, values: Array, kept: Array) -> Array:
     """Mean over the last window of (hour - the same hour of the windows before), and how far those are from what was
     kept of the baseline. Where Prometheus does not remember enough of them: the whole window against what was kept."""
     base = _same_hours_before(policy, values)
@@ -243,7 +246,7 @@ def _of_baseline(
     with np.errstate(invalid="ignore", divide="ignore"):
         for number, figure in enumerate(FIGURES):
             days = np.take_along_axis(values[figure][rows], places, axis=1).reshape(len(rows), windows, PARTS)
-            if figure in SHAPE:
+            if policy.calls(figure):
                 profile = _mean(days, axis=1)
                 means[:, number] = _mean(profile, axis=1)
                 residual = _mean(days - profile[:, None], axis=2)
@@ -288,7 +291,7 @@ def _error(policy: Policy, spread: NDArray[np.float64], windows: int) -> NDArray
     if windows < 2:
         return np.full(len(FIGURES), np.nan)
     of_week = np.sqrt(2 / week(policy)) if _has_weekend(policy) else np.nan
-    factor = [np.sqrt(1 + 1 / windows) if figure in SHAPE else of_week for figure in FIGURES]
+    factor = [np.sqrt(1 + 1 / windows) if policy.calls(figure) else of_week for figure in FIGURES]
     return np.asarray(spread * np.array(factor) * (1 + max(0, WEEK - windows) / (windows - 1) / 2))
 
 

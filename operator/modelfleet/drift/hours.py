@@ -11,10 +11,11 @@ from modelfleet.drift.queries import COVERAGE_POINTS
 from modelfleet.measurement.sides import node_of
 from modelfleet.prometheus.results import Samples
 
-TRUE, ALL, LOW, FRAMES, EMPTY = range(5)
-"""Columns: expected true detections, detections, those of low confidence, frames, frames without a detection."""
+TRUE, ALL, LOW, FRAMES, EMPTY, PASSED = range(6)
+"""Columns: expected true detections, detections, those of low confidence, frames, frames without a detection, and
+objects that passed by somebody else's count (NaN where there is none)."""
 
-COLUMNS = 5
+COLUMNS = 6
 MIN_COVERAGE = 0.8
 
 Counts = NDArray[np.float32]
@@ -22,7 +23,7 @@ Counts = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Hours:
-    """`counts` (nodes, hours, 5): NaN where an hour is not known. Hour k ends at `start` + (k + 1) * `part`."""
+    """`counts` (nodes, hours, 6): NaN where an hour is not known. Hour k ends at `start` + (k + 1) * `part`."""
 
     nodes: tuple[str, ...]
     start: datetime
@@ -68,10 +69,15 @@ class Hours:
 
 
 def read(
-    first: datetime, last: datetime, part: timedelta, answers: Sequence[Samples | None], coverage: Samples | None
+    first: datetime,
+    last: datetime,
+    part: timedelta,
+    answers: Sequence[Samples | None],
+    coverage: Samples | None,
+    passed: Samples | None = None,
 ) -> Hours:
-    """The table of the hours that end at `first`, `first` + part, ... `last`, from the answers for each column, in
-    order, and that for coverage; None stands for an answer without data.
+    """The table of the hours that end at `first`, `first` + part, ... `last`, from the answers for each of the first
+    five columns, in order, that for coverage, and the count from elsewhere; None stands for an answer without data.
 
     An hour of a node is known where it was scraped for 80% of the time, and all of its counts are there and make sense:
     finite, not negative, no more true than all detections. Where an hour has frames and no detection at all (no series
@@ -90,9 +96,12 @@ def read(
     counts[silent, : LOW + 1] = 0
     slack = 1e-3 * (1 + counts[:, :, ALL])
     with np.errstate(invalid="ignore"):
-        good = np.isfinite(counts).all(axis=2) & (counts > -1e-6).all(axis=2) & (covered >= MIN_COVERAGE)
+        own = counts[:, :, :PASSED]
+        good = np.isfinite(own).all(axis=2) & (own > -1e-6).all(axis=2) & (covered >= MIN_COVERAGE)
         good &= (counts[:, :, TRUE] <= counts[:, :, ALL] + slack) & (counts[:, :, LOW] <= counts[:, :, ALL] + slack)
     counts[~good] = np.nan
+    counted = _grid(passed, rows, first, part, total)
+    counts[:, :, PASSED] = np.where(good & (counted >= 0) & np.isfinite(counted), counted, np.nan)
     seen = ~np.isnan(covered) | framed
     used = good.any(axis=1)
     table = np.clip(counts[used], 0, None).astype(np.float32)

@@ -18,7 +18,7 @@ from modelfleet.drift.figures import Changes
 from modelfleet.drift.hours import Hours
 from modelfleet.drift.judgement import Before, Judgement, SignalChange, State, Stratum
 from modelfleet.drift.plan import Plan
-from modelfleet.drift.policy import FEWER, FIGURES, MORE_CONFIDENT, PARTS, SHAPE, Figure, Signal
+from modelfleet.drift.policy import FEWER, FIGURES, MORE_CONFIDENT, PARTS, Figure, Signal
 from modelfleet.drift.rule import Seen, Track
 from modelfleet.prometheus.results import ProviderDown
 
@@ -27,16 +27,12 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A signal with what the rule sees, and its course."""
+    """A signal with what the rule sees, and its course. `calls`: a change of it calls for a training."""
 
     signal: Signal
     seen: Seen
     track: Track
-
-    @property
-    def is_shape(self) -> bool:
-        """Whether its figure does not depend on traffic: only such a signal calls for a training."""
-        return self.signal.figure in SHAPE
+    calls: bool
 
 
 def judge(plan: Plan, hours: Hours | None, anchor: Anchor | None, before: Before, now: datetime) -> Judgement:
@@ -50,7 +46,7 @@ def judge(plan: Plan, hours: Hours | None, anchor: Anchor | None, before: Before
     found = figures.changes(plan.policy, hours, anchor, plan.basis)
     watched = _watched(plan, hours, found, before)
     own = [each for each in watched if each.signal in plan.policy.signals]
-    calling = [each for each in own if each.is_shape] or own
+    calling = [each for each in own if each.calls] or own
     measured = np.any([each.seen.measured for each in calling], axis=0)
     begun = hours.start + int(np.median(figures.begun(hours))) * hours.part
     common = Judgement(
@@ -105,7 +101,7 @@ def _judged(
     common: Judgement,
     before: Before,
 ) -> Judgement:
-    calling = [each for each in own if each.is_shape]
+    calling = [each for each in own if each.calls]
     track, state = _state(calling, own, watched)
     since = hours.ending(track.since) if track is not None and track.since is not None else None
     if before.state == state and before.since is not None:
@@ -158,26 +154,27 @@ def _state(
         if each.signal == MORE_CONFIDENT and each.track.active:
             return each.track, State.MORE_CONFIDENT
     for each in own:
-        if not each.is_shape and each.track.active:
+        if not each.calls and each.track.active:
             return each.track, State.FEWER_OBJECTS
     return None, State.STEADY
 
 
 def _watched(plan: Plan, hours: Hours, found: Changes, before: Before) -> list[Watched]:
     """The policy's signals, and the one that is always watched."""
-    signals = [*plan.policy.signals]
+    policy = plan.policy
+    signals = [*policy.signals]
     if all(signal.figure is not Figure.LOW or signal.change > 0 for signal in signals):
         signals.append(MORE_CONFIDENT)
     if all(signal.figure is not Figure.RATE for signal in signals):
         signals.append(FEWER)  # shown beside what is watched
-    strata = [plan.strata.get(node) for node in hours.nodes] if plan.policy.stratify_by is not None else None
+    strata = [plan.strata.get(node) for node in hours.nodes] if policy.stratify_by is not None else None
     watched: list[Watched] = []
     for signal in signals:
         number = FIGURES.index(signal.figure)
-        seen = rule.look(signal, found.change[number], float(found.error[number]), plan.policy.nodes, strata)
-        active = before.declared and signal in plan.policy.signals and signal.figure in SHAPE
-        track = rule.follow(seen.holds, seen.keeps, seen.measured, plan.policy.sustained, active)
-        watched.append(Watched(signal, seen, track))
+        seen = rule.look(signal, found.change[number], float(found.error[number]), policy.nodes, strata)
+        active = before.declared and signal in policy.signals and policy.calls(signal.figure)
+        track = rule.follow(seen.holds, seen.keeps, seen.measured, policy.sustained, active)
+        watched.append(Watched(signal, seen, track, policy.calls(signal.figure)))
     return watched
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import expm1
 
 from modelfleet.api.quantities import format_duration
 from modelfleet.drift.hours import Hours
@@ -145,6 +146,8 @@ def _sentence(facts: Facts, what: str) -> str:
 
 
 def _advice(facts: Facts) -> str:
+    if facts.worst.figure is Figure.RATE:
+        return "It finds fewer of the objects that passed: review frames, label what was missed, and retrain."
     if facts.worst.figure is Figure.LOW and facts.worst.change < 0:
         return "It may miss the hard objects: review frames, label what was missed, and retrain."
     if facts.found is None:
@@ -173,8 +176,10 @@ def _of_median(facts: Facts) -> str:
 
 
 def _of_these(facts: Facts) -> str:
-    name = _NAMES[facts.worst.figure]
-    return name if facts.depth is None else f"{name} {_number(facts.worst.figure, facts.depth)}"
+    figure = facts.worst.figure
+    if facts.depth is None:
+        return _NAMES[figure]
+    return f"{_NAMES[figure]} {_number(figure, expm1(facts.depth) if figure is Figure.RATE else facts.depth)}"
 
 
 def _threshold(facts: Facts) -> str:

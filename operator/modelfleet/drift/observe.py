@@ -54,7 +54,7 @@ class NotAnswered(Exception):
 async def _read(prometheus: Provider, plan: Plan, first: datetime, last: datetime) -> Hours:
     part = plan.policy.part
     series = queries.selector(plan.namespace, plan.rollout, plan.version)
-    asked = (
+    asked: tuple[str, ...] = (
         queries.true_detections(series, part, plan.detection_weights),
         queries.detections(series, part),
         queries.low_confidence(series, part),
@@ -62,9 +62,12 @@ async def _read(prometheus: Provider, plan: Plan, first: datetime, last: datetim
         queries.empty_frames(series, part),
         queries.coverage(series, part),
     )
+    if plan.policy.exposure is not None:
+        asked += (queries.exposure(plan.policy.exposure, plan.namespace, plan.rollout, plan.version, part),)
     answers = await asyncio.gather(*(prometheus.range(query, first, last, part) for query in asked))
     down = next((answer for answer in answers if isinstance(answer, ProviderDown)), None)
     if down is not None:
         raise NotAnswered(down, None)
     found = [answer if isinstance(answer, Samples) else None for answer in answers]
-    return table.read(first, last, part, found[:-1], found[-1])
+    passed = found.pop() if plan.policy.exposure is not None else None
+    return table.read(first, last, part, found[:-1], found[-1], passed)

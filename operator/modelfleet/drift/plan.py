@@ -49,7 +49,9 @@ class Plan:
     def basis(self) -> str:
         """What a figure of this watch is made by: an anchor of another basis can't be compared with."""
         spans = self.policy.window, self.policy.baseline
-        return " ".join([*(f"{span.total_seconds():g}s" for span in spans), *(["calibrated"] * self.calibrated)])
+        marks = {"calibrated": self.calibrated, "exposed": self.policy.exposure is not None}
+        words = [*(f"{span.total_seconds():g}s" for span in spans), *(mark for mark, holds in marks.items() if holds)]
+        return " ".join(words)
 
     def first(self, last: datetime) -> datetime:
         """The end of the first part that counts when `last` is the end of the newest: one that began after the revision

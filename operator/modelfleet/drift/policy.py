@@ -78,7 +78,12 @@ class Policy:
     baseline: timedelta = timedelta(days=7)
     window: timedelta = timedelta(days=1)
     sustain: timedelta = timedelta(days=1)
+    exposure: str | None = None
     provider: str | None = None
+
+    def calls(self, figure: Figure) -> bool:
+        """Whether a change of this figure calls for a training: one that traffic alone can make does not."""
+        return figure in SHAPE or (figure is Figure.RATE and self.exposure is not None)
 
     @property
     def part(self) -> timedelta:
@@ -113,6 +118,7 @@ def policy(spec: Drift) -> Policy:
         baseline=spec.baseline,
         window=spec.window,
         sustain=spec.sustain,
+        exposure=spec.exposure.query if spec.exposure is not None else None,
         provider=spec.provider,
     )
 

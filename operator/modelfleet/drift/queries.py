@@ -6,10 +6,11 @@ version count, whatever group their node is in.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from string import Template
 
 from modelfleet.measurement.endpoints import EDGES
 from modelfleet.measurement.queries import CONFIDENCE, FRAMES, NODE, SCRAPERS
-from modelfleet.prometheus.promql import duration, equals
+from modelfleet.prometheus.promql import duration, equals, escape
 
 EMPTY = "modelfleet_empty_frames_total"
 LOW_EDGE = 0.5
@@ -54,6 +55,13 @@ def frames(series: str, part: timedelta) -> str:
 def empty_frames(series: str, part: timedelta) -> str:
     """Frames without a detection."""
     return _increase(f"{EMPTY}{{{series}}}", part)
+
+
+def exposure(query: str, namespace: str, rollout: str, version: str, part: timedelta) -> str:
+    """Somebody's count of the objects that passed, with ${namespace} ${rollout} ${version} ${part} filled in."""
+    names = {"namespace": namespace, "rollout": rollout, "version": version}
+    filled = {name: escape(value) for name, value in names.items()} | {"part": duration(part)}
+    return Template(query).safe_substitute(filled)
 
 
 def coverage(series: str, part: timedelta) -> str:

@@ -73,6 +73,7 @@ class Fleet:
                 draw.binomial(every.astype(int), low),
                 np.full((self.nodes, total), FRAMES_AN_HOUR),
                 FRAMES_AN_HOUR * np.exp(-traffic / FRAMES_AN_HOUR) * np.ones((self.nodes, total)),
+                np.full((self.nodes, total), np.nan),
             ],
             axis=2,
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelfleet.drift import hours as table
-from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, TRUE, Hours
+from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, PASSED, TRUE, Hours
 from modelfleet.prometheus.results import Samples
 from unit.drift.fleets import HOUR, START
 
@@ -36,7 +36,11 @@ def read(changed=None, *, nodes=("a",), extra=(), hours=3):
 
 
 def known(hours):
-    return [bool(np.isfinite(hours.counts[0, number]).all()) for number in range(hours.hours)] if hours.nodes else []
+    return (
+        [bool(np.isfinite(hours.counts[0, number, :PASSED]).all()) for number in range(hours.hours)]
+        if hours.nodes
+        else []
+    )
 
 
 def test_what_is_usual():
@@ -71,6 +75,22 @@ def test_hours_that_are_known(changed, hours):
     assert found.set_aside == (0 if hours else 1)
 
 
+@pytest.mark.parametrize(
+    ("counted", "passed"),
+    [
+        ([90.0, None, 120.0], [90, np.nan, 120]),
+        ([np.nan, -1.0, np.inf], [np.nan] * 3),
+        (None, [np.nan] * 3),
+    ],
+)
+def test_a_count_from_elsewhere_is_known_or_not_by_itself(counted, passed):
+    usual = [Samples((answer(USUAL[name], node="a"),)) for name in NAMES]
+    other = None if counted is None else Samples((answer(counted, node="a"), answer(7.0, node="of-nobody")))
+    found = table.read(FIRST, FIRST + 2 * HOUR, HOUR, usual[:-1], usual[-1], other)
+    assert np.array_equal(found.counts[0, :, PASSED], passed, equal_nan=True)
+    assert known(found) == [True] * 3
+
+
 def test_nothing_found_counts_as_none_found():
     found = read({"true": None, "every": None, "low": None})
     assert list(found.counts[0, 0, [TRUE, ALL, LOW]]) == [0, 0, 0]
@@ -103,7 +123,7 @@ def test_points_elsewhere_are_left_out():
 
 def test_tables_are_put_behind_each_other_with_what_lies_between_unknown():
     one = read(nodes=("a", "b"))
-    two = Hours(("b", "c"), START + 5 * HOUR, HOUR, np.ones((2, 2, 5), np.float32), 1)
+    two = Hours(("b", "c"), START + 5 * HOUR, HOUR, np.ones((2, 2, 6), np.float32), 1)
     both = one.followed_by(two)
     assert (both.nodes, both.hours, both.set_aside) == (("a", "b", "c"), 7, 1)
     frames = both.counts[:, :, FRAMES]
@@ -121,7 +141,7 @@ def test_hours_since_a_moment(hours, left):
     assert found.end == START + 3 * HOUR or not left
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 3, 4)])
+@pytest.mark.parametrize("shape", [(2, 3, 6), (1, 3, 5)])
 def test_a_table_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match="counts must be"):
         Hours(("a",), START, HOUR, np.zeros(shape, np.float32))
@@ -129,4 +149,4 @@ def test_a_table_of_another_shape_is_refused(shape):
 
 def test_tables_of_other_parts_are_not_joined():
     with pytest.raises(ValueError, match="different lengths"):
-        read().followed_by(Hours((), START, 2 * HOUR, np.zeros((0, 1, 5), np.float32)))
+        read().followed_by(Hours((), START, 2 * HOUR, np.zeros((0, 1, 6), np.float32)))

@@ -9,7 +9,7 @@ import pytest
 
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.drift import Before, Judgement, State, anchor, figures, judge, provider_down
-from modelfleet.drift.hours import ALL, FRAMES, TRUE, Hours
+from modelfleet.drift.hours import ALL, FRAMES, PASSED, TRUE, Hours
 from modelfleet.drift.policy import FEWER, Figure, Policy, Signal
 from modelfleet.prometheus.results import ProviderDown
 from unit.drift.fleets import DAY, HOUR, START, Fleet, plan, until, without
@@ -199,7 +199,7 @@ def test_without_a_calibration_raw_confidence_is_used_and_it_is_said() -> None:
 
 @pytest.mark.parametrize("set_aside", [0, 3])
 def test_without_any_hour_it_says_what_is_missing(set_aside: int) -> None:
-    empty = Hours((), START, HOUR, np.zeros((0, 0, 5), np.float32), set_aside)
+    empty = Hours((), START, HOUR, np.zeros((0, 0, 6), np.float32), set_aside)
     found = judge(plan(), empty, None, Before(), START)
     assert found.state is State.LEARNING
     assert ("3 nodes" in found.message) is bool(set_aside)
@@ -214,6 +214,43 @@ def test_the_detection_rate_is_shown_as_a_share_whether_or_not_it_is_watched() -
     assert shown["detection-rate"].threshold == pytest.approx(-0.2)
     assert shown["detection-rate"].change == pytest.approx(-0.5, abs=0.1)
     assert judged(Fleet(found=0.5, days=20).hours(), policy=Policy(signals=(FEWER,))).state is State.FEWER_OBJECTS
+
+
+def counted(fleet: Fleet) -> Hours:
+    """The fleet's hours, beside a light barrier that counts what passes: it knows nothing of what the model finds."""
+    hours, passed = fleet.hours(), replace(fleet, found=1.0).hours()
+    counts = hours.counts.copy()
+    counts[:, :, PASSED] = passed.counts[:, :, ALL]
+    return replace(hours, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "state"),
+    [
+        pytest.param(Fleet(onset=99, days=14), "Steady", id="nothing"),
+        pytest.param(Fleet(found=0.7, days=14), "Drifting", id="misses, whatever the object"),
+        pytest.param(Fleet(found=0.9, days=14), "Steady", id="few misses"),
+        pytest.param(Fleet(found=0.7, days=14, weekends=0.3), "Drifting", id="misses, and weekends"),
+    ],
+)
+def test_with_a_count_from_elsewhere_misses_are_drift(fleet: Fleet, state: str) -> None:
+    found = judged(counted(fleet), policy=Policy(exposure="sum by (node) (parts)"))
+    assert found.state == state
+    if state == "Drifting":
+        assert "fewer of the objects that passed" in found.message
+        assert "per frame -3" in found.message
+
+
+def test_with_a_count_from_elsewhere_less_traffic_is_nothing() -> None:
+    less = Fleet(found=0.5, days=14)
+    hours = less.hours()
+    counts = hours.counts.copy()
+    counts[:, :, PASSED] = hours.counts[:, :, ALL]
+    assert judged(replace(hours, counts=counts), policy=Policy(exposure="x")).state is State.STEADY
+
+
+def test_a_count_from_elsewhere_that_is_missing_leaves_the_rest() -> None:
+    assert judged(Fleet(precision=-0.08).hours(), policy=Policy(exposure="x")).state is State.DRIFTING
 
 
 def test_a_thousand_nodes_and_strata_stay_bounded() -> None:

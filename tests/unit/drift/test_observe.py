@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from modelfleet.drift import observe
+from modelfleet.drift.hours import PASSED
 from modelfleet.drift.observe import NotAnswered
+from modelfleet.drift.policy import Policy
 from modelfleet.prometheus.results import NoData, ProviderDown, Samples
 from unit.drift.fleets import DAY, HOUR, START, plan
 
@@ -97,6 +99,16 @@ def test_queries_name_the_version_and_quote_it():
     provider = Prometheus()
     extend(provider, watch=plan(version='v"3'))
     assert all('version="v\\"3"' in query for query, *_ in provider.asked)
+
+
+def test_a_count_from_elsewhere_is_one_query_more():
+    provider = Prometheus()
+    query = 'sum by (node) (increase(plc{ns="${namespace}",r="${rollout}",v="${version}",x="$other"}[${part}]))'
+    found = extend(provider, watch=plan(Policy(exposure=query), version='v"3'))
+    assert len(provider.asked) == 7 * 3
+    (asked,) = {asked for asked, *_ in provider.asked if "plc" in asked}
+    assert asked == ('sum by (node) (increase(plc{ns="factory",r="line",v="v\\"3",x="$other"}[3600000ms]))')
+    assert (found.counts[:, :, PASSED] == 100).all()
 
 
 def test_only_buckets_with_a_weight_are_asked_for():

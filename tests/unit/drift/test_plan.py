@@ -90,13 +90,14 @@ def test_the_policy_of_a_spec():
             "baseline": "72h",
             "window": "12h",
             "sustain": "6h",
+            "exposure": {"query": "parts"},
             "provider": "west",
         }
     )
     found = policy(spec)
     assert [round(each.change, 3) for each in found.signals] == [0.1, -0.2, -0.693, 0.3]
     assert (found.windows, found.part, found.sustained) == (6, timedelta(minutes=30), 12)
-    assert (found.nodes.of(10), found.stratify_by, found.provider) == (3, "site", "west")
+    assert (found.nodes.of(10), found.stratify_by, found.exposure, found.provider) == (3, "site", "parts", "west")
 
 
 def test_a_moment_is_the_same_whatever_the_clock_of_the_operator_is_set_to():
