@@ -18,7 +18,7 @@ from modelfleet.kube import Store
 from modelfleet.rollout.decide import decide
 from modelfleet.rollout.membership import Memberships
 from modelfleet.rollout.observe import snapshot
-from modelfleet.runtime import calm_collector
+from modelfleet.runtime import collector
 
 Json = dict[str, Any]
 
@@ -143,7 +143,7 @@ class Fleet:
 
 def cost(nodes: int) -> FleetCost:
     """All figures of a fleet of this size."""
-    calm_collector()  # as the operator does
+    collector.calm()  # as the operator does
     fleet = Fleet(nodes)
     install = fleet.bring("v1")
     fleet.put(_version("v2"))
