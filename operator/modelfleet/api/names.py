@@ -1,4 +1,7 @@
-"""Every name that modelfleet writes on Kubernetes objects: labels, annotations, finalizers, field manager."""
+"""Every name that modelfleet writes on Kubernetes objects: labels, annotations, finalizers, field manager.
+
+The annotations that people write, the commands, are in commands.py.
+"""
 
 from typing import Final
 
@@ -33,15 +36,6 @@ PROMOTED_AT: Final = f"{GROUP}/promoted-at"
 # (a label could not hold the longest).
 VERIFICATION: Final = f"{GROUP}/verification"
 MODEL_VERSION: Final = f"{GROUP}/model-version"
-
-# Commands: annotations that people put on a Rollout. Each names the version that it speaks of.
-APPROVE: Final = f"{GROUP}/approve"
-ABORT: Final = f"{GROUP}/abort"
-PROMOTE: Final = f"{GROUP}/promote"
-RETRY: Final = f"{GROUP}/retry"
-
-# The command that speaks of no version: train a new one now.
-RETRAIN: Final = f"{GROUP}/retrain"
 
 # Annotations of a TrainingJob that a Rollout made: what for, and why.
 RETRAIN_TRIGGER: Final = f"{GROUP}/retrain-trigger"

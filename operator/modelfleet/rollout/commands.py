@@ -1,23 +1,16 @@
-"""Commands: annotations by which people steer a Rollout. Each acts once, and only on the version that it names.
+"""What follows from commands (modelfleet.api.commands): each acts once, and only on the version that it names.
 
-    modelfleet.dev/approve: v4      the version may leave the Manual group that it is in
-    modelfleet.dev/promote: v4      the version may pass all remaining gates and approvals
-    modelfleet.dev/abort: v4        back to stable, and quarantine the version
-    modelfleet.dev/retry: v4@1      lift the version's quarantine
-    modelfleet.dev/retrain: now@1   train a new version now, from spec.drift.retrain (see retraining.py)
-
-A value is a version, with `@` and anything behind it to say the same once more ("v4@2"). A value that was seen is noted
-on the ControllerRevision on which it acted, in the annotation modelfleet.dev/commands, and never acts again on any: an
-old annotation that stays in Git does not touch a later attempt, whether or not the status was wiped in between. A
-command that names a version on which it has nothing to do is noted too; one for a version that has no revision yet
-waits.
+A value that was seen is noted on the ControllerRevision on which it acted, in the annotation modelfleet.dev/commands,
+and never acts again on any: an old annotation that stays in Git does not touch a later attempt, whether or not the
+status was wiped in between. A command that names a version on which it has nothing to do is noted too; one for a
+version that has no revision yet waits. For `retrain` see retraining.py.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from modelfleet.api import names
+from modelfleet.api.commands import Command, Verb, unused
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Revision
 
@@ -27,87 +20,52 @@ GATES = "gates"
 NOWHERE = ""
 
 _KEPT = 32
-_ANNOTATIONS = {
-    "approve": names.APPROVE,
-    "promote": names.PROMOTE,
-    "abort": names.ABORT,
-    "retry": names.RETRY,
-    "retrain": names.RETRAIN,
-}
 
 
-@dataclass(frozen=True)
-class Command:
-    """One annotation as it stands: what to do, with which version; `value` is the whole of it."""
-
-    verb: str
-    version: str
-    value: str
-
-    @property
-    def key(self) -> str:
-        """Under which it is noted."""
-        return f"{self.verb}={self.value}"
-
-
-def read(annotations: Mapping[str, str], verb: str) -> Command | None:
-    """The command of this verb on a Rollout, if there is one."""
-    value = annotations.get(_ANNOTATIONS[verb], "").strip()
-    version = value.partition("@")[0].strip()
-    return Command(verb, version, value) if version else None
-
-
-def used(revisions: Iterable[Revision], key: str) -> bool:
+def used(revisions: Iterable[Revision], command: Command) -> bool:
     """Whether the command was noted already."""
-    return any(key in revision.commands for revision in revisions)
+    return any(_key(command) in revision.commands for revision in revisions)
 
 
 def noted(revision: Revision, command: Command, where: str) -> Revision:
     """The revision with the command noted. Only the newest few dozen are kept."""
-    entries = [*((key, value) for key, value in revision.commands.items() if key != command.key), (command.key, where)]
+    new = _key(command)
+    entries = [*((key, value) for key, value in revision.commands.items() if key != new), (new, where)]
     return replace(revision, commands=dict(entries[-_KEPT:]))
 
 
 def approved(revision: Revision, group: str) -> bool:
     """Whether the revision may leave this group by somebody's word."""
-    return any(key.startswith("approve=") and where == group for key, where in revision.commands.items())
+    return any(where == group for _, where in _notes(revision, Verb.APPROVE))
 
 
 def past_gates(revision: Revision) -> bool:
     """Whether somebody let the revision pass its gates."""
-    return any(key.startswith("promote=") and where == GATES for key, where in revision.commands.items())
+    return any(where == GATES for _, where in _notes(revision, Verb.PROMOTE))
 
 
-def values(revisions: Iterable[Revision], verb: str) -> tuple[str, ...]:
+def values(revisions: Iterable[Revision], verb: Verb) -> tuple[str, ...]:
     """What was said with this verb and counts, newest first, as a status shows it."""
-    found = [
-        key.partition("=")[2]
-        for revision in revisions
-        for key, where in revision.commands.items()
-        if key.startswith(f"{verb}=") and where != NOWHERE
-    ]
+    found = [value for revision in revisions for value, where in _notes(revision, verb) if where != NOWHERE]
     return tuple(dict.fromkeys(reversed(found)))
 
 
-def hint(revisions: Sequence[Revision], verb: str, version: str) -> str:
-    """The annotation to set: the version, with a number behind it where that was used before."""
-    value, number = version, 1
-    while used(revisions, f"{verb}={value}"):
-        number += 1
-        value = f"{version}@{number}"
-    return f"{_ANNOTATIONS[verb]}={value}"
+def hint(revisions: Iterable[Revision], verb: Verb, version: str) -> str:
+    """The annotation to set, with a value that was not used before."""
+    known = {value for revision in revisions for value, _ in _notes(revision, verb)}
+    return unused(verb, version, known).assignment
 
 
 def lift(annotations: Mapping[str, str], revisions: tuple[Revision, ...], now: datetime) -> tuple[Revision, ...]:
     """Carry out `retry`: the version's quarantine, or that of its revisions, is gone."""
-    command = read(annotations, "retry")
-    if command is None or used(revisions, command.key):
+    command = Command.read(annotations, Verb.RETRY)
+    if command is None or used(revisions, command):
         return revisions
     of_version = [revision for revision in revisions if revision.version == command.version]
     for revision in of_version:
         if revision.quarantine is not None:
             revisions = revs.with_changed(revisions, noted(revs.lifted(revision, now), command, revision.hash))
-    if not used(revisions, command.key) and of_version:
+    if not used(revisions, command) and of_version:
         revisions = revs.with_changed(revisions, noted(of_version[-1], command, NOWHERE))
     return revisions
 
@@ -116,8 +74,8 @@ def latch_promote(
     annotations: Mapping[str, str], revisions: tuple[Revision, ...], candidate: Revision | None
 ) -> tuple[Revision, ...]:
     """Note `promote`: on the candidate it lets all gates pass; on any other revision there is nothing to let pass."""
-    command = read(annotations, "promote")
-    if command is None or used(revisions, command.key):
+    command = Command.read(annotations, Verb.PROMOTE)
+    if command is None or used(revisions, command):
         return revisions
     if candidate is not None and candidate.version == command.version:
         return revs.with_changed(revisions, noted(candidate, command, GATES))
@@ -128,8 +86,8 @@ def latch_approve(
     annotations: Mapping[str, str], revisions: tuple[Revision, ...], candidate: Revision | None, group: str | None
 ) -> tuple[Revision, ...]:
     """Note `approve` for `group`, the Manual group that the candidate is in (None: it is in none now, keep it)."""
-    command = read(annotations, "approve")
-    if command is None or used(revisions, command.key):
+    command = Command.read(annotations, Verb.APPROVE)
+    if command is None or used(revisions, command):
         return revisions
     if candidate is None or candidate.version != command.version:
         return _without_effect(command, revisions)
@@ -142,8 +100,8 @@ def wants_abort(
     annotations: Mapping[str, str], revisions: Sequence[Revision], moving: Revision | None
 ) -> Command | None:
     """The `abort` that speaks of the revision now moving (or held after a failure), if there is one."""
-    command = read(annotations, "abort")
-    if command is None or moving is None or command.version != moving.version or used(revisions, command.key):
+    command = Command.read(annotations, Verb.ABORT)
+    if command is None or moving is None or command.version != moving.version or used(revisions, command):
         return None
     return command
 
@@ -152,8 +110,8 @@ def latch_idle_abort(
     annotations: Mapping[str, str], revisions: tuple[Revision, ...], moving: Revision | None
 ) -> tuple[Revision, ...]:
     """Note an `abort` of a version that is not on its way: it must not hit a later attempt."""
-    command = read(annotations, "abort")
-    if command is None or used(revisions, command.key) or (moving is not None and moving.version == command.version):
+    command = Command.read(annotations, Verb.ABORT)
+    if command is None or used(revisions, command) or (moving is not None and moving.version == command.version):
         return revisions
     return _without_effect(command, revisions)
 
@@ -162,3 +120,16 @@ def _without_effect(command: Command, revisions: tuple[Revision, ...]) -> tuple[
     """Note a command on the newest revision of its version, if there is any, as one that came to nothing."""
     of_version = [revision for revision in revisions if revision.version == command.version]
     return revs.with_changed(revisions, noted(of_version[-1], command, NOWHERE)) if of_version else revisions
+
+
+def _key(command: Command) -> str:
+    """Under which a command is noted."""
+    return f"{command.verb}={command.value}"
+
+
+def _notes(revision: Revision, verb: Verb) -> Iterator[tuple[str, str]]:
+    """The values that were noted with this verb, oldest first, and where each counts."""
+    for key, where in revision.commands.items():
+        of, _, value = key.partition("=")
+        if of == verb:
+            yield value, where

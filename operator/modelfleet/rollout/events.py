@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from modelfleet.api import conditions
+from modelfleet.api.commands import Verb
 from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
@@ -117,4 +118,4 @@ def _unused(before: Sequence[Revision], after: Sequence[Revision]) -> Iterable[A
 
 def _counted(revision: Revision, key: str) -> bool:
     """A command that acted and ended with its revision's promotion in one and the same decision."""
-    return key.startswith("promote=") and revision.promoted_at is not None
+    return key.startswith(f"{Verb.PROMOTE}=") and revision.promoted_at is not None

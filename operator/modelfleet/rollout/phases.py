@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from modelfleet.api.commands import Verb
 from modelfleet.api.quantities import format_duration
 from modelfleet.api.reasons import Reason
 from modelfleet.gate import Verdict
@@ -52,14 +53,14 @@ def left_where_it_failed(assessment: Assessment) -> Step | None:
     if position.quarantine is None or position.chosen is None or not position.held:
         return None
     version, quarantine = position.chosen.version, position.quarantine
-    again = commands.hint(position.revisions, "retry", version)
+    again = commands.hint(position.revisions, Verb.RETRY, version)
     if position.stable is None:
         message = (
             f"{version} failed on its first install ({quarantine.reason}). There is nothing to go back to: it stays in "
             f"the groups it has reached. Choose another version, or try again with {again}."
         )
         return Step("Failed", "Stalled", Reason.INSTALL_FAILED, message)
-    back = commands.hint(position.revisions, "abort", version)
+    back = commands.hint(position.revisions, Verb.ABORT, version)
     message = (
         f"{version} failed and stays in the groups it has reached, since rollback.onFailure is false: "
         f"{quarantine.reason}. Go back with {back}, or try again with {again}."
@@ -79,7 +80,7 @@ def rolled_back(assessment: Assessment) -> Step | None:
         failed = f"{version} failed ({quarantine.cause}): {quarantine.reason}"
         message = f"Going back to {stable.version} in {_listed(pending)}, since {failed}"
         return Step("RollingBack", "Reconciling", Reason.ROLLING_BACK, message, wake=_next_end(assessment))
-    again = commands.hint(position.revisions, "retry", version)
+    again = commands.hint(position.revisions, Verb.RETRY, version)
     message = f"{_ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
     return Step("RolledBack", "Stalled", Reason.ROLLED_BACK, message)
 
@@ -180,8 +181,8 @@ def undecided_for_good(assessment: Assessment) -> Step | None:
     position, candidate = assessment.position, assessment.position.candidate
     if not assessment.timed_out or candidate is None or assessment.gate is None:
         return None
-    go = commands.hint(position.revisions, "promote", candidate.version)
-    back = commands.hint(position.revisions, "abort", candidate.version)
+    go = commands.hint(position.revisions, Verb.PROMOTE, candidate.version)
+    back = commands.hint(position.revisions, Verb.ABORT, candidate.version)
     message = f"{assessment.gate.message} Decide yourself: {go}, or {back}."
     return Step("Paused", "Stalled", Reason.GATE_TIMED_OUT, message)
 
@@ -203,7 +204,7 @@ def asks(assessment: Assessment) -> Step | None:
     position, candidate, current = assessment.position, assessment.position.candidate, assessment.position.current
     if not assessment.needs_approval or candidate is None or current is None:
         return None
-    hint = commands.hint(position.revisions, "approve", candidate.version)
+    hint = commands.hint(position.revisions, Verb.APPROVE, candidate.version)
     why = f" {assessment.gate.message}" if assessment.gate is not None and assessment.gate.message else ""
     message = f"{candidate.version} is awaiting approval to leave group {current.name}: annotate with {hint}.{why}"
     return Step("WaitingForApproval", "Reconciling", Reason.WAITING_FOR_APPROVAL, message, wake=_next_look(assessment))

@@ -18,6 +18,7 @@ from typing import Literal
 from cronsim import CronSim, CronSimError
 
 from modelfleet.api import TrainingJob, conditions, names
+from modelfleet.api.commands import NOW, Command, Verb
 from modelfleet.api.driftspec import Retrain, RetrainMetadata
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.quantities import format_duration
@@ -35,8 +36,6 @@ MADE_UP = timedelta(hours=6)
 """A slot of the schedule that was missed (the operator was down, a guard held it) is made up for so long."""
 
 LONGEST_COOLDOWN = WEEK
-NOW = "now"
-"""What the command `retrain` names in place of a version."""
 
 _KEPT = 10
 _TRY_AGAIN = timedelta(hours=1)  # after the API server refused the TrainingJob
@@ -121,9 +120,9 @@ def known(position: Position) -> tuple[Retraining, ...]:
 
 def noted(position: Position) -> tuple[Revision, ...]:
     """The revisions with the `retrain` command taken down on the stable one, once its TrainingJob exists."""
-    command = commands.read(position.snapshot.rollout.metadata.annotations, "retrain")
+    command = Command.read(position.snapshot.rollout.metadata.annotations, Verb.RETRAIN)
     stable = position.stable
-    if command is None or stable is None or commands.used(position.revisions, command.key):
+    if command is None or stable is None or commands.used(position.revisions, command):
         return position.revisions
     made = next(
         (each for each in _own(position) if each.metadata.annotations.get(names.RETRAIN_COMMAND) == command.value), None
@@ -162,14 +161,14 @@ def _read(training: TrainingJob) -> Retraining:
 
 def _command(position: Position) -> Wanted | None:
     """Somebody asks for a retraining, and it was not done yet."""
-    command = commands.read(position.snapshot.rollout.metadata.annotations, "retrain")
-    if command is None or position.stable is None or commands.used(position.revisions, command.key):
+    command = Command.read(position.snapshot.rollout.metadata.annotations, Verb.RETRAIN)
+    if command is None or position.stable is None or commands.used(position.revisions, command):
         return None
     if command.version != NOW:
         return None
     if any(each.metadata.annotations.get(names.RETRAIN_COMMAND) == command.value for each in _own(position)):
         return None
-    return Wanted("Command", f"{names.RETRAIN}={command.value}", command=command.value)
+    return Wanted("Command", command.assignment, command=command.value)
 
 
 def _scheduled(position: Position, spec: Retrain, done: Sequence[Retraining], now: datetime) -> Wanted | None:
@@ -249,7 +248,7 @@ def _deleted(position: Position, wanted: Wanted, done: Sequence[Retraining]) -> 
         return None
     if any(each.metadata.name == newest.training_job for each in _own(position)):
         return None
-    again = commands.hint(position.revisions, "retrain", NOW)
+    again = commands.hint(position.revisions, Verb.RETRAIN, NOW)
     said = f"TrainingJob {newest.training_job} was deleted before it ended. Have another one made with {again}."
     return Held(Reason.TRAINING_DELETED, said)
 

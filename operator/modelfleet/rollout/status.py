@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet.api import conditions, names
+from modelfleet.api.commands import Verb
 from modelfleet.api.conditions import Condition
 from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
@@ -59,9 +60,9 @@ def status(outcome: Outcome) -> RolloutStatus:
         groups=groups_now,
         gate=outcome.gate,
         drift=outcome.drift.status,
-        approved=commands.values([shown] if shown else [], "approve"),
-        promoted=commands.values([shown] if shown else [], "promote"),
-        retried=commands.values(position.revisions, "retry"),
+        approved=commands.values([shown] if shown else [], Verb.APPROVE),
+        promoted=commands.values([shown] if shown else [], Verb.PROMOTE),
+        retried=commands.values(position.revisions, Verb.RETRY),
         quarantined=_quarantined(position.revisions),
         history=_history(position, old, now),
     )

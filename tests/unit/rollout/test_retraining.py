@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelfleet.api import TrainingJob, names
+from modelfleet.api.commands import Verb
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rolloutstatus import DriftStatus, Retraining
 from modelfleet.rollout import retraining
@@ -280,7 +281,7 @@ def test_one_training_at_a_time():
     assert outcome.status.reason == "TrainingRunning"
 
 
-ASKED = {names.RETRAIN: "now@1"}
+ASKED = {Verb.RETRAIN.annotation: "now@1"}
 
 
 @pytest.mark.parametrize("case", [guard.values[0] for guard in GUARDS[:-1]], ids=[guard.id for guard in GUARDS[:-1]])
@@ -299,7 +300,7 @@ def test_a_command_acts_once():
     assert stable.commands == {"retrain=now@1": "line-r1"}
     later = positions.locate(standing(annotations=ASKED).snapshot, stable)
     assert look(later, None).create is None  # the TrainingJob is gone, and the status with it
-    assert look(standing(job, annotations={names.RETRAIN: "now@2"}), None).create is not None
+    assert look(standing(job, annotations={Verb.RETRAIN.annotation: "now@2"}), None).create is not None
 
 
 def test_a_command_is_not_taken_down_before_its_training_job_exists():
@@ -313,7 +314,7 @@ def test_a_command_is_not_taken_down_before_its_training_job_exists():
     ids=["a version", "no template", "no drift"],
 )
 def test_a_command_that_can_do_nothing_is_taken_down_as_such(spec: Any, value: str):
-    position = standing(spec=spec, annotations={names.RETRAIN: value})
+    position = standing(spec=spec, annotations={Verb.RETRAIN.annotation: value})
     assert look(position, None).create is None
     assert retraining.noted(position)[0].commands == {f"retrain={value}": ""}
 

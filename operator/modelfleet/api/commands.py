@@ -1,0 +1,72 @@
+"""The grammar of commands: annotations by which people steer a Rollout, and what writes them for people.
+
+    modelfleet.dev/approve: v4      the version may leave the Manual group that it is in
+    modelfleet.dev/promote: v4      the version may pass all remaining gates and approvals
+    modelfleet.dev/abort: v4        back to stable, and quarantine the version
+    modelfleet.dev/retry: v4@1      lift the version's quarantine
+    modelfleet.dev/retrain: now@1   train a new version now, from spec.drift.retrain
+
+A value names a version (`now` for `retrain`). Each value acts once; to give the same command again, `@` and anything
+that was not there before follow the version ("v4@2"). What follows from a command is decided in modelfleet.rollout.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modelfleet.api import names
+
+NOW = "now"
+"""What `retrain` names in place of a version."""
+
+_AGAIN = "@"
+
+
+class Verb(StrEnum):
+    """What can be commanded."""
+
+    APPROVE = "approve"
+    PROMOTE = "promote"
+    ABORT = "abort"
+    RETRY = "retry"
+    RETRAIN = "retrain"
+
+    @property
+    def annotation(self) -> str:
+        """The annotation that gives this command."""
+        return f"{names.GROUP}/{self.value}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One annotation as it stands: what to do, with which version; `value` is the whole of it."""
+
+    verb: Verb
+    version: str
+    value: str
+
+    @classmethod
+    def parse(cls, verb: Verb, value: str) -> "Command | None":
+        """The command that a value gives; None where it names nothing."""
+        value = value.strip()
+        version = value.partition(_AGAIN)[0].strip()
+        return cls(verb, version, value) if version else None
+
+    @classmethod
+    def read(cls, annotations: Mapping[str, str], verb: Verb) -> "Command | None":
+        """The command of this verb on a Rollout, if there is one."""
+        return cls.parse(verb, annotations.get(verb.annotation, ""))
+
+    @property
+    def assignment(self) -> str:
+        """Annotation and value, as `kubectl annotate` takes them."""
+        return f"{self.verb.annotation}={self.value}"
+
+
+def unused(verb: Verb, version: str, used: Container[str]) -> Command:
+    """The command to give for a version, with a number behind it where its values were used before."""
+    value, number = version, 1
+    while value in used:
+        number += 1
+        value = f"{version}{_AGAIN}{number}"
+    return Command(verb, version, value)

@@ -1,0 +1,48 @@
+"""The grammar of commands: what a value says, and how the same is said again."""
+
+import pytest
+
+from modelfleet.api.commands import NOW, Command, Verb, unused
+
+
+def test_each_verb_is_an_annotation():
+    assert [verb.annotation for verb in Verb] == [
+        f"modelfleet.dev/{name}" for name in ("approve", "promote", "abort", "retry", "retrain")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "version", "whole"),
+    [
+        ("v4", "v4", "v4"),
+        ("v4@1", "v4", "v4@1"),
+        (" v4 @ again ", "v4", "v4 @ again"),
+        ("v4@", "v4", "v4@"),
+        ("v4@1@2", "v4", "v4@1@2"),
+        ("now@1", NOW, "now@1"),
+    ],
+)
+def test_a_value_names_a_version(value, version, whole):
+    assert Command.parse(Verb.RETRY, value) == Command(Verb.RETRY, version, whole)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "@1", " @"])
+def test_a_value_that_names_nothing_is_no_command(value):
+    assert Command.parse(Verb.ABORT, value) is None
+
+
+def test_a_command_is_read_from_its_own_annotation():
+    annotations = {"modelfleet.dev/approve": "v4", "modelfleet.dev/retry": "v3@2"}
+    assert Command.read(annotations, Verb.APPROVE) == Command(Verb.APPROVE, "v4", "v4")
+    assert Command.read(annotations, Verb.RETRY) == Command(Verb.RETRY, "v3", "v3@2")
+    assert Command.read(annotations, Verb.PROMOTE) is None
+
+
+@pytest.mark.parametrize(
+    ("used", "value"),
+    [((), "v4"), (["v4"], "v4@2"), (["v4", "v4@2", "v4@3"], "v4@4"), (["v4@2"], "v4"), (["v4", "v4@x"], "v4@2")],
+)
+def test_the_same_is_said_again_with_a_number_that_was_not_used(used, value):
+    command = unused(Verb.APPROVE, "v4", used)
+    assert command == Command.parse(Verb.APPROVE, value)
+    assert command.assignment == f"modelfleet.dev/approve={value}"
