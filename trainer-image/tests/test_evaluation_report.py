@@ -127,7 +127,7 @@ def test_a_model_that_learned_nothing_has_a_report(tmp_path: Path) -> None:
     nothing = {"confidence": 0.25, "precision": 0, "recall": 0, "f1": 0}
     assert document["perClass"][0] == {
         "name": "bolt", "images": 1, "objects": 1, "found": 0, "missed": 1, "false": 0,
-        "threshold": {which: nothing for which in ("best", "present")},
+        "threshold": dict.fromkeys(("best", "present"), nothing),
     }  # fmt: skip
 
 
