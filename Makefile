@@ -52,7 +52,7 @@ arguments: build  ## Write the table of training arguments from the trainer imag
 	$(RUN) -m trainer.argument_table page $(ARGUMENTS) > docs/training-arguments.md
 
 ##@ Checking
-format: $(STAMP)  ## Format the code and mend what the linter can
+format: $(STAMP)  ## Format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

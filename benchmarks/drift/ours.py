@@ -2,7 +2,7 @@
 
 An operator judges at every hour, from the hours that it then has. Once the baseline is complete and kept, a look sees
 the same however many hours follow it, so that all looks are taken at once; before, they are taken a day at a time, as
-the errors are estimated anew with every whole day.
+the errors are estimated again with every whole day.
 """
 
 from collections.abc import Iterator, Sequence

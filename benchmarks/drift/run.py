@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another one: other fleets, to see whether a figure holds")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for the page and the plots")
     parser.add_argument("--without-river", action="store_true", help="leave out the judges that need river")
-    parser.add_argument("--redraw", action="store_true", help="page and plots anew, from the figures of the last run")
+    parser.add_argument("--redraw", action="store_true", help="page and plots again, from the figures of the last run")
     options = parser.parse_args()
     figures = options.out / "drift-benchmark.json"
     if options.redraw:

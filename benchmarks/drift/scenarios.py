@@ -22,7 +22,7 @@ class Scenario:
     """`wanted`: the state that should be found; None: none.
 
     runs       share of the asked number of runs: fleets that are large have fewer
-    begins     the hour in which another version becomes stable, and all starts anew
+    begins     the hour in which another version becomes stable, and all starts again
     retention  hours that Prometheus keeps; None: all
     """
 

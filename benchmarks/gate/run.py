@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--gates", type=int, default=250, help="gates for each scenario and badness")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for the page and the plots")
-    parser.add_argument("--redraw", action="store_true", help="page and plots anew, from the figures of the last run")
+    parser.add_argument("--redraw", action="store_true", help="page and plots again, from the figures of the last run")
     options = parser.parse_args()
     figures = options.out / "gate-benchmark.json"
     if options.redraw:

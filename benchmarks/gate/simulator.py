@@ -29,7 +29,7 @@ class World:
     """What the fleet is like. Spreads are standard deviations.
 
     node, node_rate    how nodes differ for good: in precision, and in ln(detections per frame)
-    drift, drift_rate  how each changes by itself, around its own mean
+    drift, drift_rate  how each changes on its own, around its own mean
     memory             hours after which such a change is forgotten (to 1/e)
     flicker            from one five minutes to the next, without memory
     weather            the same for all nodes, with the same memory

@@ -72,7 +72,7 @@ def page(found: dict[str, Any]) -> str:
         "pair take turns of one epoch, and one is stopped while the other trains: what slows the machine hits both.",
         f"{about['date']}, {about['processors']} processors ({about['processor']}), "
         f"{about['memory_bytes'] / 2**30:.0f} GiB of memory, Linux {about['kernel']}; {software}. Both train on the "
-        f"processor with as many threads as `yolo train` takes by itself: {found['threads']}. **Not measured on "
+        f"processor with as many threads as `yolo train` takes on its own: {found['threads']}. **Not measured on "
         "a GPU.**",
         "## An epoch",
         _epochs(plain, ours, about["train_images"]),

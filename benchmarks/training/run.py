@@ -1,6 +1,6 @@
 """Trains the same model plainly and through the trainer, in pairs: `python -m training.run --out docs`.
 
-Needs the trainer image, which it builds where it is not there. The data are the demo's, drawn anew from a seed.
+Needs the trainer image, which it builds where it is not there. The data are the demo's, drawn again from a seed.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for the page and its figures")
-    parser.add_argument("--redraw", action="store_true", help="the page anew, from the figures of the last run")
+    parser.add_argument("--redraw", action="store_true", help="the page again, from the figures of the last run")
     options = parser.parse_args()
     figures = options.out / "trainer-benchmark.json"
     if not options.redraw:

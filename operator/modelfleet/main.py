@@ -1,6 +1,6 @@
 """The command line: reads the settings, sets up logging, runs the operator, and turns its end into an exit status.
 
-0: stopped by SIGTERM or SIGINT. 1: a part failed; start it anew. 2: the settings or the command line are wrong.
+0: stopped by SIGTERM or SIGINT. 1: a part failed; start it again. 2: the settings or the command line are wrong.
 """
 
 import argparse

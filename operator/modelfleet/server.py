@@ -1,7 +1,7 @@
 """The HTTP server for probes and metrics: /healthz, /readyz, /metrics.
 
 /healthz answers as long as the event loop turns: when it doesn't, nothing does, and the kubelet is right to restart
-us. It says nothing about the API server, whose absence a restart would not mend. /readyz says whether the store is in
+us. It says nothing about the API server, whose absence a restart would not fix. /readyz says whether the store is in
 sync and the workers run, and if not, why.
 """
 

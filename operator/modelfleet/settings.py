@@ -206,7 +206,7 @@ class Settings:
 
     shutdown_timeout: timedelta = timedelta(seconds=20)
     """After SIGTERM, how long reconciles that are under way may take to end. Keep it below the pod's
-    terminationGracePeriodSeconds (30 by default), else the kubelet kills the process before it has ended by itself.
+    terminationGracePeriodSeconds (30 by default), else the kubelet kills the process before it has ended on its own.
     Dying
     in between is safe, only less tidy."""
 

@@ -52,7 +52,9 @@ class Metrics:
         self.resyncs = self._counter("resyncs", "Full lists compared with the store.", "reason")
         self.missed = self._counter("missed_changes", "Changes found only by a resync after start-up.", "kind")
         self.store_objects = self._gauge("store_objects", "Objects in the store.", "kind")
-        self.gate_verdicts = self._counter("gate_verdicts", "Verdicts that gates came to, each time anew.", "verdict")
+        self.gate_verdicts = self._counter(
+            "gate_verdicts", "Verdicts that gates came to, each time they change.", "verdict"
+        )
         for verdict in Verdict:
             self.gate_verdicts.labels(verdict.value)  # an increase from nothing would be lost to Prometheus
         self.ready = self._gauge("ready", "1 while the store is in sync and workers run.")

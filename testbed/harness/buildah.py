@@ -29,7 +29,7 @@ def _storage() -> Path:
 
 
 def _buildah() -> list[str]:
-    # the overlay driver needs no copying; buildah refuses it by itself where the file system can't do it
+    # the overlay driver needs no copying; buildah refuses it on its own where the file system can't do it
     storage = [f"--root={_storage()}", f"--runroot={cache()}/buildah/run", "--storage-driver=overlay"]
     return [*_CONTAINED, "buildah", *storage]
 

@@ -36,7 +36,7 @@ def create(path: str, mounts: Path = MOUNTS) -> None:
                     (group / file).write_text((parent / file).read_text())
             parent = group
     if first:
-        return  # a unified hierarchy beside those of version 1 has no controllers, and runc makes its groups by itself
+        return  # a unified hierarchy beside those of version 1 has no controllers, and runc makes its groups on its own
     for root in _mounted("cgroup2", mounts):
         parent = root
         for part in Path(path).parts:
@@ -75,7 +75,7 @@ def _hand_down(group: Path) -> None:
             (group / "cgroup.subtree_control").write_text(f"+{controller}")
         except OSError as error:
             # e.g. rdma or misc: a kernel may list a controller and refuse to hand it down; kubelet checks the ones it
-            # needs by itself and says which is missing
+            # needs on its own and says which is missing
             if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.ENOENT, errno.EINVAL):
                 raise
 

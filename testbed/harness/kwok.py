@@ -4,7 +4,7 @@ KWOK manages only nodes that carry the label ``modelfleet.dev/kwok: up``, so it 
 node a pod becomes Ready at once, and goes away at once when it is deleted. Three things differ from KWOK's own
 defaults, since tests need them:
 
-- A Job's pod does not complete by itself: the test decides how it ends (``finish_pod``) and what it logs
+- A Job's pod does not complete on its own: the test decides how it ends (``finish_pod``) and what it logs
   (``write_log``).
 - ``behave`` makes pods with certain labels fail, crash or take their time.
 - ``down`` takes a node off as a pulled plug would: its heartbeats stop, and its pods neither start nor end.

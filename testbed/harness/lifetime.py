@@ -88,7 +88,7 @@ class ProcessId:
             if self.alive():
                 signal.pidfd_send_signal(handle, number)
         except ProcessLookupError:
-            pass  # it ended by itself in between
+            pass  # it ended on its own in between
         finally:
             os.close(handle)
 

@@ -20,7 +20,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
 
 class ProcessDied(Exception):
-    """A process of the cluster ended by itself; the message holds the end of its log."""
+    """A process of the cluster ended on its own; the message holds the end of its log."""
 
 
 class NotReady(Exception):

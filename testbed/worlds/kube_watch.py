@@ -64,7 +64,7 @@ class Watch:
         self._process.stdout.close()
         if error is None:
             self.check()
-            assert ended is None, f"the watch on {self._kind} ended by itself, with exit code {ended}"
+            assert ended is None, f"the watch on {self._kind} ended on its own, with exit code {ended}"
 
     def check(self) -> None:
         """Raise what a callback raised, if one did: a watch that goes on half blind must not pass a test."""

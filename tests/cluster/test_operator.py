@@ -239,7 +239,7 @@ def test_deletion_that_no_watch_has_seen_is_found(space: Space, proxy: ApiProxy,
     for left in (
         1,
         0,
-    ):  # also the last one: then the watch begins anew with an empty list, and kopf says nothing at all
+    ):  # also the last one: then the watch starts again with an empty list, and kopf says nothing at all
         proxy.cut()
         space.delete("controllerrevision", "first" if left else "last")
         space.apply(REVISION.replace("NAME", "first" if left else "last").replace("modelfleet", "nobody"))

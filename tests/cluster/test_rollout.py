@@ -183,7 +183,7 @@ def test_what_can_not_start_is_named_and_taken_back(
     assert fleet.running == dict.fromkeys(fleet.canary + fleet.rest, "v1")
     container["imagePullPolicy"] = "Never"
     fleet.rollout("v1", template={"spec": {"containers": [container]}})
-    fleet.wait(lambda: fleet.is_at("v1") and fleet.status["history"][0]["version"] == "v1", "the mended template")
+    fleet.wait(lambda: fleet.is_at("v1") and fleet.status["history"][0]["version"] == "v1", "the fixed template")
 
 
 def test_nodes_go_come_back_and_join_and_people_approve(

@@ -175,7 +175,7 @@ def change_the_scene(world: World, story: Story) -> None:
 
 
 def recover(world: World, story: Story) -> None:
-    """The training runs by itself, its version passes on the canary and reaches the fleet, and confidence is back."""
+    """The training runs on its own, its version passes on the canary and reaches the fleet, and confidence is back."""
     worse = _low_share(world)
     job, version = f"{ROLLOUT}-r1", f"{ROLLOUT}-r1"
     story.wait(f"TrainingJob {job}", lambda: _ended(world, job), timeout=600)

@@ -1,5 +1,5 @@
 """Trains one YOLO model version from a dataset and publishes it with its digests.
 
-Runs once in a batch Job, is told everything by the environment variable TRAINER_RUN, and answers by exit code,
+Runs once in a batch Job, gets everything from the environment variable TRAINER_RUN, and answers by exit code,
 termination message and JSON lines on stdout. It holds no Kubernetes credentials. docs/trainer.md has the contract.
 """

@@ -135,7 +135,7 @@ def train(
     """Trains `start`, a model or a checkpoint of this training; ultralytics' files go to `place`.
 
     A checkpoint brings optimizer, gradient scaler, averaged weights, epoch counter, learning rate schedule, best result
-    and patience along; what random numbers follow is anew. Raises Failure TrainingFailed or OutOfMemory; what the disk
+    and patience along; random numbers start again. Raises Failure TrainingFailed or OutOfMemory; what the disk
     refuses comes as OSError.
     """
     import torch

@@ -1,7 +1,7 @@
 """`agent verify`: read every file of a model version at its source, and compare it with its declared digest and size.
 
 Nothing is kept: a file passes through in pieces, so that neither disk nor memory grows with it. What is wrong with a
-file does not keep the others from being looked at, so that one run names all that must be mended; what is wrong with
+file does not keep the others from being looked at, so that one run names all that must be fixed; what is wrong with
 the source ends the run, since it would be the same for every file.
 """
 

@@ -216,7 +216,7 @@ class Detector:
         return inputs[0].name, types[inputs[0].type]
 
     def _check_output(self, classes: Sequence[str]) -> bool:
-        """True when the model suppresses by itself. Dimensions that the file leaves open are checked by a first run."""
+        """True when the model suppresses itself. Dimensions that the file leaves open are checked by a first run."""
         outputs = self._session.get_outputs()
         if len(outputs) != 1:
             names = ", ".join(output.name for output in outputs)

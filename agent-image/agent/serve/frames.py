@@ -81,7 +81,7 @@ def source(address: str, threads: int) -> Source:
 
 
 class Directory:
-    """The image files right in a folder, by name, over and over. The folder is read anew at each round."""
+    """The image files right in a folder, by name, over and over. The folder is read again at each round."""
 
     live = False
 

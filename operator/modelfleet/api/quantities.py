@@ -1,7 +1,7 @@
 """Scalars as people write them: Go-style durations, decimal strings, int-or-percent, quantities, bounded text.
 
 Each is a plain Python value inside (`timedelta`, `Decimal`, `IntOrPercent`, `str`) and a string (or int-or-string) on
-the wire, with the JSON schema and the CEL message that the API server needs to refuse a bad one by itself.
+the wire, with the JSON schema and the CEL message that the API server needs to refuse a bad one on its own.
 """
 
 import re

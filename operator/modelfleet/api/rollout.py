@@ -42,7 +42,7 @@ class Delivery(SpecModel):
     mount_path: MountPath = "/models"
     """Where the models are mounted; MODEL_PATH is the file's path below it."""
     cache: Literal["Node", "Pod"] = "Node"
-    """Node keeps files on the node across pods and reboots; Pod fetches them anew for each pod."""
+    """Node keeps files on the node across pods and reboots; Pod fetches them again for each pod."""
     container: DNSLabel = "agent"
     """The container that runs the model."""
 

@@ -179,7 +179,7 @@ class EvaluationGate(SpecModel):
     max_regression: Fraction | None = None
     """It must not be lower than the baseline's by more than this."""
     per_class: bool = False
-    """Demand it of every class by itself."""
+    """Demand it of each class separately."""
 
 
 class EvaluationSpec(SpecModel):

@@ -100,7 +100,7 @@ def recent_rate(policy: Policy, hours: Hours, look: int) -> Array:
 
 
 def _values(policy: Policy, hours: Hours, figure: Figure) -> Array:
-    """(nodes, hours): the figure of each hour by itself; of what was found of those that passed, the logarithm."""
+    """(nodes, hours): the figure of each hour on its own; of what was found of those that passed, the logarithm."""
     counts = hours.counts
     with np.errstate(invalid="ignore", divide="ignore"):
         if figure in SHAPE:

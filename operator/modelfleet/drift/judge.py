@@ -1,6 +1,6 @@
 """The judgement: from the hours of all nodes to a state, and a sentence about it. Pure.
 
-It is made anew at every look from all the hours there are, so that a restart, or a status that was wiped, finds the
+It is made again at every look from all the hours there are, so that a restart, or a status that was wiped, finds the
 same. Only that drift was declared before is carried on: what declared it may lie further back than the hours reach.
 """
 

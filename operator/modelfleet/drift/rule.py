@@ -10,7 +10,7 @@ from modelfleet.api.quantities import IntOrPercent
 from modelfleet.drift.policy import Signal
 
 STRATUM = 3
-"""A stratum of so many nodes with figures counts by itself."""
+"""A stratum of so many nodes with figures counts on its own."""
 
 Mask = NDArray[np.bool_]
 

@@ -116,7 +116,7 @@ def too_early(case: Case) -> Finding | None:
 
 
 def provider_down(case: Case) -> Finding | None:
-    """ProviderDown: a query has no answer, or its author must mend it."""
+    """ProviderDown: a query has no answer, or its author must fix it."""
     if case.evidence.down is not None:
         message = f"{case.subject} can't be compared: {case.evidence.down.message}."
         return Verdict.PROVIDER_DOWN, "ProviderDown", messages.sentence(message, "Nothing is promoted or rolled back.")

@@ -79,7 +79,7 @@ class Client:
         """All objects of a kind (in one namespace, or everywhere), page by page; `limit` > 0 stops after one page.
 
         The state is that of the newest resource version (a consistent read). When the pages take longer than the server
-        keeps the version, the list begins anew, once; Expired after that.
+        keeps the version, the list starts again, once; Expired after that.
         """
         try:
             return await self._list(kind, namespace, selector, limit)
@@ -280,7 +280,7 @@ _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in
 def encode(body: Any) -> bytes:
     """JSON, byte for byte as the API server itself would write it: compact, sorted keys, the same escapes.
 
-    It keeps the bytes of a ControllerRevision's immutable `data` as they are sent, but writes them anew at each patch
+    It keeps the bytes of a ControllerRevision's immutable `data` as they are sent, but writes them again at each patch
     of the object's metadata, and compares: with any other spelling such a patch is refused as a change of `data`. Half
     surrogates, which a log line may smuggle in, become "?".
     """

@@ -3,7 +3,7 @@
 kubernetes.aio reads both forms, runs exec plugins, and makes the TLS context. The two users of a `Connection`, our own
 `Client` and kopf's watch streams, get HTTP sessions from it that log in by themselves at each request: one address, one
 TLS context, one token. A service account's token is read again each minute, as Kubernetes rotates it; after a 401 the
-credentials are loaded anew (`renew`). New client certificates need a restart.
+credentials are loaded again (`renew`). New client certificates need a restart.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Connection:
                 self._renewed_at = clock()
 
     def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """A new HTTP session to this server that logs in by itself. The caller closes it."""
+        """A new HTTP session to this server that logs in on its own. The caller closes it."""
 
         async def log_in(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             authorization = await self.authorization()

@@ -51,7 +51,7 @@ class Forbidden(ApiError):
 
 
 class Expired(ApiError):
-    """410: the list or watch position is too old; begin anew."""
+    """410: the list or watch position is too old; start again."""
 
 
 class Unavailable(ApiError):
@@ -74,7 +74,7 @@ def from_response(code: int, http_reason: str, text: str, retry_after: str | Non
 
 
 # How server-side apply (Kubernetes 1.35) answers to a field that the type does not have: as its own failure, with 500.
-# It is the user's to mend: pod templates are not checked before they reach the API server inside a child.
+# It is the user's to fix: pod templates are not checked before they reach the API server inside a child.
 _UNTYPED: Final = "failed to create typed patch object"
 
 

@@ -1,6 +1,6 @@
 """Brings the store in line with the cluster by listing everything: at start-up, after a gap in a watch, now and then.
 
-A watch that was interrupted for too long (410 Gone) is begun anew by kopf with a list of its own, and what was deleted
+A watch that was interrupted for too long (410 Gone) is restarted by kopf with a list of its own, and what was deleted
 in between is not in it: nobody says so. Hence a list of our own after it, compared with the store (`Store.replace`).
 It may run at any time beside the watches: the resource versions sort out which of both is newer.
 """

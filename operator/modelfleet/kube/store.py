@@ -306,7 +306,7 @@ def _indexed(index: Index, obj: Object) -> list[Hashable]:
 def _slim(obj: Object) -> Object:
     """The object without `metadata.managedFields`, sharing its strings with all others.
 
-    A parser makes each key and each value anew for each object; shared, a fleet's objects take half the memory.
+    A parser makes each key and each value again for each object; shared, a fleet's objects take half the memory.
     """
     slim: Object = _shared({**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}})
     return slim

@@ -1,10 +1,10 @@
 """Keeps an eye on kopf's watch streams, from the HTTP requests they make.
 
-kopf tells its handlers of objects, but not that a stream has begun, that it began anew after a gap, or that it is
+kopf tells its handlers of objects, but not that a stream has begun, that it restarted after a gap, or that it is
 refused; and a stream without objects says nothing at all. All of that shows in the requests: a GET of a kind's path is
 a list when it has no `watch` parameter. So kopf gets an HTTP session (`middleware`) that takes notes here.
 
-Concurrency: all on the one event loop; `middleware` runs inside kopf's tasks and never raises by itself.
+Concurrency: all on the one event loop; `middleware` runs inside kopf's tasks and never raises on its own.
 """
 
 import asyncio

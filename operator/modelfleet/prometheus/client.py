@@ -109,7 +109,7 @@ class Client:
             except httpx.RequestError as error:
                 result = ProviderDown(f"{self._where} can't be reached ({type(error).__name__})")
             except (OSError, UnicodeError) as error:
-                # Not the network (httpx wraps that): a file of the credentials can't be read. Waiting does not mend it.
+                # Not the network (httpx wraps that): a file of the credentials can't be read. Waiting does not fix it.
                 return ProviderDown(f"{self._setting}.credentials can't be read ({type(error).__name__})")
             except _TooLargeError:
                 return ProviderDown(f"{self._where} answered with more than {_MAX_BODY // 2**20} MiB")

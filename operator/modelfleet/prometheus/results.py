@@ -25,7 +25,7 @@ class ProviderDown:
     """The provider did not answer, refused, or answered with something that can't be used.
 
     `message` says which and what to do, in a form fit for a status: one line, bounded, and never the whole body.
-    `bad_query` is True where the provider is well and refused this one query (400 or 422): its author must mend it.
+    `bad_query` is True where the provider is well and refused this one query (400 or 422): its author must fix it.
     """
 
     message: str

@@ -1,7 +1,7 @@
 """The gate of the group that the candidate is in: whether it is active, what is judged, and how status shows it.
 
 A gate starts when the group is done for the first time, and the start is latched in `status.gate.startedAt`: everything
-about its looks follows from there. With the status wiped it starts anew, which costs time and never safety.
+about its looks follows from there. With the status wiped it starts again, which costs time and never safety.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ HOLDS = frozenset({Verdict.NO_DATA, Verdict.PROVIDER_DOWN})
 def started(position: Position) -> GateStatus | None:
     """The status of the gate that is active: started for this candidate in this group; None before it starts.
 
-    A gate that failed and whose quarantine was lifted since does not count: the version is judged anew.
+    A gate that failed and whose quarantine was lifted since does not count: the version is judged again.
     """
     candidate, current, status = position.candidate, position.current, position.snapshot.rollout.status
     if candidate is None or current is None or status.gate is None or status.candidate_revision != candidate.name:

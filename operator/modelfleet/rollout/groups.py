@@ -43,7 +43,7 @@ class NodeView:
     def waits_since(self) -> datetime | None:
         """Since when a reachable node has a pod of the revision that is not ready, or an old one that should be gone.
 
-        None where neither is so. The clock starts anew when a node comes back: what it missed while it was away is
+        None where neither is so. The clock starts again when a node comes back: what it missed while it was away is
         nobody's fault.
         """
         if not self.node.reachable or self.ready:

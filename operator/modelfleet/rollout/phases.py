@@ -136,7 +136,7 @@ def not_begun(assessment: Assessment) -> Step | None:
 
 
 def nodes_are_late(assessment: Assessment) -> Step | None:
-    """Stalled: on a first install, nodes that can't become ready. It goes on by itself when they can."""
+    """Stalled: on a first install, nodes that can't become ready. It goes on automatically when they can."""
     if not assessment.late or assessment.position.candidate is None:
         return None
     message = f"{assessment.position.candidate.version} can't be installed everywhere: {assessment.late}."

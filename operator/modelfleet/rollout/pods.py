@@ -91,7 +91,7 @@ def _evicted(status: Mapping[str, Any]) -> Problem | None:
 
 
 def _container_problem(container: Mapping[str, Any]) -> Problem | None:
-    """A container that ended badly, or waits for something it will not get by itself."""
+    """A container that ended badly, or waits for something it will not get on its own."""
     name, waiting = container["name"], _waiting(container)
     ended = (container.get("state") or {}).get("terminated")
     if ended is None and waiting.get("reason") == "CrashLoopBackOff":

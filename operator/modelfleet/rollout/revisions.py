@@ -312,5 +312,5 @@ def wire_time(moment: datetime) -> str:
 
 
 def lifted(revision: Revision, now: datetime) -> Revision:
-    """The revision without its quarantine, and with what was approved for the failed attempt to be asked for anew."""
+    """The revision without its quarantine, and with what was approved for the failed attempt to be asked for again."""
     return replace(revision, quarantine=None, retried_at=now, commands=dict.fromkeys(revision.commands, ""))

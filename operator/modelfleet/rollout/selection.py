@@ -29,7 +29,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Stall:
-    """Why nothing can be rolled out: for the Stalled condition. It goes away by itself when its cause does."""
+    """Why nothing can be rolled out: for the Stalled condition. It goes away when its cause does."""
 
     reason: str
     message: str

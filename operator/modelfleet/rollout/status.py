@@ -1,4 +1,4 @@
-"""The status of a Rollout: where it stands, for people and for programs. Built anew each time, from what is observed.
+"""The status of a Rollout: where it stands, for people and for programs. Built again each time, from what is observed.
 
 Of the old status only times and the past are carried on: since when a group has its revision, when the gate started,
 what was superseded. Everything else can be found again in the children.

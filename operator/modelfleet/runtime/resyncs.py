@@ -30,8 +30,8 @@ class Resyncs:
         self._gap = asyncio.Event()
 
     def on_gap(self, scope: Scope) -> None:
-        """A watch stream began anew: a resync comes soon."""
-        log.info("the watch of %s began anew, events may have been missed", scope)
+        """A watch stream restarted: a resync comes soon."""
+        log.info("the watch of %s restarted, events may have been missed", scope)
         self._gap.set()
 
     async def until_possible(self, client: Client, say: Callable[[str], None]) -> None:

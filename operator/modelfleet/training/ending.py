@@ -22,8 +22,8 @@ COMPLETE = Reason.COMPLETE
 _WORTH_SAYING = frozenset({"Overfitting", "Underfitting", "Diverged"})
 
 WAITS_FOR = frozenset({Reason.DATASET_MISSING, Reason.PARENT_MISSING, Reason.CHECKPOINT_MISSING, Reason.OUTPUT_MISSING})
-"""Reasons of the trainer's that mend themselves when somebody puts the data, the parent's files, the checkpoint, or the
-bucket for the output where the spec says."""
+"""Reasons of the trainer's that resolve themselves when somebody puts the data, the parent's files, the checkpoint, or
+the bucket for the output where the spec says."""
 
 _LEAST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
 

@@ -156,5 +156,5 @@ def _interruptions(text: str | None) -> Interruptions:
             uids=uids,
             latest=datetime.fromisoformat(latest) if latest else None,
         )
-    except (ValueError, TypeError, AttributeError):  # somebody edited it: count anew
+    except (ValueError, TypeError, AttributeError):  # somebody edited it: count again
         return Interruptions()

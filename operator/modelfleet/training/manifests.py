@@ -17,7 +17,7 @@ from modelfleet.training.pods import STOPPED
 from modelfleet.workloads import pod_template
 
 CANNOT_MEND = 64
-"""The trainer's exit code for what retrying can't mend."""
+"""The trainer's exit code for what retrying can't fix."""
 
 _WORK = "/work"
 _USER = 65532  # of the image

@@ -8,7 +8,7 @@
 | COMPLETE | True  |             |         | Complete    | Current    |
 | FAILED   | False |             | True    | Failed      | Failed     |
 
-STALLED waits for somebody and goes on by itself; COMPLETE and FAILED are final.
+STALLED waits for somebody and goes on automatically; COMPLETE and FAILED are final.
 """
 
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ class Attempt:
 
     @property
     def own_fault(self) -> bool:
-        """Whether it failed by itself: nothing from outside ended it."""
+        """Whether it failed on its own: nothing from outside ended it."""
         return self.failed and not self.disrupted and self.exit_code != STOPPED
 
     @property

@@ -1,7 +1,7 @@
 """The fields of a TrainingJob's status beside its conditions: progress, counts, times, and what the run resolved to.
 Pure.
 
-Counts never go down: a Job that somebody deleted, or that was made anew, takes its own counts with it. Everything else
+Counts never go down: a Job that somebody deleted, or that was made again, takes its own counts with it. Everything else
 is found again when the status was wiped, as far as Job, pods and ModelVersion still tell it.
 """
 

@@ -10,8 +10,8 @@ pods:
     no Job, failed attempts               ->  wait: longer after each, up to a bound; then the next Job
     no Job, no attempt                    ->  the Job is made
 
-So it goes on by itself: nothing a user mends at the source needs another word to modelfleet. Who is in a hurry removes
-the annotation.
+So it goes on automatically: nothing a user fixes at the source needs another word to modelfleet. Who is in a hurry
+removes the annotation.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _TO_DO: Mapping[str, str] = {
     Reason.SOURCE_ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or "
     "verification.template in the operator's settings.",
     Reason.SOURCE_UNREACHABLE: "",
-    FAILED: "Mend the cause, or change verification.template in the operator's settings.",
+    FAILED: "Fix the cause, or change verification.template in the operator's settings.",
 }
 
 _PATIENCE = timedelta(seconds=30)  # for the pod of a Job that is over to be seen
@@ -77,7 +77,7 @@ class Finding:
     """What is known of a version's artifact, and what to do next.
 
     reason   of Ready; Reason.AVAILABLE means True
-    stalled  somebody has to mend something; else, while not Ready, it is under way
+    stalled  somebody has to fix something; else, while not Ready, it is under way
     verified Ready because the files were found as declared
     """
 

@@ -84,7 +84,7 @@ def test_a_fleet_to_which_nothing_happens_is_left_alone_at_every_look(seed: int)
 
 
 def test_what_is_seen_hour_by_hour_is_what_is_seen_after_a_restart() -> None:
-    """The anchor is kept as text and the declaration in the status; all else is made anew from the hours there are."""
+    """The anchor is kept as text and the declaration in the status; all else is made again from the hours there are."""
     hours, policy = Fleet(precision=-0.08, days=15).hours(), Policy()
     kept, before = None, Before()
     for hour in range(96, hours.hours + 1):

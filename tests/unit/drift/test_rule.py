@@ -94,7 +94,7 @@ def track(text, sustained=3, active=False):
         ("--+++", True, 4, 2),
         ("--+.+.+", True, 6, 2),
         ("++-++", False, None, 3),
-        ("+~+", False, None, 0),  # still suspected, and counted anew
+        ("+~+", False, None, 0),  # still suspected, and counted again
         ("+++--", True, 2, None),
         ("+++---", False, None, None),
         ("+++-~--", True, 2, None),

@@ -66,7 +66,7 @@ async def test_waiting_for_all_streams(noted):
 def test_second_list_of_a_stream_is_a_gap_also_when_it_is_empty(noted):
     noted.streams.succeeded(PODS, watch=False)
     noted.streams.succeeded(PODS, watch=True)
-    noted.streams.succeeded(PODS, watch=True)  # a watch that ended by itself and goes on where it was
+    noted.streams.succeeded(PODS, watch=True)  # a watch that ended on its own and goes on where it was
     assert noted.gaps == []
     noted.streams.succeeded(PODS, watch=False)
     assert noted.gaps == [PODS]

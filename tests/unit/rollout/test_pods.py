@@ -1,4 +1,4 @@
-"""What a pod says of itself, and what that means to somebody who has to mend it."""
+"""What a pod says of itself, and what that means to somebody who has to fix it."""
 
 import json
 from datetime import timedelta

@@ -213,7 +213,7 @@ def test_without_rollback_on_failure_it_can_be_tried_again():
     world.judge = lambda plan, now: None
     world.annotate("retry", "v2@1")
     world.run(lambda: world.phase == "Soaking")
-    assert world.status["gate"]["startedAt"] > started, "a new attempt is judged anew"
+    assert world.status["gate"]["startedAt"] > started, "a new attempt is judged again"
     world.run(lambda: world.is_at("v2"))
 
 
@@ -233,7 +233,7 @@ def test_a_first_install_that_failed_goes_on_with_another_template():
     world.judge = fails("v1")
     world.run(lambda: world.reason("Stalled") == "InstallFailed")
     world.judge = lambda plan, now: None
-    world.spec(template=builders.template("app:mended"))
+    world.spec(template=builders.template("app:fixed"))
     world.run(lambda: world.is_at("v1"))
 
 

@@ -38,7 +38,7 @@ def test_a_pod_that_is_gone_stays_counted_and_its_uid_goes_with_the_next():
         pod(1, disrupted=True),  # asked to go, and still running
         pod(1, phase="Failed", exit_code=1),
         pod(1, phase="Succeeded", exit_code=0, disrupted=True),
-        # it had failed by itself; its node was drained later
+        # it had failed on its own; its node was drained later
         pod(1, phase="Failed", exit_code=1, disrupted=True, disrupted_at=after(600)),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_job_that_found_all_as_declared_makes_it_ready_and_is_noted():
     finding = look(of, VERIFIER, seen(of, pod(exit_code=0, said=("Verified", "2 files, 2000 bytes"))), after(9))
     assert (finding.ready, finding.verified, finding.requeue_after) == (True, True, None)
     assert finding.message == "The digests of 2 files verified at the source at 2026-11-21 08:00:09 UTC."
-    assert len(finding.actions) == 1  # the Job goes by itself
+    assert len(finding.actions) == 1  # the Job goes on its own
     new = noted(finding, of)
     assert (new.verified, new.attempts, new.job, new.at) == (True, 1, JOB_UID, after(9))
     again = look(version(noted=new), VERIFIER, seen(of, ended="Complete"), after(3600))

@@ -84,7 +84,7 @@ def _learned_by_heart(folder: Path, seed: int) -> dict[str, Any]:
                 "batch": 2,
                 "optimizer": "AdamW",
                 "augmentation": still,
-                # a constant learning rate: else the last epochs mend what those before did to the validation loss
+                # a constant learning rate: else the last epochs fix what those before did to the validation loss
                 "extra": {"lr0": "0.002", "lrf": "1.0", "nbs": "2", "warmup_epochs": "1"},
             },
             output={"uri": f"file://{folder}/v1/"},

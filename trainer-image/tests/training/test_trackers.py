@@ -115,7 +115,7 @@ def test_a_run_that_was_interrupted_goes_on_in_the_same_place(mlflow_server: str
 
 
 def speak(address: str, folder: Path, words: list[str]) -> str:
-    """A client by itself, told to begin and then `words`; returns the run's address."""
+    """A client on its own, told to begin and then `words`; returns the run's address."""
     begin = {
         "do": "begin",
         "uid": "uid-interrupted",

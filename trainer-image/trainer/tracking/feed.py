@@ -1,7 +1,7 @@
 """One tracker's backlog, and the thread that works it off. A tracker that is down costs records, and nothing else.
 
 Records are delivered in order. A failure is said once; from then on it is tried again every RETRY seconds, with a new
-client that begins anew (which finds the run it began before). Beyond LIMIT records the oldest are lost; a record that
+client that starts again (which finds the run it began before). Beyond LIMIT records the oldest are lost; a record that
 the tracker refuses twice, though it lets the run begin, is lost too.
 """
 
