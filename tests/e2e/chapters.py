@@ -203,10 +203,10 @@ CHAPTERS: tuple[Chapter, ...] = (
     Chapter("v2 passes on the canary and reaches the fleet", "2 min", promote_v2),
     Chapter("Train v3 on quietly damaged data", "2 min", train_v3),
     Chapter("v3 is failed by the gate and rolled back", "2 min", roll_back_v3),
-    Chapter("Watch v2 for drift", "10 s", watch_v2),
-    Chapter("Half the traffic is no drift", "3 min", halve_the_traffic),
-    Chapter("The scene changes: drift is declared", "3 min", change_the_scene),
-    Chapter("A version is trained, promoted, and confidence is back", "4 min", recover),
+    Chapter("Watch v2 for drift", "1 min", watch_v2),
+    Chapter("Half the traffic is no drift", "2 min", halve_the_traffic),
+    Chapter("The scene changes: drift is declared", "2 min", change_the_scene),
+    Chapter("A version is trained, promoted, and confidence is back", "5 min", recover),
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from zlib import crc32
 
 from modelfleet.drift.policy import GAP, LEAST_WINDOWS, MIN_HOURS, PARTS, Policy
 from modelfleet.measurement.endpoints import BUCKETS, MIDPOINTS
@@ -67,9 +68,11 @@ class Plan:
         return last if last >= self.first(last) else None
 
     def next_look(self, now: datetime) -> datetime:
-        """When the next part can be asked for."""
+        """When to ask for the next part: soon after that is possible, each Rollout at a moment of its own, so that
+        not all of them ask at once."""
         part = self.policy.part
-        return _EPOCH + ((now - part / _LATE - _EPOCH) // part + 1) * part + part / _LATE
+        spread = crc32(f"{self.namespace}/{self.rollout}".encode()) / 2**32
+        return _EPOCH + ((now - part / _LATE - _EPOCH) // part + 1) * part + part / _LATE * (1 + spread)
 
     def next_try(self, now: datetime) -> datetime:
         """When to ask again after there was no answer."""

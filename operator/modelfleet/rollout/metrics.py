@@ -33,11 +33,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Watch:
-    """The last look of a watch for drift, and the hours it goes by. `paused`: a version was on its way then."""
+    """The last look of a watch for drift, and the hours it goes by. `paused`: why there was none; empty: there was."""
 
     seen: DriftSeen
     hours: Hours | None = None
-    paused: bool = False
+    paused: str = ""
 
 
 class GateGauges(Collector):

@@ -22,12 +22,12 @@ async def look(last: Watch | None, plan: Plan, position: Position, deps: Deps) -
     before, why = drifting.before(position), drifting.moving(position)
     stored = position.stable.baseline if position.stable is not None else ""
     if why:
-        if known is not None and known.paused:
+        if known is not None and known.paused == why:
             return known
         return Watch(
             DriftSeen(plan, drift.paused(plan, before, why, now, judged), stored),
             known.hours if known is not None else None,
-            paused=True,
+            paused=why,
         )
     if known is not None and not known.paused:
         due = known.seen.judgement.next_look

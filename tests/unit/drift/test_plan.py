@@ -42,9 +42,15 @@ def test_no_more_hours_are_asked_for_than_are_needed():
 def test_the_next_look_finds_a_new_hour_and_none_was_there_before(minutes):
     watch, now = plan(begins=START - DAY), START + minutes * MINUTE
     following = watch.next_look(now)
-    assert now < following <= now + HOUR
+    assert now < following <= now + HOUR + 5 * MINUTE
     assert watch.last(following) == watch.last(now) + HOUR
-    assert watch.last(following - timedelta(seconds=1)) == watch.last(now)
+    assert watch.last(following - 5 * MINUTE) == watch.last(now)
+
+
+def test_not_all_rollouts_ask_at_once():
+    moments = {plan(rollout=f"line-{number}").next_look(START) for number in range(100)}
+    assert len(moments) == 100
+    assert all(START + 5 * MINUTE <= moment < START + 10 * MINUTE for moment in moments)
 
 
 def test_a_shorter_window_has_shorter_parts():
@@ -57,7 +63,7 @@ def test_a_shorter_window_has_shorter_parts():
 def test_it_is_tried_again_soon_after_no_answer():
     watch = plan(begins=START - DAY)
     assert watch.next_try(START + 10 * MINUTE) == START + 15 * MINUTE
-    assert watch.next_try(START + 64 * MINUTE) == START + 65 * MINUTE
+    assert watch.next_try(START + 64 * MINUTE) == watch.next_look(START + 64 * MINUTE)
 
 
 @pytest.mark.parametrize(("weights", "calibrated"), [(WEIGHTS, True), (None, False), ((), False), ((0.5,), False)])

@@ -123,6 +123,9 @@ async def test_while_a_version_is_on_its_way_nothing_is_asked() -> None:
     assert seen.judgement.state is State.PAUSED
     setup.world.now += 2 * HOUR
     assert await setup.look() == seen
+    setup.world.put(builders.model_version("v3"))
+    setup.world.choose("v3")
+    assert "v3 is on its way" in (await setup.look()).judgement.message
     assert setup.prometheus.asked == asked
     setup.world.choose("v1")
     assert (await setup.look()).judgement.state is State.STEADY
