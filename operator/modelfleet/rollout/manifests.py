@@ -12,10 +12,11 @@ from typing import Any
 from modelfleet.api import names
 from modelfleet.api.common import ObjectMeta
 from modelfleet.api.rollout import Delivery, Rollout
-from modelfleet.kinds import DAEMON_SET
+from modelfleet.kinds import DAEMON_SET, ROLLOUT
 from modelfleet.rollout import affinity
 from modelfleet.rollout.affinity import Conjunction
-from modelfleet.rollout.revisions import Revision, owner_reference
+from modelfleet.rollout.revisions import Revision
+from modelfleet.workloads.owners import owner_reference
 
 VOLUME = "modelfleet-models"
 NODE_CACHE = "/var/lib/modelfleet/models"
@@ -61,7 +62,7 @@ def daemon_set(rollout: Rollout, index: int, revision: Revision, max_unavailable
             "name": daemon_set_name(rollout.metadata.name, group.name),
             "namespace": rollout.metadata.namespace,
             "labels": labels,
-            "ownerReferences": [owner_reference(rollout)],
+            "ownerReferences": [owner_reference(ROLLOUT, rollout.metadata)],
         },
         "spec": {
             "selector": {"matchLabels": identity},

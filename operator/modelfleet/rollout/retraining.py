@@ -25,11 +25,12 @@ from modelfleet.api.quantities import format_duration
 from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import Retraining, RetrainStatus
 from modelfleet.decision import Create
-from modelfleet.kinds import TRAINING_JOB
+from modelfleet.kinds import ROLLOUT, TRAINING_JOB
 from modelfleet.rollout import commands
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
+from modelfleet.workloads.owners import owner_reference
 
 WEEK = timedelta(days=7)
 MADE_UP = timedelta(hours=6)
@@ -383,7 +384,7 @@ def _manifest(position: Position, spec: Retrain, name: str, wanted: Wanted) -> d
             "namespace": rollout.metadata.namespace,
             "labels": labels,
             "annotations": annotations | own,
-            "ownerReferences": [revs.owner_reference(rollout)],
+            "ownerReferences": [owner_reference(ROLLOUT, rollout.metadata)],
         },
         "spec": job,
     }

@@ -27,6 +27,7 @@ from modelfleet.api.reasons import Reason
 from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
 from modelfleet.decision import Action, Apply
 from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
+from modelfleet.workloads.owners import owner_reference
 
 QUARANTINED_CAUSE = f"{names.GROUP}/quarantined-cause"
 QUARANTINED_SCOPE = f"{names.GROUP}/quarantined-scope"
@@ -255,22 +256,10 @@ def manifest(revision: Revision, owner: Rollout) -> dict[str, Any]:
                 names.REVISION: revision.hash,
             },
             "annotations": annotations(revision),
-            "ownerReferences": [owner_reference(owner)],
+            "ownerReferences": [owner_reference(ROLLOUT, owner.metadata)],
         },
         "revision": revision.number,
         "data": dict(revision.data),
-    }
-
-
-def owner_reference(owner: Rollout) -> dict[str, Any]:
-    """What makes a child go when its Rollout goes."""
-    return {
-        "apiVersion": ROLLOUT.api_version,
-        "kind": ROLLOUT.kind,
-        "name": owner.metadata.name,
-        "uid": owner.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
     }
 
 

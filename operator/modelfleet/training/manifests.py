@@ -15,6 +15,7 @@ from modelfleet.training import trainer_run
 from modelfleet.training.jobs import INTERRUPTED, REREADS, SUSPENDED, Interruptions, JobFacts
 from modelfleet.training.pods import STOPPED
 from modelfleet.workloads import pod_template
+from modelfleet.workloads.owners import owner_reference
 
 CANNOT_MEND = 64
 """The trainer's exit code for what retrying can't fix."""
@@ -83,7 +84,7 @@ def job(training: TrainingJob, image: str, document: Mapping[str, Any]) -> Json:
             "name": training.metadata.name,
             "namespace": training.metadata.namespace,
             "labels": {**kueue, **labels},
-            "ownerReferences": [_owner_reference(training)],
+            "ownerReferences": [owner_reference(TRAINING_JOB, training.metadata)],
         },
         "spec": {
             "parallelism": 1,
@@ -127,17 +128,6 @@ def _labels(training: TrainingJob, version: str) -> dict[str, str]:
         names.TRAINING_JOB: training.metadata.name,
         names.MODEL: training.spec.model,
         names.VERSION: version,
-    }
-
-
-def _owner_reference(training: TrainingJob) -> Json:
-    return {
-        "apiVersion": TRAINING_JOB.api_version,
-        "kind": TRAINING_JOB.kind,
-        "name": training.metadata.name,
-        "uid": training.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
     }
 
 

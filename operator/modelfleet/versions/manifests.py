@@ -14,6 +14,7 @@ from modelfleet.decision import Delete, Patch
 from modelfleet.kinds import JOB, MODEL_VERSION
 from modelfleet.versions.verify_job import Attempt
 from modelfleet.workloads import pod_template
+from modelfleet.workloads.owners import owner_reference
 
 SECRET = "object-store"
 """A Secret of this name, in the namespace of the version, is the verify Job's environment where there is one."""
@@ -91,15 +92,7 @@ def verify_job(version: ModelVersion, image: str, template: Mapping[str, Any], t
             "name": verify_job_name(version),
             "namespace": version.metadata.namespace,
             **_marks(version),
-            "ownerReferences": [
-                {
-                    "apiVersion": MODEL_VERSION.api_version,
-                    "kind": MODEL_VERSION.kind,
-                    "name": version.metadata.name,
-                    "uid": version.metadata.uid,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(MODEL_VERSION, version.metadata, blocks_deletion=False)],
         },
         "spec": {
             "backoffLimit": 0,  # the operator tries again itself, and says when and why
