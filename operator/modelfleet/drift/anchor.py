@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelfleet.drift.policy import FIGURES
+from modelfleet.times import parse_time
 
 LIMIT = 200_000
 """Characters that a packed anchor may have: the annotations of an object hold 256 KiB together."""
@@ -80,7 +81,7 @@ def unpack(text: str) -> Anchor:
             raise Unreadable(f"version {head['version']}")
         spread = np.frombuffer(body[:16], "<f4").astype(np.float32)
         figures = np.frombuffer(body[16:], "<f2").astype(np.float32).reshape(len(names), len(FIGURES))
-        begins, means = datetime.fromisoformat(head["begins"]), dict(zip(names, figures, strict=True))
+        begins, means = parse_time(head["begins"]), dict(zip(names, figures, strict=True))
         return Anchor(begins, str(head["basis"]), spread, means)
     except (ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
         raise Unreadable(str(error)) from error

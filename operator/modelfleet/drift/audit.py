@@ -3,13 +3,14 @@
 Written when the state changes, and bounded: nothing in it grows with the number of nodes.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
 from modelfleet.api.quantities import format_duration
 from modelfleet.drift.judgement import Judgement
 from modelfleet.drift.plan import Plan
+from modelfleet.times import wire_time
 
 _DIGITS = 6
 
@@ -60,4 +61,4 @@ def _number(value: float | None) -> float | None:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if moment is None else wire_time(moment)

@@ -9,6 +9,7 @@ from modelfleet.drift.hours import Hours
 from modelfleet.drift.judgement import Judgement, State
 from modelfleet.drift.plan import Plan
 from modelfleet.drift.policy import LEAST_WINDOWS, Figure, Signal
+from modelfleet.times import to_minute
 
 SAME = 0.20
 """A change of what is found of less than a fifth is called the same amount: traffic differs from day to day."""
@@ -54,7 +55,7 @@ def nothing_seen(version: str, set_aside: int) -> str:
 def learning(plan: Plan, hours: Hours, until: datetime) -> str:
     """There is no baseline yet."""
     return (
-        f"Learning how {plan.version} behaves on {_nodes(len(hours.nodes))}, until {_moment(until)} at least. Drift "
+        f"Learning how {plan.version} behaves on {_nodes(len(hours.nodes))}, until {to_minute(until)} at least. Drift "
         "can't be seen before."
     ) + _aside(hours.set_aside)
 
@@ -71,7 +72,7 @@ def too_little(plan: Plan, hours: Hours, least: int) -> str:
 def no_figures(plan: Plan, since: datetime) -> str:
     """There were figures, and now there are none."""
     return (
-        f"Paused: too few nodes have had figures of {plan.version} since {_moment(since)}. Check that the nodes run "
+        f"Paused: too few nodes have had figures of {plan.version} since {to_minute(since)}. Check that the nodes run "
         "and that Prometheus scrapes them."
     )
 
@@ -193,7 +194,7 @@ def _number(figure: Figure, value: float) -> str:
 
 def _basis(facts: Facts) -> str:
     begins = facts.judgement.baseline_from
-    return f" Compared with each node itself since {_moment(begins)}." if begins is not None else ""
+    return f" Compared with each node itself since {to_minute(begins)}." if begins is not None else ""
 
 
 def _aside(nodes: int) -> str:
@@ -207,7 +208,3 @@ def _listed(examples: tuple[str, ...], total: int) -> str:
 
 def _nodes(number: int) -> str:
     return f"{number} node" if number == 1 else f"{number} nodes"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -9,7 +9,7 @@ checks are too much, the last ones are left out and counted.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -21,6 +21,7 @@ from modelfleet.gate.evidence import Asked, Evidence
 from modelfleet.gate.judgement import Figure, Judgement
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Policy
+from modelfleet.times import wire_time
 
 LIMIT = 56 * 1024
 """Bytes of a record as JSON, at most: with the message, a line stays below the 64 KiB that log pipelines take."""
@@ -204,7 +205,7 @@ def _text(text: str, limit: int) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return wire_time(moment, "milliseconds")
 
 
 def _seconds(span: timedelta) -> float:

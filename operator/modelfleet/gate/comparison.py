@@ -15,6 +15,7 @@ from modelfleet.gate.threshold import Difference, Gap
 from modelfleet.gate.weights import Weights
 from modelfleet.measurement.endpoints import RATE_LOSS
 from modelfleet.measurement.node_table import Table
+from modelfleet.times import clock
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _differences(evidence: Evidence, found: Sequence[Difference | Gap], margin: 
 def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, evidence: Evidence) -> Compared:
     look = evidence.looks[-1]
     if evidence.trial is None:
-        first = messages.clock(plan.test_time(1) + plan.settle)
+        first = clock(plan.test_time(1) + plan.settle)
         gap = _unusable(look.table) or Gap("Waiting", f"the first of {plan.tests} tests is at {first}", missing=False)
         return _nothing(look.table, gap, lasting=gap.missing and _made(plan, evidence) >= CONSECUTIVE)
     table = evidence.trial.table

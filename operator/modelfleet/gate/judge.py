@@ -15,6 +15,7 @@ from modelfleet.gate.evidence import Evidence
 from modelfleet.gate.judgement import Judgement
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.measurement.node_table import Table
+from modelfleet.times import clock
 
 Finding = tuple[Verdict, str, str]
 
@@ -111,7 +112,7 @@ def too_early(case: Case) -> Finding | None:
     policy, plan = case.plan.policy, case.plan
     if case.looks or (policy.comparison is None and not policy.checks):
         return None
-    due = messages.clock(plan.look_time(plan.first_look) + plan.settle)
+    due = clock(plan.look_time(plan.first_look) + plan.settle)
     return Verdict.INCONCLUSIVE, "Waiting", f"The first look at {case.subject} is at {due}."
 
 
@@ -176,7 +177,7 @@ def soaking(case: Case) -> Finding | None:
     if case.now >= until:
         return None
     figures = "" if case.compared is None else case.compared.figures
-    said = f"{case.subject} is fine so far and soaks until {messages.clock(until)}."
+    said = f"{case.subject} is fine so far and soaks until {clock(until)}."
     return Verdict.INCONCLUSIVE, "Soaking", case.told(said, figures)
 
 

@@ -1,7 +1,7 @@
 """The wording of verdicts: for somebody who runs a production line, not for a statistician."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import expm1, isfinite
 
 from modelfleet.gate.checks import Outcome
@@ -31,11 +31,6 @@ def span(time: timedelta) -> str:
         return f"{seconds}s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
-
-
-def clock(moment: datetime) -> str:
-    """`14:05:30 UTC`."""
-    return f"{moment:%H:%M:%S} UTC"
 
 
 def difference(found: Difference) -> str:

@@ -5,10 +5,11 @@ correlator does in memory, here also across restarts) instead of making another.
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from modelfleet.kube.store import Object
+from modelfleet.times import wire_time
 
 COMPONENT = "modelfleet"
 _MAX_MESSAGE = 1024
@@ -42,8 +43,8 @@ def build(regarding: Object, type: str, reason: str, message: str, now: datetime
         "source": {"component": COMPONENT},
         "reportingComponent": f"modelfleet.dev/{COMPONENT}",
         "reportingInstance": COMPONENT,
-        "firstTimestamp": _time(now),
-        "lastTimestamp": _time(now),
+        "firstTimestamp": wire_time(now),
+        "lastTimestamp": wire_time(now),
         "count": 1,
     }
 
@@ -53,9 +54,5 @@ def repeat(known: Object, now: datetime) -> dict[str, Any]:
     return {
         "metadata": {"resourceVersion": known["metadata"]["resourceVersion"]},
         "count": int(known.get("count") or 1) + 1,
-        "lastTimestamp": _time(now),
+        "lastTimestamp": wire_time(now),
     }
-
-
-def _time(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
 """Raw nodes read for a rollout: which group they belong to, whether they can be reached, whether pods may run there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from modelfleet.rollout import affinity
 from modelfleet.rollout.affinity import Conjunction, Requirement
-from modelfleet.rollout.pods import timestamp
 from modelfleet.rollout.snapshot import NodeState
+from modelfleet.times import parse_optional_time, parse_time
 
 # Taints that say how a node is, not what it is for. They come and go, and DaemonSets tolerate them or wait.
 _CONDITION_TAINTS = "node.kubernetes.io/"
@@ -26,13 +25,11 @@ def values_of(key: str, nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def node_state(node: Mapping[str, Any]) -> NodeState:
     """Reachable means that the kubelet reports Ready: no other node says anything about a version."""
-    created: datetime = timestamp(node["metadata"]["creationTimestamp"])
+    created = parse_time(node["metadata"]["creationTimestamp"])
     for entry in (node.get("status") or {}).get("conditions") or []:
         if entry.get("type") == "Ready":
-            changed = entry.get("lastTransitionTime")
-            return NodeState(
-                node["metadata"]["name"], entry.get("status") == "True", timestamp(changed) if changed else created
-            )
+            changed = parse_optional_time(entry.get("lastTransitionTime"))
+            return NodeState(node["metadata"]["name"], entry.get("status") == "True", changed or created)
     return NodeState(node["metadata"]["name"], False, created)
 
 

@@ -18,6 +18,7 @@ from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState
+from modelfleet.times import to_minute, to_second
 
 Standing = Literal["Ready", "Degraded", "Reconciling", "Stalled"]
 
@@ -170,7 +171,7 @@ def nobody_can_see(assessment: Assessment) -> Step | None:
     """Reconciling, held: the gate has nothing to judge by. Says since when, and why."""
     if assessment.verdict not in gating.HOLDS or assessment.gate is None or assessment.position.candidate is None:
         return None
-    since = f"since {assessment.gate.since:%Y-%m-%d %H:%M:%S} UTC" if assessment.gate.since else ""
+    since = f"since {to_second(assessment.gate.since)}" if assessment.gate.since else ""
     message = f"{_where(assessment)} has been on hold {since}: {assessment.gate.message}"
     held = Reason.NO_DATA if assessment.verdict is Verdict.NO_DATA else Reason.PROVIDER_DOWN
     return Step("Holding", "Reconciling", held, message, wake=_next_look(assessment))
@@ -245,7 +246,7 @@ def _waits_to_move(assessment: Assessment) -> Step | None:
         message = f"{what}, but no window of spec.windows ever opens."
         return Step("WaitingForWindow", "Stalled", Reason.NO_WINDOW, message)
     if opening > assessment.now:
-        message = f"{what} when the next window opens, at {opening:%Y-%m-%d %H:%M} UTC."
+        message = f"{what} when the next window opens, at {to_minute(opening)}."
         wake = _soonest(opening, _next_look(assessment))
         return Step("WaitingForWindow", "Reconciling", Reason.WAITING_FOR_WINDOW, message, wake=wake)
     return None

@@ -2,23 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.reasons import Reason
 from modelfleet.rollout.snapshot import PodState, Problem
+from modelfleet.times import parse_optional_time, parse_time
 
 # A container that restarted this often and is backing off is judged from its pod's creation on: its Ready condition
 # flips with every start, and the progress deadline would never be reached.
 MANY_RESTARTS = 5
 
 _STARTING = frozenset({"PodInitializing", "ContainerCreating"})
-
-
-def timestamp(text: str) -> datetime:
-    """A Kubernetes time ("2026-11-20T10:00:00Z") as an aware datetime."""
-    return datetime.fromisoformat(text)
 
 
 def node_of(pod: Mapping[str, Any]) -> str:
@@ -42,16 +37,16 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
     conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
     ready = conditions.get("Ready", {}).get("status") == "True"
     problem = None if ready else _problem(status, conditions)
-    created = timestamp(metadata["creationTimestamp"])
+    created = parse_time(metadata["creationTimestamp"])
     changed = conditions.get("Ready", {}).get("lastTransitionTime")
     return PodState(
         name=metadata["name"],
         node=node_of(pod),
         revision=(metadata.get("labels") or {}).get(names.REVISION, ""),
         ready=ready,
-        since=timestamp(changed) if changed and not (problem and _keeps_crashing(status)) else created,
+        since=parse_time(changed) if changed and not (problem and _keeps_crashing(status)) else created,
         problem=problem,
-        ends=timestamp(metadata["deletionTimestamp"]) if metadata.get("deletionTimestamp") else None,
+        ends=parse_optional_time(metadata.get("deletionTimestamp")),
     )
 
 

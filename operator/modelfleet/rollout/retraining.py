@@ -30,6 +30,7 @@ from modelfleet.rollout import commands
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
+from modelfleet.times import to_minute
 from modelfleet.workloads.owners import owner_reference
 
 WEEK = timedelta(days=7)
@@ -90,7 +91,7 @@ def look(position: Position, drifting: Wanted | None, moving: str, now: datetime
     slot = _next_slot(spec, now)
     wanted = _command(position) or drifting or _scheduled(position, spec, done, now)
     if wanted is None:
-        said = "A new version is trained when the model drifts" + (f", and at {_moment(slot)}" if slot else "") + "."
+        said = "A new version is trained when the model drifts" + (f", and at {to_minute(slot)}" if slot else "") + "."
         return Outcome(
             status=RetrainStatus(reason=Reason.NOT_DUE, next=slot, message=said), retrainings=done, wake=slot
         )
@@ -182,7 +183,7 @@ def _scheduled(position: Position, spec: Retrain, done: Sequence[Retraining], no
         return None
     if any(entry.trigger == "Schedule" and entry.at >= slot for entry in done):
         return None
-    return Wanted("Schedule", f"schedule {spec.schedule!r}, {_moment(slot)}")
+    return Wanted("Schedule", f"schedule {spec.schedule!r}, {to_minute(slot)}")
 
 
 def _next_slot(spec: Retrain, now: datetime) -> datetime | None:
@@ -279,7 +280,7 @@ def _cooling(position: Position, spec: Retrain, done: Sequence[Retraining], now:
     if now >= until:
         return None
     longer = f", doubled for {failed} in a row that failed" if failed else ""
-    said = f"The last retraining started at {_moment(done[0].at)}; cooldown {format_duration(cooldown)}{longer}."
+    said = f"The last retraining started at {to_minute(done[0].at)}; cooldown {format_duration(cooldown)}{longer}."
     return Held(Reason.COOLING_DOWN, said, until)
 
 
@@ -388,7 +389,3 @@ def _manifest(position: Position, spec: Retrain, name: str, wanted: Wanted) -> d
         },
         "spec": job,
     }
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

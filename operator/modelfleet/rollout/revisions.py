@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from modelfleet.api import names
@@ -27,6 +27,7 @@ from modelfleet.api.reasons import Reason
 from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
 from modelfleet.decision import Action, Apply
 from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
+from modelfleet.times import parse_optional_time, parse_time, wire_time
 from modelfleet.workloads.owners import owner_reference
 
 QUARANTINED_CAUSE = f"{names.GROUP}/quarantined-cause"
@@ -270,7 +271,7 @@ def read(raw: Mapping[str, Any]) -> Revision:
     quarantine = None
     if names.QUARANTINED_AT in notes:
         quarantine = Quarantine(
-            at=datetime.fromisoformat(notes[names.QUARANTINED_AT]),
+            at=parse_time(notes[names.QUARANTINED_AT]),
             cause=notes.get(QUARANTINED_CAUSE, Reason.QUARANTINED),
             reason=notes.get(names.QUARANTINED_REASON, ""),
             scope="Revision" if notes.get(QUARANTINED_SCOPE) == "Revision" else "Version",
@@ -280,24 +281,15 @@ def read(raw: Mapping[str, Any]) -> Revision:
         hash=metadata["labels"][names.REVISION],
         number=raw["revision"],
         data=raw["data"],
-        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        created=parse_time(metadata["creationTimestamp"]),
         uid=metadata["uid"],
-        promoted_at=_time(notes.get(names.PROMOTED_AT)),
+        promoted_at=parse_optional_time(notes.get(names.PROMOTED_AT)),
         promoted_reason=notes.get(PROMOTED_REASON, ""),
-        retried_at=_time(notes.get(RETRIED_AT)),
+        retried_at=parse_optional_time(notes.get(RETRIED_AT)),
         quarantine=quarantine,
         commands=json.loads(notes.get(COMMANDS, "{}")),
         baseline=notes.get(DRIFT_BASELINE, ""),
     )
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def wire_time(moment: datetime) -> str:
-    """A time as Kubernetes writes it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def lifted(revision: Revision, now: datetime) -> Revision:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_duration
 from modelfleet.api.reasons import Reason
+from modelfleet.times import clock
 from modelfleet.training import evaluation, manifests, modelversion
 from modelfleet.training.jobs import End
 from modelfleet.training.naming import model_version_name
@@ -88,7 +89,7 @@ def data_missing(seen: Snapshot, now: datetime) -> Outcome | None:
         State.STALLED,
         TrainingPhase.PENDING,
         why.reason,
-        f"{why.message}. The run starts automatically when it is there; it looks again at {due:%H:%M:%S} UTC.",
+        f"{why.message}. The run starts automatically when it is there; it looks again at {clock(due)}.",
         actions=(manifests.remove(seen.training, job),) if over else (),
         requeue_after=None if job.deleting else max(due - now, timedelta(seconds=1)),
     )
@@ -162,7 +163,7 @@ def _wait(seen: Snapshot, since: datetime, problem: str, patience: timedelta, no
             State.WORKING,
             TrainingPhase.EVALUATING,
             READING,
-            f"Training succeeded, but {problem}. It is tried again until {until:%H:%M:%S} UTC.",
+            f"Training succeeded, but {problem}. It is tried again until {clock(until)}.",
             requeue_after=min(_ASK_AGAIN, until - now),
             warning=True,
         )

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.names import GROUP, KUEUE_QUEUE
+from modelfleet.times import parse_optional_time, parse_time
 from modelfleet.training.pods import Attempt
 from modelfleet.training.trainer_run import Run, read
 
@@ -90,7 +91,7 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
     """A raw Job as facts."""
     metadata, status = job["metadata"], job.get("status") or {}
     annotations = metadata.get("annotations") or {}
-    created = datetime.fromisoformat(metadata["creationTimestamp"])
+    created = parse_time(metadata["creationTimestamp"])
     controller: Mapping[str, Any] = next(
         (entry for entry in metadata.get("ownerReferences") or () if entry.get("controller")), {}
     )
@@ -132,16 +133,14 @@ def _end(status: Mapping[str, Any]) -> End | None:
         if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
             succeeded = condition["type"] == "Complete"
             at = (status.get("completionTime") if succeeded else None) or condition["lastTransitionTime"]
-            return End(
-                succeeded, datetime.fromisoformat(at), condition.get("reason") or "", condition.get("message") or ""
-            )
+            return End(succeeded, parse_time(at), condition.get("reason") or "", condition.get("message") or "")
     return None
 
 
 def _resumed(status: Mapping[str, Any]) -> datetime | None:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Suspended" and condition.get("status") == "False":
-            return datetime.fromisoformat(condition["lastTransitionTime"])
+            return parse_time(condition["lastTransitionTime"])
     return None
 
 
@@ -154,7 +153,7 @@ def _interruptions(text: str | None) -> Interruptions:
             preempted=int(value.get("preempted", 0)),
             stopped=int(value.get("stopped", 0)),
             uids=uids,
-            latest=datetime.fromisoformat(latest) if latest else None,
+            latest=parse_optional_time(latest),
         )
     except (ValueError, TypeError, AttributeError):  # somebody edited it: count again
         return Interruptions()

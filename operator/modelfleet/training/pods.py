@@ -7,6 +7,7 @@ from typing import Any
 
 from modelfleet.api.names import TRAINER_CONTAINER
 from modelfleet.api.reasons import Reason
+from modelfleet.times import parse_optional_time, parse_time
 from modelfleet.training.termination import Failed, Garbled, Succeeded, excerpt, parse
 
 STOPPED = 143
@@ -96,12 +97,12 @@ def attempt(pod: Mapping[str, Any]) -> Attempt:
     return Attempt(
         name=metadata["name"],
         uid=metadata["uid"],
-        created=_time(metadata["creationTimestamp"]),
+        created=parse_time(metadata["creationTimestamp"]),
         phase=status.get("phase") or "Pending",
         node=(pod.get("spec") or {}).get("nodeName") or "",
         deleting=bool(metadata.get("deletionTimestamp")),
-        started=_time(started) if started else None,
-        finished=_time(ended["finishedAt"]) if ended.get("finishedAt") else None,
+        started=parse_optional_time(started),
+        finished=parse_optional_time(ended.get("finishedAt")),
         exit_code=ended.get("exitCode"),
         why=ended.get("reason") or status.get("reason") or "",
         said=ended.get("message") or "",
@@ -148,7 +149,7 @@ def _disrupted(condition: Mapping[str, Any], finished: str | None) -> bool:
     if condition.get("status") != "True":
         return False
     at = condition.get("lastTransitionTime")
-    return at is None or finished is None or _time(at) <= _time(finished)
+    return at is None or finished is None or parse_time(at) <= parse_time(finished)
 
 
 def _trainer(status: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -177,7 +178,3 @@ def _obstacle(
                 _SPOKEN.get(reason, reason), f"Container {container['name']} can't start ({reason}): {said}"
             )
     return None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

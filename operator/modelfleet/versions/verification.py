@@ -25,6 +25,7 @@ from modelfleet.api import ModelVersion, format_duration
 from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Apply
+from modelfleet.times import to_second
 from modelfleet.versions import manifests, verification_record
 from modelfleet.versions.verification_record import VERIFIED, Record
 from modelfleet.versions.verify_job import FAILED, Attempt, Said
@@ -104,7 +105,7 @@ def look(
     known = verification_record.read(version)
     if known is not None and known.verified:
         return Finding(
-            Reason.AVAILABLE, f"{_files(version)} verified at the source at {_time(known.at)}.", verified=True
+            Reason.AVAILABLE, f"{_files(version)} verified at the source at {to_second(known.at)}.", verified=True
         )
     if verifier is None:
         return Finding(
@@ -165,7 +166,7 @@ def _note(version: ModelVersion, attempt: Attempt, said: Said, known: Record | N
     new = Record(result, message, now, attempts, attempt.uid)
     note = manifests.note(version, verification_record.to_text(new, version))
     if new.verified:
-        text = f"{_files(version)} verified at the source at {_time(now)}."
+        text = f"{_files(version)} verified at the source at {to_second(now)}."
         return Finding(Reason.AVAILABLE, text, verified=True, actions=(note,))
     remove = manifests.remove_job(version, attempt)
     return _failed(version, new, now, actions=(note, remove), requeue_after=wait_after(new))
@@ -209,7 +210,7 @@ def _failed(
         message = f"{_files(version)} are not verified at the source yet: an earlier Job is being deleted."
         return Finding(Reason.ARTIFACT_UNVERIFIED, message, actions=actions, requeue_after=requeue_after)
     due = known.at + wait_after(known)
-    text = f"Attempt {known.attempts + 1} follows automatically at {_time(due)}."
+    text = f"Attempt {known.attempts + 1} follows automatically at {to_second(due)}."
     return _unsuccessful(known, text, actions, requeue_after)
 
 
@@ -270,7 +271,3 @@ def _declared(version: ModelVersion) -> str:
     count = len(version.spec.artifact.files)
     files = "1 file is" if count == 1 else f"{count} files are"
     return f"{files} declared with digests; every node verifies a file's digest before it loads it."
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -7,11 +7,12 @@ annotation that was copied or restored onto another object counts for nothing, a
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from modelfleet.api import ModelVersion
 from modelfleet.api.names import VERIFICATION
 from modelfleet.api.reasons import Reason
+from modelfleet.times import parse_time, wire_time
 
 VERIFIED = Reason.VERIFIED
 
@@ -49,11 +50,10 @@ def read(version: ModelVersion) -> Record | None:
         value = json.loads(text)
         if value["uid"] != version.metadata.uid:
             return None
-        at = datetime.fromisoformat(value["at"])
         return Record(
             result=str(value["result"]),
             message=str(value["message"]),
-            at=at if at.tzinfo is not None else at.replace(tzinfo=UTC),
+            at=parse_time(value["at"]),
             attempts=int(value["attempts"]),
             job=str(value["job"]),
         )
@@ -67,7 +67,7 @@ def to_text(record: Record, version: ModelVersion) -> str:
         "uid": version.metadata.uid,
         "result": record.result,
         "message": record.message[:_MESSAGE],
-        "at": record.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": wire_time(record.at),
         "attempts": record.attempts,
         "job": record.job,
     }

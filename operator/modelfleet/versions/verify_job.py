@@ -8,6 +8,7 @@ from typing import Any
 
 from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.api.reasons import Reason
+from modelfleet.times import parse_time
 from modelfleet.versions.verification_record import VERIFIED
 
 FAILED = Reason.VERIFICATION_FAILED
@@ -68,7 +69,7 @@ def _end(status: Mapping[str, Any]) -> tuple[datetime | None, str]:
     for condition in status.get("conditions") or ():
         if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
             why = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
-            return datetime.fromisoformat(condition["lastTransitionTime"]), why
+            return parse_time(condition["lastTransitionTime"]), why
     return None, ""
 
 
