@@ -10,6 +10,7 @@ from modelfleet.drift.judgement import Judgement, State
 from modelfleet.drift.plan import Plan
 from modelfleet.drift.policy import LEAST_WINDOWS, Figure, Signal
 from modelfleet.times import to_minute
+from modelfleet.wording import listed
 
 SAME = 0.20
 """A change of what is found of less than a fifth is called the same amount: traffic differs from day to day."""
@@ -102,7 +103,7 @@ def _steady(facts: Facts) -> str:
         f"{_nodes(facts.judgement.nodes)} (drift: {_threshold(facts)})."
     )
     if alone:
-        names = _listed(facts.judgement.examples, alone)
+        names = listed(facts.judgement.examples, total=alone)
         said += f" {names} {'has' if alone == 1 else 'have'} drifted alone: was the camera moved, or is its lens dirty?"
     return said
 
@@ -138,7 +139,7 @@ def _fewer_objects(facts: Facts) -> str:
 def _sentence(facts: Facts, what: str) -> str:
     judgement = facts.judgement
     down = f"{judgement.nodes_down} of {_nodes(judgement.nodes)}"
-    where = f" ({_listed(judgement.examples, judgement.nodes_down)})" if judgement.examples else ""
+    where = f" ({listed(judgement.examples, total=judgement.nodes_down)})" if judgement.examples else ""
     strata = ", ".join(f"{each.name}: {each.nodes_down} of {each.nodes}" for each in judgement.strata)
     return (
         f"{facts.plan.version} {what} on {down}{where}: {_of_these(facts)} on the median of these (drift: "
@@ -199,11 +200,6 @@ def _basis(facts: Facts) -> str:
 
 def _aside(nodes: int) -> str:
     return f" {_nodes(nodes)} with figures that can't be used." if nodes else ""
-
-
-def _listed(examples: tuple[str, ...], total: int) -> str:
-    more = total - len(examples)
-    return ", ".join(examples) + (f" and {more} more" if more > 0 else "")
 
 
 def _nodes(number: int) -> str:

@@ -11,6 +11,7 @@ from modelfleet.gate import Judgement, Verdict
 from modelfleet.rollout import commands, gating, groups
 from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.position import Position
+from modelfleet.wording import listed
 
 
 @dataclass(frozen=True)
@@ -157,12 +158,12 @@ class Assessment:
     def late(self) -> str:
         """Which nodes missed the progress deadline, and why; empty where none did."""
         if self.overdue:
-            nodes = groups.examples(sorted(view.node.name for view in self.overdue))
+            nodes = listed(sorted(view.node.name for view in self.overdue))
             why = groups.trouble((view.node.name, view.blame) for view in self.overdue if view.blame is not None)
             return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
         if self.missing_too_long:
             return (
-                f"no pod was created within the progress deadline for {groups.examples(self.missing)}; "
+                f"no pod was created within the progress deadline for {listed(self.missing)}; "
                 "see the events of the DaemonSet"
             )
         return ""

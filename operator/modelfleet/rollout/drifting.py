@@ -18,6 +18,7 @@ from modelfleet.drift import Before, Judgement, Plan, State
 from modelfleet.measurement import calibration
 from modelfleet.rollout import retraining
 from modelfleet.rollout.position import Position
+from modelfleet.wording import listed
 
 _REASONS = {
     State.LEARNING: Reason.LEARNING,
@@ -182,9 +183,8 @@ def _alone(old: DriftStatus, judgement: Judgement | None) -> Iterable[Announce]:
     """Nodes that have drifted on their own, and had not at the last look."""
     if judgement is None or not judgement.lone or set(judgement.examples) <= set(old.examples):
         return
-    names = ", ".join(judgement.examples)
-    more = f" and {rest} more" if (rest := len(judgement.lone) - len(judgement.examples)) > 0 else ""
-    said = f"{names}{more} drifted alone: was the camera moved, or is its lens dirty? Nothing is retrained for that."
+    nodes = listed(judgement.examples, total=len(judgement.lone))
+    said = f"{nodes} drifted alone: was the camera moved, or is its lens dirty? Nothing is retrained for that."
     yield Announce("Warning", Reason.NODE_DRIFTS, said)
 
 

@@ -10,8 +10,7 @@ from modelfleet.api import names
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.api.reasons import Reason
 from modelfleet.rollout.snapshot import GroupState, NodeState, PodState, Problem
-
-EXAMPLES = 5
+from modelfleet.wording import clauses, listed
 
 
 def carried(group: GroupState) -> str | None:
@@ -189,13 +188,6 @@ def effective_max_unavailable(group: GroupState, revision: str | None) -> int | 
     return max(1, group.spec.max_unavailable.of(now.nodes)) + now.unreachable
 
 
-def examples(items: Iterable[str]) -> str:
-    """At most five of them, and how many more there are."""
-    listed = list(items)
-    more = len(listed) - EXAMPLES
-    return ", ".join(listed[:EXAMPLES]) + (f" and {more} more" if more > 0 else "")
-
-
 def trouble(found: Iterable[tuple[str, Problem]]) -> str:
     """Problems of nodes in words, the same problem told once: "DigestMismatch on node-3 and 2 more: fetch-model:
     ..."."""
@@ -203,8 +195,7 @@ def trouble(found: Iterable[tuple[str, Problem]]) -> str:
     for node, problem in found:
         nodes.setdefault(problem, []).append(node)
     told = [
-        f"{problem.reason} on {examples(sorted(names))}: {problem.message}"
+        f"{problem.reason} on {listed(sorted(names))}: {problem.message}"
         for problem, names in sorted(nodes.items(), key=lambda entry: (-len(entry[1]), entry[0].reason))
     ]
-    more = len(told) - 2
-    return "; ".join(told[:2]) + (f"; and {more} other problems" if more > 0 else "")
+    return clauses(told, 2, rest="other problems")

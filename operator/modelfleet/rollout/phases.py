@@ -19,6 +19,7 @@ from modelfleet.rollout.groups import NodeView, Progress
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState
 from modelfleet.times import to_minute, to_second
+from modelfleet.wording import listed
 
 Standing = Literal["Ready", "Degraded", "Reconciling", "Stalled"]
 
@@ -163,7 +164,7 @@ def updating(assessment: Assessment) -> Step | None:
     trouble = groups.trouble(found for _, progress in assessment.moving for found in progress.problems)
     message = f"{where}: {_counts(here)}" + (f". {trouble}" if trouble else ".")
     if assessment.missing:
-        message += f" No pod on {groups.examples(assessment.missing)}."
+        message += f" No pod on {listed(assessment.missing)}."
     return Step("Progressing", "Reconciling", Reason.PROGRESSING, message, wake=_next_look(assessment))
 
 

@@ -15,6 +15,7 @@ from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Quarantine, Revision
 from modelfleet.rollout.selection import Stall, choose
 from modelfleet.rollout.snapshot import GroupState, Snapshot
+from modelfleet.wording import listed
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _obstacle(snapshot: Snapshot, now: datetime) -> Stall | None:
     if snapshot.taken:
         return Stall(
             Reason.NAME_TAKEN,
-            f"DaemonSet {groups.examples(snapshot.taken)} exists and belongs to something else; rename the group or "
+            f"DaemonSet {listed(snapshot.taken)} exists and belongs to something else; rename the group or "
             "the Rollout, or delete it.",
         )
     try:

@@ -19,6 +19,7 @@ from modelfleet.rollout.phases import Step
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState, Snapshot
+from modelfleet.wording import LISTED, listed
 
 _NEWEST = 10
 
@@ -158,7 +159,7 @@ def _group_reason(group: GroupState, progress: groups.Progress) -> str:
     if not progress.nodes:
         shadowed = f": all {group.shadowed} that it selects belong to earlier groups" if group.shadowed else ""
         return f"no node matches{shadowed}"
-    return f"no pod on {groups.examples(progress.missing)}" if progress.missing else ""
+    return f"no pod on {listed(progress.missing)}" if progress.missing else ""
 
 
 def _conditions(outcome: Outcome) -> Iterable[Condition]:
@@ -173,16 +174,14 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
     if step.standing == "Stalled":
         yield conditions.true(conditions.STALLED, step.reason, step.message)
     if assessment.missing:
-        nodes = groups.examples(assessment.missing)
+        nodes = listed(assessment.missing)
         said = f"The DaemonSet controller created no pod for {nodes}; see the DaemonSet's events."
         yield conditions.true(ConditionType.PODS_MISSING, Reason.NO_POD, said)
     if snapshot.overlaps:
         yield conditions.true(ConditionType.NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))
     empty = [group for group in snapshot.groups if not group.nodes]
     if empty:
-        said = "; ".join(
-            f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[: groups.EXAMPLES]
-        )
+        said = "; ".join(f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[:LISTED])
         yield conditions.true(
             ConditionType.GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}."
         )

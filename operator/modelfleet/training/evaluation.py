@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from modelfleet.api import Evaluation, EvaluationGate, EvaluationSpec, parse_decimal
-
-_SHOWN = 5  # misses spelled out in the message
+from modelfleet.wording import clauses
 
 
 def judge(spec: EvaluationSpec, measured: Mapping[str, Any] | None) -> Evaluation:
@@ -24,8 +23,7 @@ def judge(spec: EvaluationSpec, measured: Mapping[str, Any] | None) -> Evaluatio
     baseline = _figures(measured.get("baseline"))
     misses = [miss for gate in spec.gates for miss in _misses(gate, candidate, baseline)]
     if misses:
-        more = f"; and {len(misses) - _SHOWN} more" if len(misses) > _SHOWN else ""
-        return Evaluation(result="Failed", message="; ".join(misses[:_SHOWN]) + more)
+        return Evaluation(result="Failed", message=clauses(misses))
     if not spec.gates:
         return Evaluation(result="Passed", message="measured; no gates were given")
     passed = ", ".join(_passed(gate, candidate, baseline) for gate in spec.gates)

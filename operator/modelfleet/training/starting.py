@@ -15,6 +15,7 @@ from modelfleet.training.naming import BadVersion, model_version_name
 from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
 from modelfleet.training.snapshot import Reference, Snapshot
 from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
+from modelfleet.wording import clauses
 
 STARTING = Reason.STARTING
 
@@ -36,7 +37,6 @@ _BASELINE = {
     FORMAT_NOT_FOUND: Reason.BASELINE_WITHOUT_WEIGHTS,
 }
 
-_SHOWN = 5  # bad arguments in one message
 _LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
 
 
@@ -98,9 +98,8 @@ def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
     )
     if not found:
         return None
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     checked = f"The table of arguments is of ultralytics {hyperparameters.TABLE.ultralytics}."
-    return failed(Reason.UNKNOWN_ARGUMENT, f"{'; '.join(found[:_SHOWN])}{more}. {checked}{ANEW}", now)
+    return failed(Reason.UNKNOWN_ARGUMENT, f"{clauses(found)}. {checked}{ANEW}", now)
 
 
 def suspended(seen: Snapshot, now: datetime) -> Outcome | None:

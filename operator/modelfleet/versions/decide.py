@@ -21,6 +21,7 @@ from modelfleet.versions.retention import Family, Policy
 from modelfleet.versions.usage import Uses
 from modelfleet.versions.verification import Finding, Verifier
 from modelfleet.versions.verify_job import Attempt
+from modelfleet.wording import listed
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,9 @@ def _state(version: ModelVersion, uses: Uses, finding: Finding | None) -> tuple[
 
 
 def _held(uses: Uses) -> str:
-    who = ", ".join(f"Rollout {use.rollout} as {use.role}" for use in uses.first[:5])
-    more = f" and {uses.total - 5} more" if uses.total > 5 else ""
+    who = listed((f"Rollout {use.rollout} as {use.role}" for use in uses.first), total=uses.total)
     return (
-        f"Deletion is blocked: this version is used by {who}{more}. It is deleted automatically once no Rollout "
+        f"Deletion is blocked: this version is used by {who}. It is deleted automatically once no Rollout "
         "uses it: move the Rollout to another version, or delete it."
     )
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from modelfleet.api import ModelVersion, Rollout, VersionRef, conditions
 from modelfleet.api.names import LATEST
 from modelfleet.api.reasons import Reason
+from modelfleet.wording import clauses
 
 FORMAT_NOT_FOUND = Reason.FORMAT_NOT_FOUND
 """The reason of a Missing where versions carry the tag, and none has a file that is needed."""
@@ -95,8 +96,7 @@ def passed_over(tag: str, model: str, versions: Iterable[ModelVersion], unfit: U
         if why is None:
             break
         told.append(f"{entry.spec.version} was passed over: {why}")
-    more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-    return "; ".join([*told[:_SHOWN], *more])
+    return clauses(told, _SHOWN)
 
 
 def by_rollout(

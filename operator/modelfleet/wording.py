@@ -1,0 +1,27 @@
+"""Parts of messages that several capabilities need. Pure."""
+
+from collections.abc import Iterable
+
+LISTED = 5
+"""So many examples are given, where nothing else is said."""
+
+
+def listed(items: Iterable[str], most: int = LISTED, *, total: int | None = None) -> str:
+    """The first of them, and how many more there are: "n1, n2, n3, n4, n5 and 2 more".
+
+    `total` is how many there are where `items` has only the first of them.
+    """
+    shown, more = _first(items, most, total)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def clauses(items: Iterable[str], most: int = LISTED, *, rest: str = "more") -> str:
+    """The same for what has commas of its own: "x is 1, below 2; y is 3, below 4; and 2 more"."""
+    shown, more = _first(items, most)
+    return "; ".join([*shown, *([f"and {more} {rest}"] if more else [])])
+
+
+def _first(items: Iterable[str], most: int, total: int | None = None) -> tuple[list[str], int]:
+    known = list(items)
+    shown = known[:most]
+    return shown, max(0, (len(known) if total is None else total) - len(shown))
