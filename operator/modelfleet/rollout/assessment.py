@@ -159,7 +159,9 @@ class Assessment:
         """Which nodes missed the progress deadline, and why; empty where none did."""
         if self.overdue:
             nodes = listed(sorted(view.node.name for view in self.overdue))
-            why = groups.trouble((view.node.name, view.blame) for view in self.overdue if view.blame is not None)
+            why = groups.describe(
+                (view.node.name, problem) for view in self.overdue if (problem := view.problem_if_late) is not None
+            )
             return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
         if self.missing_too_long:
             return (

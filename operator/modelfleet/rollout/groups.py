@@ -9,8 +9,9 @@ from typing import Any
 from modelfleet.api import names
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.api.reasons import Reason
-from modelfleet.rollout.snapshot import GroupState, NodeState, PodState, Problem
+from modelfleet.rollout.snapshot import GroupState, NodeState, PodState
 from modelfleet.wording import clauses, listed
+from modelfleet.workloads.pods import Problem
 
 
 def carried(group: GroupState) -> str | None:
@@ -58,7 +59,7 @@ class NodeView:
         return self.current.problem if self.current is not None else None
 
     @property
-    def blame(self) -> Problem | None:
+    def problem_if_late(self) -> Problem | None:
         """The same for a node that is late: there an old pod that does not end may be what it waits for."""
         if self.current is None and self.others:
             return Problem(Reason.POD_STUCK, f"pod {self.others[0].name} should be gone and is not")
@@ -188,11 +189,11 @@ def effective_max_unavailable(group: GroupState, revision: str | None) -> int | 
     return max(1, group.spec.max_unavailable.of(now.nodes)) + now.unreachable
 
 
-def trouble(found: Iterable[tuple[str, Problem]]) -> str:
-    """Problems of nodes in words, the same problem told once: "DigestMismatch on node-3 and 2 more: fetch-model:
+def describe(problems: Iterable[tuple[str, Problem]]) -> str:
+    """Problems of nodes in words, the same problem only once: "DigestMismatch on node-3 and 2 more: fetch-model:
     ..."."""
     nodes: dict[Problem, list[str]] = {}
-    for node, problem in found:
+    for node, problem in problems:
         nodes.setdefault(problem, []).append(node)
     told = [
         f"{problem.reason} on {listed(sorted(names))}: {problem.message}"

@@ -115,8 +115,8 @@ def _health(assessment: Assessment, stable: Revision) -> Step:
     ready = sum(progress.ready for progress in assessment.progress)
     away = sum(progress.unreachable for progress in assessment.progress)
     message = f"{stable.version} is ready on {ready} of {_count(nodes)}" + (f"; {away} unreachable" if away else "")
-    trouble = groups.trouble(found for progress in assessment.progress for found in progress.problems)
-    message += f". {trouble}" if trouble else "."
+    problems = groups.describe(found for progress in assessment.progress for found in progress.problems)
+    message += f". {problems}" if problems else "."
     poor = [
         group
         for group, progress in zip(position.snapshot.groups, assessment.progress, strict=True)
@@ -161,8 +161,8 @@ def updating(assessment: Assessment) -> Step | None:
             f"{_count(here.nodes)} must be before it goes on (minReachable {rollout.spec.min_reachable})."
         )
         return Step("Progressing", "Reconciling", Reason.NODES_UNREACHABLE, message, wake=_next_look(assessment))
-    trouble = groups.trouble(found for _, progress in assessment.moving for found in progress.problems)
-    message = f"{where}: {_counts(here)}" + (f". {trouble}" if trouble else ".")
+    problems = groups.describe(found for _, progress in assessment.moving for found in progress.problems)
+    message = f"{where}: {_counts(here)}" + (f". {problems}" if problems else ".")
     if assessment.missing:
         message += f" No pod on {listed(assessment.missing)}."
     return Step("Progressing", "Reconciling", Reason.PROGRESSING, message, wake=_next_look(assessment))

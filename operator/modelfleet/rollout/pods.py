@@ -6,14 +6,21 @@ from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.reasons import Reason
-from modelfleet.rollout.snapshot import PodState, Problem
+from modelfleet.rollout.snapshot import PodState
 from modelfleet.times import parse_optional_time, parse_time
+from modelfleet.workloads.pods import (
+    Problem,
+    backs_off,
+    conditions_by_type,
+    container_statuses,
+    last_terminated,
+    stuck,
+    terminated,
+)
 
 # A container that restarted this often and is backing off is judged from its pod's creation on: its Ready condition
 # flips with every start, and the progress deadline would never be reached.
 MANY_RESTARTS = 5
-
-_STARTING = frozenset({"PodInitializing", "ContainerCreating"})
 
 
 def node_of(pod: Mapping[str, Any]) -> str:
@@ -34,7 +41,7 @@ def node_of(pod: Mapping[str, Any]) -> str:
 def pod_state(pod: Mapping[str, Any]) -> PodState:
     """What a raw pod says about itself."""
     metadata, status = pod["metadata"], pod.get("status") or {}
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
+    conditions = conditions_by_type(status)
     ready = conditions.get("Ready", {}).get("status") == "True"
     problem = None if ready else _problem(status, conditions)
     created = parse_time(metadata["creationTimestamp"])
@@ -50,26 +57,18 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
     )
 
 
-def _containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-
-
 def _keeps_crashing(status: Mapping[str, Any]) -> bool:
     return any(
-        container.get("restartCount", 0) >= MANY_RESTARTS and _waiting(container).get("reason") == "CrashLoopBackOff"
-        for container in _containers(status)
+        container.get("restartCount", 0) >= MANY_RESTARTS and backs_off(container)
+        for container in container_statuses(status)
     )
-
-
-def _waiting(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (container.get("state") or {}).get("waiting") or {}
 
 
 def _problem(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> Problem | None:
     """The first thing that keeps the pod from being ready; None while it is simply starting."""
     return (
         _evicted(status)
-        or _first(_container_problem(container) for container in _containers(status))
+        or _first(_container_problem(container) for container in container_statuses(status))
         or _unschedulable(conditions)
         or _first(_not_ready(container) for container in status.get("containerStatuses") or [])
     )
@@ -87,21 +86,20 @@ def _evicted(status: Mapping[str, Any]) -> Problem | None:
 
 def _container_problem(container: Mapping[str, Any]) -> Problem | None:
     """A container that ended badly, or waits for something it will not get on its own."""
-    name, waiting = container["name"], _waiting(container)
-    ended = (container.get("state") or {}).get("terminated")
-    if ended is None and waiting.get("reason") == "CrashLoopBackOff":
-        ended = (container.get("lastState") or {}).get("terminated")
+    name, ended = container["name"], terminated(container)
+    if ended is None and backs_off(container):
+        ended = last_terminated(container)
     if ended is not None and ended.get("exitCode") != 0:
         return _termination(name, ended)
-    reason = waiting.get("reason")
-    if not reason or reason in _STARTING:
+    found = stuck(container)
+    if found is None:
         return _last_failure(container)
-    return Problem(reason, f"container {name}: {waiting.get('message') or reason}")
+    return Problem(found.reason, f"container {name}: {found.message or found.reason}")
 
 
 def _last_failure(container: Mapping[str, Any]) -> Problem | None:
     """A container that is up again after a failure, and not (yet) ready: how it failed is the best hint there is."""
-    last = (container.get("lastState") or {}).get("terminated")
+    last = last_terminated(container)
     if last is None or last.get("exitCode") == 0 or container.get("ready"):
         return None
     return _termination(container["name"], last)

@@ -12,14 +12,7 @@ from modelfleet.drift import Judgement as DriftJudgement
 from modelfleet.drift import Plan as DriftPlan
 from modelfleet.gate import Judgement
 from modelfleet.rollout.revisions import Revision
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a pod can't become ready: a CamelCase reason and a sentence that a user can act on."""
-
-    reason: str
-    message: str
+from modelfleet.workloads.pods import Problem
 
 
 @dataclass(frozen=True)

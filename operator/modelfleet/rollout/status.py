@@ -153,9 +153,8 @@ def _group_phase(outcome: Outcome, index: int) -> str:
 
 
 def _group_reason(group: GroupState, progress: groups.Progress) -> str:
-    trouble = groups.trouble(progress.problems)
-    if trouble:
-        return trouble
+    if problems := groups.describe(progress.problems):
+        return problems
     if not progress.nodes:
         shadowed = f": all {group.shadowed} that it selects belong to earlier groups" if group.shadowed else ""
         return f"no node matches{shadowed}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from modelfleet.kinds import POD, Kind
 from modelfleet.kube import LogTails, Object
+from modelfleet.workloads.pods import container_status, terminated
 
 
 def container_ended(pod: Object | None, uid: str, container: str) -> bool:
@@ -15,10 +16,7 @@ def container_ended(pod: Object | None, uid: str, container: str) -> bool:
         return True
     if (pod.get("spec") or {}).get("restartPolicy", "Always") != "Never":
         return False
-    return any(
-        each["name"] == container and "terminated" in (each.get("state") or {})
-        for each in status.get("containerStatuses") or ()
-    )
+    return terminated(container_status(status, container)) is not None
 
 
 def forgetting(logs: LogTails) -> Callable[[Kind, Object | None, Object | None], None]:

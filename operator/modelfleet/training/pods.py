@@ -9,12 +9,10 @@ from modelfleet.api.names import TRAINER_CONTAINER
 from modelfleet.api.reasons import Reason
 from modelfleet.times import parse_optional_time, parse_time
 from modelfleet.training.termination import Failed, Garbled, Succeeded, excerpt, parse
+from modelfleet.workloads.pods import Problem, conditions_by_type, container_status, stuck, terminated
 
 STOPPED = 143
 """The exit code of a trainer that was asked to stop (128 + SIGTERM)."""
-
-# What a container waits for while all is well.
-_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 _SPOKEN = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
@@ -27,14 +25,6 @@ _SPOKEN = {
 
 
 @dataclass(frozen=True)
-class Obstacle:
-    """Why a pod does not start."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Attempt:
     """One pod of the Job: one attempt at the run.
 
@@ -43,7 +33,7 @@ class Attempt:
     why                the container's or the pod's own word for how it ended: OOMKilled, Error, Evicted, ...
     said               the termination message, "" when there is none
     disrupted          preemption, eviction, or the loss of the node: no fault of the training
-    obstacle           what keeps the pod from starting
+    problem            what keeps the pod from starting
     """
 
     name: str
@@ -58,7 +48,7 @@ class Attempt:
     why: str = ""
     said: str = ""
     disrupted: bool = False
-    obstacle: Obstacle | None = None
+    problem: Problem | None = None
 
     @property
     def failed(self) -> bool:
@@ -89,11 +79,9 @@ def attempts(pods: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
 def attempt(pod: Mapping[str, Any]) -> Attempt:
     """One raw pod as an attempt."""
     metadata, status = pod["metadata"], pod.get("status") or {}
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    trainer = _trainer(status)
-    state = trainer.get("state") or {}
-    ended = state.get("terminated") or {}
-    started = ended.get("startedAt") or (state.get("running") or {}).get("startedAt")
+    conditions, trainer = conditions_by_type(status), container_status(status, TRAINER_CONTAINER)
+    ended = terminated(trainer) or {}
+    started = ended.get("startedAt") or ((trainer.get("state") or {}).get("running") or {}).get("startedAt")
     return Attempt(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -107,7 +95,7 @@ def attempt(pod: Mapping[str, Any]) -> Attempt:
         why=ended.get("reason") or status.get("reason") or "",
         said=ended.get("message") or "",
         disrupted=_disrupted(conditions.get("DisruptionTarget") or {}, ended.get("finishedAt")),
-        obstacle=_obstacle(status, conditions, trainer),
+        problem=_problem(status, conditions, trainer),
     )
 
 
@@ -152,29 +140,20 @@ def _disrupted(condition: Mapping[str, Any], finished: str | None) -> bool:
     return at is None or finished is None or parse_time(at) <= parse_time(finished)
 
 
-def _trainer(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    statuses = status.get("containerStatuses") or ()
-    return next((entry for entry in statuses if entry["name"] == TRAINER_CONTAINER), {})
-
-
-def _obstacle(
+def _problem(
     status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]], trainer: Mapping[str, Any]
-) -> Obstacle | None:
+) -> Problem | None:
     if status.get("phase") not in (None, "Pending"):
         return None
     scheduled = conditions.get("PodScheduled") or {}
     if scheduled.get("status") == "False":
         gated = scheduled.get("reason") == "SchedulingGated"
-        return Obstacle(
+        return Problem(
             Reason.SCHEDULING_GATED if gated else Reason.UNSCHEDULABLE,
             f"No node takes the pod: {scheduled.get('message') or scheduled.get('reason')}",
         )
     for container in (*(status.get("initContainerStatuses") or ()), trainer, *(status.get("containerStatuses") or ())):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        reason = waiting.get("reason")
-        if reason and reason not in _STARTING:
-            said = waiting.get("message") or reason
-            return Obstacle(
-                _SPOKEN.get(reason, reason), f"Container {container['name']} can't start ({reason}): {said}"
-            )
+        if found := stuck(container):
+            said = f"Container {container['name']} can't start ({found.reason}): {found.message or found.reason}"
+            return Problem(_SPOKEN.get(found.reason, found.reason), said)
     return None

@@ -127,9 +127,9 @@ def attempt_failed(seen: Snapshot, now: datetime) -> Outcome | None:
 def cannot_start(seen: Snapshot, now: datetime) -> Outcome | None:
     """The newest pod waits for something: a node, its image, a Secret."""
     last = seen.newest
-    if last is None or last.obstacle is None:
+    if last is None or last.problem is None:
         return None
-    return _working(last.obstacle.reason, last.obstacle.message, warning=True)
+    return _working(last.problem.reason, last.problem.message, warning=True)
 
 
 def evaluating(seen: Snapshot, now: datetime) -> Outcome | None:

@@ -151,7 +151,7 @@ def _outcome(attempt: Attempt, verifier: Verifier, now: datetime) -> Said | None
     if attempt.ended_at is None:
         return None
     if attempt.why.startswith("DeadlineExceeded"):
-        held = f": {attempt.obstacle}" if attempt.obstacle else ""
+        held = f": {attempt.problem}" if attempt.problem else ""
         return Said(FAILED, f"it did not end within {format_duration(verifier.timeout)} (verification.timeout){held}")
     if now < attempt.ended_at + _PATIENCE:
         return None
@@ -176,8 +176,8 @@ def _running(version: ModelVersion, attempt: Attempt, known: Record | None) -> F
     what = f"Job {attempt.name} reads them"
     if not attempt.has_pod:
         what = f"Job {attempt.name} has no pod yet (if that lasts, kubectl describe job says why)"
-    elif attempt.obstacle:
-        what = f"Job {attempt.name} waits, {attempt.obstacle}"
+    elif attempt.problem:
+        what = f"Job {attempt.name} waits, {attempt.problem}"
     over = attempt.ended_at is not None
     return _under_way(version, known, what, requeue_after=_LOOK_AGAIN if over else None)
 

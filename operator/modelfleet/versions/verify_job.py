@@ -10,11 +10,9 @@ from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.api.reasons import Reason
 from modelfleet.times import parse_time
 from modelfleet.versions.verification_record import VERIFIED
+from modelfleet.workloads.pods import conditions_by_type, container_status, container_statuses, stuck, terminated
 
 FAILED = Reason.VERIFICATION_FAILED
-
-# What a container waits for while all is well.
-_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 _EXCERPT = 200  # characters of a message that nobody understands
 
@@ -35,7 +33,7 @@ class Attempt:
     said      what its pod said when it ended; None before, and when the pod is gone
     ended_at  since when the Job is over, whatever its pod said
     why       how the Job ended, in the Job controller's words
-    obstacle  what keeps its pod from starting, "" when nothing does
+    problem   what keeps its pod from starting, "" when nothing does
     """
 
     name: str
@@ -45,7 +43,7 @@ class Attempt:
     said: Said | None = None
     ended_at: datetime | None = None
     why: str = ""
-    obstacle: str = ""
+    problem: str = ""
 
 
 def attempt(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> Attempt:
@@ -61,7 +59,7 @@ def attempt(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> Attemp
         said=next((said for pod in newest_first if (said := _said(pod)) is not None), None),
         ended_at=ended_at,
         why=why,
-        obstacle=next((text for pod in newest_first[:1] if (text := _obstacle(pod))), ""),
+        problem=_problem(newest_first[0]) if newest_first else "",
     )
 
 
@@ -76,10 +74,8 @@ def _end(status: Mapping[str, Any]) -> tuple[datetime | None, str]:
 def _said(pod: Mapping[str, Any]) -> Said | None:
     """What an ended pod said; None while it has not ended, and for one that the cluster ended: another one follows."""
     status = pod.get("status") or {}
-    disrupted = any(
-        entry["type"] == "DisruptionTarget" and entry["status"] == "True" for entry in status.get("conditions") or ()
-    )
-    ended = _verifier(status).get("state", {}).get("terminated")
+    disrupted = conditions_by_type(status).get("DisruptionTarget", {}).get("status") == "True"
+    ended = terminated(container_status(status, VERIFY_CONTAINER))
     if ended is None or (disrupted and ended.get("exitCode") != 0):
         return None
     text, code, why = ended.get("message") or "", ended.get("exitCode"), ended.get("reason") or ""
@@ -96,21 +92,14 @@ def _said(pod: Mapping[str, Any]) -> Said | None:
     return Said(FAILED, f"the verify container ended with exit code {code} and {left} (pod {pod['metadata']['name']})")
 
 
-def _verifier(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    statuses: Iterable[Mapping[str, Any]] = status.get("containerStatuses") or ()
-    return next((entry for entry in statuses if entry["name"] == VERIFY_CONTAINER), {})
-
-
-def _obstacle(pod: Mapping[str, Any]) -> str:
+def _problem(pod: Mapping[str, Any]) -> str:
     status = pod.get("status") or {}
     if status.get("phase") not in (None, "Pending"):
         return ""
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return f"no node takes its pod: {condition.get('message') or condition.get('reason')}"
-    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") and waiting["reason"] not in _STARTING:
-            said = waiting.get("message") or "no message"
-            return f"container {container['name']} can't start ({waiting['reason']}): {said}"
+    scheduled = conditions_by_type(status).get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"no node takes its pod: {scheduled.get('message') or scheduled.get('reason')}"
+    for container in container_statuses(status):
+        if found := stuck(container):
+            return f"container {container['name']} can't start ({found.reason}): {found.message or 'no message'}"
     return ""

@@ -32,7 +32,6 @@ REASON_AT = {
     "Problem": (0, "reason"),
     "Missing": (0, "reason"),
     "Failed": (0, "reason"),
-    "Obstacle": (0, "reason"),
     "Said": (0, "reason"),
     "Finding": (0, "reason"),
     "Held": (0, "reason"),

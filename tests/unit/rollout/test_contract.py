@@ -12,12 +12,12 @@ from modelfleet.measurement import endpoints
 from modelfleet.rollout import manifests
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.pods import pod_state
-from modelfleet.rollout.snapshot import Problem
 from modelfleet.versions import verification_record
 from modelfleet.versions import verify_job as read_side
 from modelfleet.versions.manifests import verify_job
 from modelfleet.versions.verification import Verifier
 from modelfleet.versions.verify_job import Said
+from modelfleet.workloads.pods import Problem
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START, wire
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from modelfleet.rollout.pods import node_of, pod_state
-from modelfleet.rollout.snapshot import Problem
+from modelfleet.workloads.pods import Problem
 from unit.rollout.builders import START, wire
 
 LATER = START + timedelta(minutes=5)
