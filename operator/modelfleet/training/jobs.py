@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from modelfleet.api.conditions import COMPLETE
 from modelfleet.api.names import GROUP, KUEUE_QUEUE
 from modelfleet.times import parse_optional_time, parse_time
 from modelfleet.training.pods import Attempt
 from modelfleet.training.trainer_run import Run, read
+from modelfleet.workloads.jobs import final_condition
 
 INTERRUPTED = f"{GROUP}/interrupted-pods"
 
@@ -106,7 +108,7 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
         suspended_by_us=SUSPENDED in annotations,
         queue=(metadata.get("labels") or {}).get(KUEUE_QUEUE) or "",
         failures=status.get("failed") or 0,
-        end=_end(status),
+        end=_end(job),
         run=read(job),
         rereads=REREADS in annotations,
         interruptions=_interruptions(annotations.get(INTERRUPTED)),
@@ -128,13 +130,13 @@ def count_interruptions(known: Interruptions, attempts: Iterable[Attempt]) -> In
     )
 
 
-def _end(status: Mapping[str, Any]) -> End | None:
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
-            succeeded = condition["type"] == "Complete"
-            at = (status.get("completionTime") if succeeded else None) or condition["lastTransitionTime"]
-            return End(succeeded, parse_time(at), condition.get("reason") or "", condition.get("message") or "")
-    return None
+def _end(job: Mapping[str, Any]) -> End | None:
+    final = final_condition(job)
+    if final is None:
+        return None
+    succeeded = final["type"] == COMPLETE
+    at = (job["status"].get("completionTime") if succeeded else None) or final["lastTransitionTime"]
+    return End(succeeded, parse_time(at), final.get("reason") or "", final.get("message") or "")
 
 
 def _resumed(status: Mapping[str, Any]) -> datetime | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.api.reasons import Reason
-from modelfleet.times import parse_time
+from modelfleet.times import parse_optional_time
 from modelfleet.versions.verification_record import VERIFIED
+from modelfleet.workloads.jobs import final_condition
 from modelfleet.workloads.pods import conditions_by_type, container_status, container_statuses, stuck, terminated
 
 FAILED = Reason.VERIFICATION_FAILED
@@ -50,25 +51,17 @@ def attempt(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> Attemp
     """A raw Job and its raw pods as facts."""
     metadata = job["metadata"]
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
-    ended_at, why = _end(job.get("status") or {})
+    final = final_condition(job) or {}
     return Attempt(
         name=metadata["name"],
         uid=metadata["uid"],
         deleting=bool(metadata.get("deletionTimestamp")),
         has_pod=bool(newest_first),
         said=next((said for pod in newest_first if (said := _said(pod)) is not None), None),
-        ended_at=ended_at,
-        why=why,
+        ended_at=parse_optional_time(final.get("lastTransitionTime")),
+        why=": ".join(filter(None, (final.get("reason"), final.get("message")))),
         problem=_problem(newest_first[0]) if newest_first else "",
     )
-
-
-def _end(status: Mapping[str, Any]) -> tuple[datetime | None, str]:
-    for condition in status.get("conditions") or ():
-        if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
-            why = ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
-            return parse_time(condition["lastTransitionTime"]), why
-    return None, ""
 
 
 def _said(pod: Mapping[str, Any]) -> Said | None:
