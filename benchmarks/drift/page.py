@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from drift.cell import STREAM_NODES, STREAM_RUNS, Cell
 from drift.judges import DECLARED, JUDGES, NOT_SUSTAINED, OURS, SUSTAINED_48
-from drift.run import STREAM_NODES, STREAM_RUNS, Cell
 from drift.scenarios import COMPARED, MIN_DROP, SCENARIOS
 from drift.simulator import DAY, World
 from drift.streams import NAMES

@@ -10,9 +10,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from drift.cell import Cell
 from drift.judges import OURS
 from drift.page import ORDER
-from drift.run import Cell
 from drift.scenarios import SIZES
 from modelfleet.drift.judgement import State
 
