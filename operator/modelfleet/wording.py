@@ -21,6 +21,11 @@ def clauses(items: Iterable[str], most: int = LISTED, *, rest: str = "more") -> 
     return "; ".join([*shown, *([f"and {more} {rest}"] if more else [])])
 
 
+def clip(text: str, length: int) -> str:
+    """A text of at most so many characters; one that was cut ends in "…"."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def _first(items: Iterable[str], most: int, total: int | None = None) -> tuple[list[str], int]:
     known = list(items)
     shown = known[:most]

@@ -1,8 +1,8 @@
-"""The first few of many."""
+"""The first few of many, and texts of bounded length."""
 
 import pytest
 
-from modelfleet.wording import clauses, listed
+from modelfleet.wording import clauses, clip, listed
 
 
 def nodes(number: int) -> list[str]:
@@ -29,3 +29,8 @@ def test_clauses_are_set_apart(number: int, says: str) -> None:
 
 def test_the_rest_has_a_name() -> None:
     assert clauses(nodes(4), 2, rest="other problems") == "n1; n2; and 2 other problems"
+
+
+@pytest.mark.parametrize(("text", "says"), [("", ""), ("1234", "1234"), ("12345", "123…")])
+def test_a_text_that_is_too_long_is_cut(text: str, says: str) -> None:
+    assert clip(text, 4) == says

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJ
 from pydantic_core import CoreSchema, core_schema
 
 from modelfleet.api.base import Constraint, Rule, add_rules
+from modelfleet.wording import clip
 
 _DURATION: Final = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)){1,6}$"
 DURATION_CEL: Final = _DURATION.replace("\\", "\\\\")
@@ -247,10 +248,9 @@ class ClippedText:
     max_length: int
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def clip(text: str) -> str:
-            return text if len(text) <= self.max_length else text[: self.max_length - 1] + "…"
-
-        return core_schema.no_info_after_validator_function(clip, core_schema.str_schema())
+        return core_schema.no_info_after_validator_function(
+            lambda text: clip(text, self.max_length), core_schema.str_schema()
+        )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", "maxLength": self.max_length}

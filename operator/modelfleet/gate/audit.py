@@ -22,6 +22,7 @@ from modelfleet.gate.judgement import Figure, Judgement
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Policy
 from modelfleet.times import wire_time
+from modelfleet.wording import clip
 
 LIMIT = 56 * 1024
 """Bytes of a record as JSON, at most: with the message, a line stays below the 64 KiB that log pipelines take."""
@@ -79,12 +80,12 @@ def record(plan: Plan, evidence: Evidence, judgement: Judgement, standing: Verdi
                 "side": each.side,
                 "reason": each.reason,
                 "nodes": each.nodes,
-                "examples": [_text(n, _NAME_LIMIT) for n in each.examples],
+                "examples": [clip(n, _NAME_LIMIT) for n in each.examples],
             }
             for each in judgement.aside
         ],
         "checks": [_check(outcome) for outcome in evidence.checks],
-        "providerDown": None if evidence.down is None else _text(evidence.down.message, _TEXT_LIMIT),
+        "providerDown": None if evidence.down is None else clip(evidence.down.message, _TEXT_LIMIT),
         "queries": queries,
         "queriesLeftOut": 0,
     }
@@ -182,12 +183,12 @@ def _check(outcome: Outcome) -> dict[str, Any]:
         "failures": outcome.failures,
         "worst": _number(outcome.worst),
         "failed": outcome.failed,
-        "providerDown": None if outcome.down is None else _text(outcome.down.message, _TEXT_LIMIT),
+        "providerDown": None if outcome.down is None else clip(outcome.down.message, _TEXT_LIMIT),
     }
 
 
 def _query(asked: Asked) -> dict[str, Any]:
-    made: dict[str, Any] = {"query": _text(asked.query, _QUERY_LIMIT)}
+    made: dict[str, Any] = {"query": clip(asked.query, _QUERY_LIMIT)}
     if asked.step is None:
         return {**made, "time": _time(asked.end)}
     return {**made, "start": _time(asked.start), "end": _time(asked.end), "step": _seconds(asked.step)}
@@ -198,10 +199,6 @@ def _number(value: float | None) -> float | str | None:
     if value is None or isfinite(value):
         return None if value is None else round(value, _DIGITS)
     return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
-
-
-def _text(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _time(moment: datetime) -> str:

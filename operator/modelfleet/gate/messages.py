@@ -9,14 +9,14 @@ from modelfleet.gate.inference import Inference, Shortfall
 from modelfleet.gate.judgement import SetAside
 from modelfleet.gate.threshold import Difference
 from modelfleet.measurement.endpoints import RATE_MARGIN
+from modelfleet.wording import clip
 
 LIMIT = 1000
 
 
 def sentence(*parts: str) -> str:
     """The non-empty parts as one message, clipped to what a status may hold."""
-    text = " ".join(part.strip() for part in parts if part.strip())
-    return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+    return clip(" ".join(part.strip() for part in parts if part.strip()), LIMIT)
 
 
 def count(number: int, noun: str) -> str:

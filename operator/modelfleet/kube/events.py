@@ -10,6 +10,7 @@ from typing import Any
 
 from modelfleet.kube.store import Object
 from modelfleet.times import wire_time
+from modelfleet.wording import clip
 
 COMPONENT = "modelfleet"
 _MAX_MESSAGE = 1024
@@ -19,7 +20,7 @@ _MAX_NAME = 253
 def build(regarding: Object, type: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
     """A core/v1 Event on `regarding`. Cluster-scoped objects have theirs in the namespace `default`."""
     metadata = regarding["metadata"]
-    message = message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…"
+    message = clip(message, _MAX_MESSAGE)
     said = "\0".join((metadata["uid"], type, reason, message))
     suffix = hashlib.sha256(said.encode()).hexdigest()[:16]
     namespace = metadata.get("namespace") or "default"

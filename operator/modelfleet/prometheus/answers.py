@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
+from modelfleet.wording import clip
 
 _EXCERPT = 160  # of a provider's own error text: enough to name the fault, too short to carry a page into a status
 
@@ -56,7 +57,7 @@ def _excerpt(document: dict[str, Any] | None) -> str:
     if not isinstance(error, str) or not error:
         return ""
     line = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in error)).strip()
-    return f": {line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + '…'}"
+    return f": {clip(line, _EXCERPT)}"
 
 
 def _series(kind: str, result: Any) -> tuple[Series, ...]:
