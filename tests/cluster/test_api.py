@@ -486,6 +486,7 @@ def full_statuses() -> list[Any]:
                     since=now,
                     cause=long,
                     at=now,
+                    data=(long,) * 20,
                     result="Failed",
                 )
                 for _ in range(20)

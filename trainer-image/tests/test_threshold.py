@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_tally import Pair, judged
 
-from trainer.evaluation.threshold import Threshold, thresholds
+from trainer.evaluation.threshold import Threshold, in_words, thresholds
 from trainer.tally import Judged
 
 LOW_ONES_ARE_WRONG = [
@@ -62,6 +62,17 @@ def test_each_class_has_its_own_and_one_without_objects_has_none() -> None:
 
 def test_without_images_there_is_none() -> None:
     assert thresholds([], 1, 0.25) == (None, None)
+    assert in_words((None, None), ["bolt"]) is None
+
+
+def test_by_name_those_classes_that_are_shown() -> None:
+    images = [judged([(0, 0)], [(0, 0, 0.9), (5, 1, 0.8)])]
+    told = in_words(thresholds(images, 2, 0.25), ["bolt", "nut"])
+    assert told is not None
+    assert told["present"] == {"confidence": "0.25", "precision": "0.5", "recall": "1", "f1": "0.6667"}
+    (bolt,) = told["perClass"]
+    assert bolt["name"] == "bolt"
+    assert bolt["best"] == {"confidence": "0.25", "precision": "1", "recall": "1", "f1": "1"}
 
 
 def test_it_is_the_best_of_all_candidates_tried_by_hand() -> None:

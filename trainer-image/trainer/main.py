@@ -28,7 +28,7 @@ from detectiondata import (
 )
 from trainer import arguments, environment, export, measure, publish, resume, training, weights
 from trainer.checkpoint import Checkpoints, Restored, Setup, remove_all
-from trainer.evaluation import Subject, diagnose, read_curves, thresholds, write_report
+from trainer.evaluation import Subject, diagnose, in_words, read_curves, thresholds, write_report
 from trainer.failure import EXIT_DONE, Failure, Interrupted, from_artifact
 from trainer.measure import Measured
 from trainer.metrics import Exporter
@@ -203,7 +203,7 @@ def _train(
         "classChanges": _class_changes(run, origin, dataset),
         "checkpoint": _checkpoint(run, origin),
         "diagnosis": diagnosis.to_json(),
-        "threshold": threshold[0].to_json() if threshold[0] is not None else None,
+        "threshold": in_words(threshold, dataset.classes),
         "report": publish.report_reference(run, report[-1]),
         "tracking": tracking.urls() or None,
     }

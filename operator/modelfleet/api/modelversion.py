@@ -138,13 +138,28 @@ class ThresholdPoint(SpecModel):
     """Both in one figure: 2PR / (P + R)."""
 
 
+class ClassThreshold(SpecModel):
+    """The same for one class."""
+
+    name: Annotated[str, Text(128)]
+    """The class."""
+    best: ThresholdPoint
+    """Where F1 is best."""
+    present: ThresholdPoint
+    """At the reference agent's default."""
+
+
 class Threshold(SpecModel):
     """From which confidence on to take detections, as measured on the holdout. Advice: nothing is set by it."""
 
     best: ThresholdPoint
-    """Where F1 is best. The report has it for each class."""
+    """Where F1 is best."""
     present: ThresholdPoint
     """At the reference agent's default."""
+    per_class: Annotated[
+        tuple[ClassThreshold, ...], Field(max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = ()
+    """Of each class that the holdout shows, the first 100; the report has them all."""
 
 
 class TrackedRun(SpecModel):

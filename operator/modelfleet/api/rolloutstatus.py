@@ -115,6 +115,10 @@ class Retraining(StatusModel):
     """Why, in words."""
     at: Time
     """When it was made."""
+    data: Annotated[
+        tuple[ShortText, ...], Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "atomic"}), clip_list(3)
+    ] = ()
+    """What it trains on: the first 3 sources."""
     result: Literal["Complete", "Failed"] | None = None
     """How it ended."""
 

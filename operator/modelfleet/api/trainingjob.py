@@ -389,7 +389,7 @@ class TrainingJobStatus(StatusModel):
     diagnosis: Diagnosis | None = None
     """What the curves of the training say. It gates nothing."""
     threshold: Threshold | None = None
-    """From which confidence on to take detections, as measured; advice."""
+    """From which confidence on to take detections, as measured; advice. By class: in the ModelVersion."""
     tracking: TrackedRun | None = None
     """Where experiment trackers show the run."""
     started_at: Time | None = None

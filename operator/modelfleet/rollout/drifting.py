@@ -193,7 +193,8 @@ def _retraining(before: DriftStatus, found: retraining.Outcome) -> Iterable[Anno
     known, old = {entry.training_job for entry in before.retrainings}, before.retrain
     for entry in found.retrainings if before.state is not None else ():
         if entry.training_job not in known:
-            said = f"TrainingJob {entry.training_job} was created ({entry.trigger}): {entry.cause}"
+            data = ", ".join(entry.data)
+            said = f"TrainingJob {entry.training_job} was created ({entry.trigger}) to train on {data}: {entry.cause}"
             yield Announce("Normal", Reason.RETRAINING_STARTED, said)
     if found.status is not None and found.status.reason in _TOLD and (old is None or old.reason != found.status.reason):
         yield Announce("Warning", found.status.reason, found.status.message)

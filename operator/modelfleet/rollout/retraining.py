@@ -157,6 +157,7 @@ def _read(training: TrainingJob) -> Retraining:
             "since": annotations.get(names.RETRAIN_SINCE),
             "cause": annotations.get(names.RETRAIN_CAUSE, ""),
             "at": training.metadata.creation_timestamp,
+            "data": [source.uri for source in training.spec.dataset.sources],
         }
     )
 

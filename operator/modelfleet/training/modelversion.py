@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from modelfleet.api import (
     ClassChanges,
+    ClassThreshold,
     Diagnosis,
     Evaluation,
     FirstEpoch,
@@ -37,6 +38,7 @@ from modelfleet.training.trainer_run import Run
 TRAINING_JOB_UID = f"{names.GROUP}/training-job-uid"
 
 _TEXT = 256  # characters of a hyperparameter's value
+_CLASSES = 100  # of which a ModelVersion has thresholds
 
 Json = dict[str, Any]
 
@@ -125,7 +127,7 @@ def _retrained_for(training: TrainingJob) -> Json | None:
 
 
 def _remark(
-    model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor | Threshold], value: Any
+    model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor | ClassThreshold | Threshold], value: Any
 ) -> Json | None:
     """What is said beside the model, where it is as it should be; else nothing: no training is lost over a remark."""
     try:
@@ -139,7 +141,14 @@ def _threshold(value: Any) -> Json | None:
     if not isinstance(points, dict):
         return None
     fields = tuple(ThresholdPoint.model_fields)
-    return _remark(Threshold, {name: _known(point, fields) for name, point in points.items()})
+    overall = {name: _known(point, fields) for name, point in points.items()}
+    classes = value.get("perClass")
+    found = [
+        _remark(ClassThreshold, {**each, **{name: _known(each.get(name), fields) for name in ("best", "present")}})
+        for each in (classes if isinstance(classes, list) else ())[:_CLASSES]
+        if isinstance(each, Mapping)
+    ]
+    return _remark(Threshold, {**overall, "per_class": [each for each in found if each is not None]})
 
 
 def start_checkpoint(run: Run, value: Any) -> Json | None:

@@ -36,7 +36,7 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
         model_version=outcome.model_version,
         evaluation=outcome.evaluation,
         diagnosis=None if lineage is None else lineage.diagnosis,
-        threshold=None if made is None else made.threshold,
+        threshold=made.threshold.replace(per_class=()) if made is not None and made.threshold is not None else None,
         tracking=followed.tracking or before.tracking or (None if lineage is None else lineage.tracking),
         started_at=_started_at(seen),
         finished_at=outcome.finished_at,

@@ -116,6 +116,11 @@ def test_drift_leads_to_a_training_whose_version_goes_through_the_gate_and_start
     (entry,) = drift_of(world)["retrainings"]
     assert (entry["trainingJob"], entry["trigger"], entry["stableVersion"]) == ("line-r1", "Drift", "v1")
     assert (entry["cause"], entry["result"]) == ("confidence fell", "Complete")
+    assert entry["data"] == ["s3://data/new/"]
+    (told,) = [each.message for each in world.announced if each.reason == "RetrainingStarted"]
+    assert "line-r1" in told
+    assert "s3://data/new/" in told
+    assert "confidence fell" in told
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["killed", "killed and status lost"])

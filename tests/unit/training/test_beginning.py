@@ -79,6 +79,7 @@ def test_a_report_that_makes_no_sense_is_passed_over(line):
 
 
 POINT = {"confidence": "0.4", "precision": "0.9", "recall": "0.8", "f1": "0.85"}
+OVERALL = {"best": POINT, "present": POINT, "perClass": []}
 
 
 def test_it_is_in_the_lineage():
@@ -119,8 +120,17 @@ def test_what_called_for_a_retraining_is_in_the_lineage(notes, found):
 @pytest.mark.parametrize(
     ("told_of", "found"),
     [
-        ({"best": POINT, "present": POINT}, {"best": POINT, "present": POINT}),
-        ({"best": POINT | {"new": 1}, "present": POINT, "later": {}}, {"best": POINT, "present": POINT}),
+        ({"best": POINT, "present": POINT}, OVERALL),
+        ({"best": POINT | {"new": 1}, "present": POINT, "later": {}}, OVERALL),
+        (
+            {"best": POINT, "present": POINT, "perClass": [{"name": "bolt", "best": POINT, "present": POINT, "x": 1}]},
+            {"best": POINT, "present": POINT, "perClass": [{"name": "bolt", "best": POINT, "present": POINT}]},
+        ),
+        (
+            {"best": POINT, "present": POINT, "perClass": [{"name": "bolt"}, "nut", {}]},
+            OVERALL,
+        ),
+        ({"best": POINT, "present": POINT, "perClass": "all"}, OVERALL),
         ({"best": POINT}, None),
         ({"best": "much", "present": POINT}, None),
         ([], None),

@@ -6,6 +6,16 @@ diagnosis and threshold are pure; pictures draws; report writes the folder that 
 from trainer.evaluation.curves import Curves, read_curves
 from trainer.evaluation.diagnosis import Diagnosis, diagnose
 from trainer.evaluation.report import Subject, write_report
-from trainer.evaluation.threshold import Threshold, thresholds
+from trainer.evaluation.threshold import Threshold, in_words, thresholds
 
-__all__ = ["Curves", "Diagnosis", "Subject", "Threshold", "diagnose", "read_curves", "thresholds", "write_report"]
+__all__ = [
+    "Curves",
+    "Diagnosis",
+    "Subject",
+    "Threshold",
+    "diagnose",
+    "in_words",
+    "read_curves",
+    "thresholds",
+    "write_report",
+]

@@ -60,6 +60,17 @@ def thresholds(judged: Sequence[Judged], count: int, present: float) -> tuple[Th
     return tuple(every)
 
 
+def in_words(found: Sequence[Threshold | None], classes: Sequence[str]) -> dict[str, Any] | None:
+    """What `thresholds` found, as the detail of a run has it: overall, and by name of those classes that were shown."""
+    if found[0] is None:
+        return None
+    named = zip(classes, found[1:], strict=True)
+    return {
+        **found[0].to_json(),
+        "perClass": [{"name": name, **each.to_json()} for name, each in named if each is not None],
+    }
+
+
 def _threshold(
     confidences: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], objects: int, present: float
 ) -> Threshold | None:
