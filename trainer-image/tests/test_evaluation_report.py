@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trainer.calibration import Calibration
-from trainer.evaluation import Curves, Diagnosis, Subject, pictures, thresholds, write_report
+from trainer.evaluation import Curves, Diagnosis, Subject, pictures, write_report
 from trainer.measure import RECALLS, Measured
 from trainer.tally import Judged
 
@@ -55,7 +55,6 @@ def subject(images: tuple[Judged, ...], *, blind: bool = False, **changes: Any) 
             (1, 2), {"train/box_loss": (2.0, 1.0), "val/box_loss": (2.0, math.nan), "metrics/mAP50(B)": (0.1, 0.123456)}
         ),
         "diagnosis": Diagnosis("Unclear", "2 epochs are too few"),
-        "threshold": thresholds(images, 2, 0.25),
     }
     return Subject(**(given | changes))
 

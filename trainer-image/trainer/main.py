@@ -28,7 +28,7 @@ from detectiondata import (
 )
 from trainer import arguments, environment, export, measure, publish, resume, training, weights
 from trainer.checkpoint import Checkpoints, Restored, Setup, remove_all
-from trainer.evaluation import Subject, diagnose, in_words, read_curves, thresholds, write_report
+from trainer.evaluation import Subject, diagnose, in_words, read_curves, write_report
 from trainer.failure import EXIT_DONE, Failure, Interrupted, from_artifact
 from trainer.measure import Measured
 from trainer.metrics import Exporter
@@ -180,22 +180,17 @@ def _train(
         )
     curves = read_curves(trained.curves)
     diagnosis = diagnose(curves)
-    threshold = thresholds(candidate.judged, len(dataset.classes), measure.CONFIDENCE)
-    report = write_report(
-        Subject(
-            run={"trainingJob": run.training_job, "model": run.model, "version": run.version},
-            data=_judged_on(judged_on, "holdout" if holdout else "validation"),
-            classes=dataset.classes,
-            image_size=trained.image_size,
-            measured=candidate,
-            baseline=(baseline.version, compared) if baseline and compared else None,
-            curves=curves,
-            diagnosis=diagnosis,
-            threshold=threshold,
-        ),
-        folder / "report",
-        reporter.warning,
+    subject = Subject(
+        run={"trainingJob": run.training_job, "model": run.model, "version": run.version},
+        data=_judged_on(judged_on, "holdout" if holdout else "validation"),
+        classes=dataset.classes,
+        image_size=trained.image_size,
+        measured=candidate,
+        baseline=(baseline.version, compared) if baseline and compared else None,
+        curves=curves,
+        diagnosis=diagnosis,
     )
+    report = write_report(subject, folder / "report", reporter.warning)
     tracking.evaluated(candidate.metrics, report)
     in_effect = resolved | {"batch": weights.batch_of(trained.best)}
     detail = _detail(run, in_effect, dataset, trained.image_size, share, candidate, compared) | {
@@ -203,7 +198,7 @@ def _train(
         "classChanges": _class_changes(run, origin, dataset),
         "checkpoint": _checkpoint(run, origin),
         "diagnosis": diagnosis.to_json(),
-        "threshold": in_words(threshold, dataset.classes),
+        "threshold": in_words(subject.thresholds, dataset.classes),
         "report": publish.report_reference(run, report[-1]),
         "tracking": tracking.urls() or None,
     }

@@ -43,6 +43,12 @@ def test_the_report_lies_beside_the_weights(scratch: tuple[Outcome, Path, dict[s
         "imageSize": 160,
     }
     assert [entry["name"] for entry in report["perClass"]] == list(shapes.CLASSES)
+    told = outcome.detail["threshold"]
+    assert report["threshold"] == {
+        which: {name: float(text) for name, text in told[which].items()} for which in ("best", "present")
+    }
+    assert report["threshold"]["best"]["f1"] >= report["threshold"]["present"]["f1"]
+    assert [entry["name"] for entry in told["perClass"]] == list(shapes.CLASSES)
     assert report["curves"]["epochs"] == [1, 2, 3]
     for event, loss in zip(outcome.all("epoch"), report["curves"]["series"]["train/box_loss"], strict=True):
         assert abs(float(event["metrics"]["box_loss"]) - loss) < 0.001
@@ -116,6 +122,7 @@ def test_a_model_that_detects_nothing_has_a_report(
     assert warnings == []
     assert len(pictures) == 3 + 12
     assert report["calibration"] is None
+    assert report["threshold"]["best"] == {"confidence": 0.25, "precision": 0, "recall": 0, "f1": 0}
     assert sum(entry["missed"] for entry in report["perClass"]) == objects
     assert report["confusionMatrix"]["counts"][3] == [*(entry["objects"] for entry in report["perClass"]), 0]
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from trainer.calibration import EDGES, Calibration
 from trainer.evaluation import pictures
 from trainer.evaluation.curves import Curves
 from trainer.evaluation.diagnosis import Diagnosis
-from trainer.evaluation.threshold import Threshold
+from trainer.evaluation.threshold import Threshold, thresholds
 from trainer.matching import MATCH_IOU
 from trainer.measure import CONFIDENCE, NMS_IOU, RECALLS, Measured
 from trainer.tally import Judged, confusion, tallies, worst
@@ -36,7 +37,6 @@ class Subject:
 
     run       {"trainingJob", "model", "version"}
     data      what was measured on: {"part": "holdout" | "validation", "uri", "sha256", "images", "labels"}
-    threshold of all classes together, then of each
     """
 
     run: Mapping[str, str]
@@ -47,7 +47,11 @@ class Subject:
     baseline: tuple[str, Measured] | None
     curves: Curves
     diagnosis: Diagnosis
-    threshold: Sequence[Threshold | None]
+
+    @cached_property
+    def thresholds(self) -> tuple[Threshold | None, ...]:
+        """The best confidence to take detections from, of all classes together, then of each."""
+        return thresholds(self.measured.judged, len(self.classes), CONFIDENCE)
 
 
 def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) -> tuple[Path, ...]:
@@ -92,7 +96,7 @@ def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) ->
         **subject.run,
         "measuredOn": {**subject.data, "imageSize": subject.image_size},
         "operatingPoint": {"confidence": CONFIDENCE, "nmsIou": NMS_IOU, "matchIou": MATCH_IOU},
-        "threshold": _threshold(subject.threshold[0]),
+        "threshold": _threshold(subject.thresholds[0]),
         "metrics": _numbers(subject.measured.metrics),
         "perClass": _per_class(subject),
         "baseline": _baseline(subject.baseline),
@@ -133,7 +137,7 @@ def _per_class(subject: Subject) -> list[dict[str, Any]]:
         for name, tally, threshold in zip(
             subject.classes,
             tallies(subject.measured.judged, len(subject.classes)),
-            subject.threshold[1:],
+            subject.thresholds[1:],
             strict=True,
         )
     ]
