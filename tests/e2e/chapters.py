@@ -237,9 +237,8 @@ def _verified(world: World, name: str) -> tuple[str | None, RenderableType, str]
 
 def _roll_out(world: World, story: Story, version: str, *, timeout: float) -> Object:
     def ended(rollout: Object) -> bool:
-        stalled = views.condition(rollout, "Stalled")
-        refused = stalled.get("status") == "True" and stalled.get("reason") in ("RolledBack", "Quarantined")
-        expect(not refused, f"{version} was refused: {stalled.get('message')}")
+        refused = version in {entry["version"] for entry in rollout["status"].get("quarantined", ())}
+        expect(not refused, f"{version} was refused: {views.condition(rollout, 'Stalled').get('message')}")
         ready = views.condition(rollout, "Ready").get("status") == "True"
         return ready and rollout["status"].get("stableVersion") == version and _runs(world, version)
 

@@ -237,6 +237,11 @@ def _pending(position: Position, done: Sequence[Retraining]) -> Held | None:
     stable = position.stable
     if stable is not None and stable.version == result.spec.version:
         return None
+    if not conditions.is_true(result.status.conditions, conditions.READY) and not conditions.is_true(
+        result.status.conditions, conditions.STALLED
+    ):
+        said = f"TrainingJob {newest[0].training_job} made version {result.spec.version}, which is being verified."
+        return Held(Reason.TRAINING_RUNNING, said)
     return Held(
         Reason.RESULT_PENDING,
         f"TrainingJob {newest[0].training_job} made version {result.spec.version}, which has not been tried yet: "

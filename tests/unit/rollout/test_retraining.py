@@ -184,6 +184,16 @@ def test_names_of_versions_and_of_training_jobs_of_others_are_not_used_again():
     assert made(outcome).metadata.name == "line-r10"
 
 
+def unverified(stalled: str = "False") -> ModelVersion:
+    """The version that a retraining made, whose files were not read back yet; `stalled`: can't be."""
+    raw = result().model_dump(by_alias=True, mode="json", exclude_none=True)
+    raw["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "reason": "Verifying"},
+        {"type": "Stalled", "status": stalled, "reason": "Verifying"},
+    ]
+    return ModelVersion.model_validate(raw)
+
+
 def result(name: str = "line-r1", *, rejected: bool = False) -> ModelVersion:
     evaluation = {"evaluation": {"result": "Failed", "message": "map50"}} if rejected else {}
     return ModelVersion.model_validate(builders.model_version(name, lineage={"trainingJob": name}, **evaluation))
@@ -224,6 +234,18 @@ GUARDS = [
     ),
     pytest.param(
         {"done": [retrained(1, 30 * HOUR)], "versions": (result(),)}, "ResultPending", None, id="its version waits"
+    ),
+    pytest.param(
+        {"done": [retrained(1, 30 * HOUR)], "versions": (unverified(),)},
+        "TrainingRunning",
+        None,
+        id="its version is being verified",
+    ),
+    pytest.param(
+        {"done": [retrained(1, 30 * HOUR)], "versions": (unverified("True"),)},
+        "ResultPending",
+        None,
+        id="its version can't be verified",
     ),
     pytest.param(
         {"spec": drift(job=PINNED), "versions": (TRAINED_ON,)}, "NoNewData", None, id="the same data as before"
