@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelfleet.drift.queries import COVERAGE_POINTS
+from modelfleet.measurement.node_table import MIN_COVERAGE
 from modelfleet.measurement.sides import node_of
 from modelfleet.prometheus.results import Samples
 
@@ -16,7 +17,6 @@ TRUE, ALL, LOW, FRAMES, EMPTY, PASSED = range(6)
 objects that passed by somebody else's count (NaN where there is none)."""
 
 COLUMNS = 6
-MIN_COVERAGE = 0.8
 
 Counts = NDArray[np.float32]
 

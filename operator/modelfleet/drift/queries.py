@@ -6,11 +6,10 @@ version count, whatever group their node is in.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from string import Template
 
 from modelfleet.measurement.endpoints import EDGES
-from modelfleet.measurement.queries import CONFIDENCE, FRAMES, NODE, SCRAPERS
-from modelfleet.prometheus.promql import duration, equals, escape
+from modelfleet.measurement.queries import CONFIDENCE, FRAMES, NODE, increase
+from modelfleet.prometheus.promql import duration, equals, filled
 
 EMPTY = "modelfleet_empty_frames_total"
 LOW_EDGE = 0.5
@@ -35,7 +34,7 @@ def true_detections(series: str, part: timedelta, weights: Sequence[float]) -> s
     padded = (0.0, *weights, 0.0)
     factors = [padded[edge] - padded[edge + 1] for edge in range(len(EDGES))]
     terms = [
-        f"max without ({SCRAPERS}) (increase({CONFIDENCE}{{{series},{_le(edge)}}}[{duration(part)}])) * ({factor!r})"
+        f"{increase(f'{CONFIDENCE}{{{series},{_le(edge)}}}', part)} * ({factor!r})"
         for edge, factor in zip(EDGES, factors, strict=True)
         if factor
     ]
@@ -59,24 +58,27 @@ def empty_frames(series: str, part: timedelta) -> str:
 
 def exposure(query: str, namespace: str, rollout: str, version: str, part: timedelta) -> str:
     """Somebody's count of the objects that passed, with ${namespace} ${rollout} ${version} ${part} filled in."""
-    names = {"namespace": namespace, "rollout": rollout, "version": version}
-    filled = {name: escape(value) for name, value in names.items()} | {"part": duration(part)}
-    return Template(query).safe_substitute(filled)
+    return filled(query, {"namespace": namespace, "rollout": rollout, "version": version, "part": duration(part)})
 
 
 def coverage(series: str, part: timedelta) -> str:
     """At how many of 12 moments of each part there were fresh figures, and the histogram (where there was any) had the
     buckets of the contract: with others, the sum of `true_detections` would be wrong and look right."""
     present = f"count by ({NODE}) ({FRAMES}{{{series}}})"
-    edges = "|".join(f"{edge:g}" + (r"(\\.0)?" if edge == int(edge) else "") for edge in EDGES)
+    edges = "|".join(map(_spelled, EDGES))
     foreign = f'count by ({NODE}) ({CONFIDENCE}{{{series},le=~"{edges}"}}) % {len(EDGES)} != 0'
     return f"count_over_time(({present} unless {foreign})[{duration(part)}:{duration(part / COVERAGE_POINTS)}])"
 
 
 def _increase(series: str, part: timedelta) -> str:
-    return f"sum by ({NODE}) (max without ({SCRAPERS}) (increase({series}[{duration(part)}])))"
+    return f"sum by ({NODE}) ({increase(series, part)})"
 
 
 def _le(edge: float) -> str:
-    """The matcher of a bucket, however the exporter writes whole numbers."""
-    return f'le=~"{edge:g}(\\\\.0)?"' if edge == int(edge) else f'le="{edge:g}"'
+    """The matcher of a bucket."""
+    return f'le{"=~" if edge == int(edge) else "="}"{_spelled(edge)}"'
+
+
+def _spelled(edge: float) -> str:
+    """An edge as a regular expression, however the exporter writes whole numbers."""
+    return f"{edge:g}" + (r"(\\.0)?" if edge == int(edge) else "")

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from math import isnan
-from string import Template
 
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check
-from modelfleet.prometheus.promql import escape
+from modelfleet.prometheus.promql import filled
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
 
 
@@ -40,7 +39,7 @@ def query(check: Check, plan: Plan) -> str:
         "model": plan.model,
         "version": plan.candidate_version,
     }
-    return Template(check.query).safe_substitute({name: escape(value) for name, value in names.items()})
+    return filled(check.query, names)
 
 
 def evaluate(check: Check, result: Result) -> Outcome:

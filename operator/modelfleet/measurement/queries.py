@@ -77,9 +77,13 @@ def known(sides: Sides) -> str:
     return f"count by (namespace, group, version) ({FRAMES}{{{equals('rollout', sides.rollout)}}})"
 
 
+def increase(series: str, window: timedelta) -> str:
+    """The increase of each series in the window, once where several scrapers have it."""
+    return f"max without ({SCRAPERS}) (increase({series}[{duration(window)}]))"
+
+
 def _increase(metric: str, sides: Sides, window: timedelta, by: str) -> str:
-    increased = f"increase({metric}{{{selector(sides)}}}[{duration(window)}])"
-    return f"sum by ({by}) (max without ({SCRAPERS}) ({increased}))"
+    return f"sum by ({by}) ({increase(f'{metric}{{{selector(sides)}}}', window)})"
 
 
 def _seen(which: str, sides: Sides, window: timedelta) -> str:
