@@ -8,6 +8,7 @@ much: see `rule.py`.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,20 +42,18 @@ class Changes:
     looks), NaN where it is not known. Look k is at the end of hour k of the table.
 
     error     (4,) standard error of a node's change; NaN where nothing is known of it
-    windows   so many whole windows of the baseline it is from
     anchor    the anchor, with the nodes whose baseline was completed just now
     """
 
     change: Array
     error: NDArray[np.float64]
-    windows: int
     anchor: Anchor | None
 
 
 def changes(policy: Policy, hours: Hours, anchor: Anchor | None, basis: str = "") -> Changes:
     """The changes at every look of the table. `anchor`: what is kept of the baseline; None: nothing yet, and a new one
     is made on this basis once there is enough."""
-    values = {figure: _values(policy, hours, figure) for figure in FIGURES}
+    values = {figure: _values(hours, figure) for figure in FIGURES if policy.calls(figure)}
     anchor, spread, windows = _anchored(policy, hours, values, begun(hours), anchor, basis)
     found = np.full((len(FIGURES), len(hours.nodes), hours.hours), np.nan, np.float32)
     means = _means(anchor, hours)
@@ -66,7 +65,7 @@ def changes(policy: Policy, hours: Hours, anchor: Anchor | None, basis: str = ""
             found[number] = _by_hour(policy, values[figure], means[:, number])
         else:
             found[number] = _of_traffic(policy, hours, figure) - means[:, number, None]
-    return Changes(found, _error(policy, spread, windows), windows, anchor)
+    return Changes(found, _error(policy, spread, windows), anchor)
 
 
 def begun(hours: Hours) -> NDArray[np.intp]:
@@ -99,18 +98,16 @@ def recent_rate(policy: Policy, hours: Hours, look: int) -> Array:
     return np.where(both.sum(axis=1) >= MIN_HOURS * PARTS, change, np.nan).astype(np.float32)
 
 
-def _values(policy: Policy, hours: Hours, figure: Figure) -> Array:
-    """(nodes, hours): the figure of each hour on its own; of what was found of those that passed, the logarithm."""
+def _values(hours: Hours, figure: Figure) -> Array:
+    """(nodes, hours): a figure that traffic does not move, of each hour on its own; of what was found of those that
+    passed, the logarithm."""
     counts = hours.counts
     with np.errstate(invalid="ignore", divide="ignore"):
         if figure in SHAPE:
             part, every = _pooled(counts[:, :, TRUE if figure is Figure.CONFIDENCE else LOW], counts[:, :, ALL])
             return np.where(every >= MIN_DETECTIONS, part / every, np.nan).astype(np.float32)
-        if policy.calls(figure):
-            every, passed = _pooled(counts[:, :, TRUE], counts[:, :, PASSED])
-            return np.where(passed >= MIN_DETECTIONS, np.log((every + 1e-3) / passed), np.nan).astype(np.float32)
-        part = counts[:, :, TRUE if figure is Figure.RATE else EMPTY]
-        return np.where(counts[:, :, FRAMES] > 0, part / counts[:, :, FRAMES], np.nan).astype(np.float32)
+        every, passed = _pooled(counts[:, :, TRUE], counts[:, :, PASSED])
+        return np.where(passed >= MIN_DETECTIONS, np.log((every + 1e-3) / passed), np.nan).astype(np.float32)
 
 
 def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
@@ -122,8 +119,7 @@ def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
     for length in np.unique(needed[usual < MIN_DETECTIONS]):
         rows = np.flatnonzero((needed == length) & (usual < MIN_DETECTIONS))
         for counts in (part, every):
-            sums = np.cumsum(np.where(known[rows], counts[rows], 0), axis=1, dtype=np.float64)
-            sums[:, length:] -= sums[:, :-length].copy() if length < sums.shape[1] else 0
+            sums = _rolling_sum(np.where(known[rows], counts[rows], 0), length)
             counts[rows] = np.where(known[rows], sums, np.nan)
     return part, every
 
@@ -181,12 +177,17 @@ def week(policy: Policy) -> int:
 def _rolling_mean(values: Array, length: int, least: float) -> Array:
     """Mean of the last `length` values at each place, of those that are known; NaN where they are too few."""
     there = np.isfinite(values)
-    sums = np.cumsum(np.where(there, values, 0), axis=1, dtype=np.float64)
-    counts = np.cumsum(there, axis=1, dtype=np.int32)
-    sums[:, length:] -= sums[:, :-length].copy() if length < values.shape[1] else 0
-    counts[:, length:] -= counts[:, :-length].copy() if length < values.shape[1] else 0
+    sums, counts = _rolling_sum(np.where(there, values, 0), length), _rolling_sum(there, length)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(counts >= least * length, sums / counts, np.nan).astype(np.float32)
+
+
+def _rolling_sum(values: NDArray[Any], length: int) -> NDArray[np.float64]:
+    """Sum of the last `length` values at each place."""
+    sums = np.cumsum(values, axis=1, dtype=np.float64)
+    if length < sums.shape[1]:
+        sums[:, length:] -= sums[:, :-length].copy()
+    return sums
 
 
 def _means(anchor: Anchor | None, hours: Hours) -> Array:
@@ -245,8 +246,8 @@ def _of_baseline(
     spread = np.full(len(FIGURES), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         for number, figure in enumerate(FIGURES):
-            days = np.take_along_axis(values[figure][rows], places, axis=1).reshape(len(rows), windows, PARTS)
             if policy.calls(figure):
+                days = np.take_along_axis(values[figure][rows], places, axis=1).reshape(len(rows), windows, PARTS)
                 profile = _mean(days, axis=1)
                 means[:, number] = _mean(profile, axis=1)
                 residual = _mean(days - profile[:, None], axis=2)

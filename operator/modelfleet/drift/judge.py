@@ -106,8 +106,9 @@ def _judged(
     since = hours.ending(track.since) if track is not None and track.since is not None else None
     if before.state == state and before.since is not None:
         since = before.since
-    bad = [each for each in (calling or own) if state not in (State.MORE_CONFIDENT, State.FEWER_OBJECTS)]
-    bad = bad or [each for each in watched if each.track is track]
+    bad = calling or own
+    if state in (State.MORE_CONFIDENT, State.FEWER_OBJECTS):
+        bad = [each for each in watched if each.track is track]
     down = np.any([each.seen.down[:, last] for each in bad], axis=0)
     known = np.any([np.isfinite(each.seen.change[:, last]) for each in bad], axis=0)
     lone = _lone(hours, bad, down, plan.policy.sustained) if state is State.STEADY else ()

@@ -73,7 +73,7 @@ def look(
             middle[some] = np.nanmedian(moved[:, some], axis=0)
         holds = (down.sum(axis=0) >= need) | (middle >= threshold)
         keeps = (half.sum(axis=0) >= need) | (middle >= min(asked, threshold) / 2)
-    named = _strata(strata, down, known)
+    named = _members(strata)
     for _, members in named:
         enough = known[members].sum(axis=0) >= STRATUM
         holds |= enough & (2 * down[members].sum(axis=0) > known[members].sum(axis=0))
@@ -92,7 +92,8 @@ def look(
     )
 
 
-def _strata(strata: Sequence[str | None] | None, down: Mask, known: Mask) -> list[tuple[str, NDArray[np.intp]]]:
+def _members(strata: Sequence[str | None] | None) -> list[tuple[str, NDArray[np.intp]]]:
+    """The rows of each stratum, by its name."""
     if strata is None:
         return []
     names = np.array([name or "" for name in strata])

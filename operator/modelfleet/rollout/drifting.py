@@ -5,7 +5,7 @@ paused: the gate judges that one, and what it leads to starts a watch of its own
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet import drift
@@ -46,8 +46,8 @@ class Outcome:
 
 
 def plan(position: Position) -> Plan | None:
-    """What is watched; None where nothing is to be, or nothing is stable yet. Strata are left to who knows the
-    nodes."""
+    """What is watched; None where nothing is to be, or nothing is stable yet. Members and strata are
+    left to who looks: the nodes are many, and it is asked at each event."""
     spec, stable, rollout = position.snapshot.rollout.spec.drift, position.stable, position.snapshot.rollout
     if spec is None or stable is None or stable.promoted_at is None or rollout.metadata.deletion_timestamp is not None:
         return None
@@ -59,7 +59,6 @@ def plan(position: Position) -> Plan | None:
         begins=stable.promoted_at,
         weights=calibration.weights(position.snapshot.versions, stable.model_version),
         policy=drift.policy(spec),
-        members=frozenset(node.name for group in position.snapshot.groups for node in group.nodes),
     )
 
 
@@ -158,7 +157,7 @@ def _condition(position: Position, judgement: Judgement | None) -> Condition | N
         known = conditions.find(position.snapshot.rollout.status.conditions, ConditionType.DRIFT_DETECTED)
         same = before(position).state is not None
         return known if same else None
-    if judgement.declared and judgement.state is State.DRIFTING:
+    if judgement.state is State.DRIFTING:
         return conditions.true(ConditionType.DRIFT_DETECTED, Reason.DRIFTING, judgement.message)
     said = f"The watch for drift is at {judgement.state.value}; see status.drift."
     if judgement.declared:
@@ -198,8 +197,3 @@ def _retraining(before: DriftStatus, found: retraining.Outcome) -> Iterable[Anno
             yield Announce("Normal", Reason.RETRAINING_STARTED, said)
     if found.status is not None and found.status.reason in _TOLD and (old is None or old.reason != found.status.reason):
         yield Announce("Warning", found.status.reason, found.status.message)
-
-
-def with_strata(watched: Plan, values: dict[str, str]) -> Plan:
-    """The plan with the value of its `stratify_by` on each node."""
-    return replace(watched, strata=values)

@@ -1,6 +1,7 @@
 """Looks at a Rollout's watch for drift: asks Prometheus when a new part of the window is over, and judges."""
 
 import logging
+from dataclasses import replace
 
 from modelfleet import drift, telemetry
 from modelfleet.drift import Anchor, Judgement, Plan
@@ -33,8 +34,12 @@ async def look(last: Watch | None, plan: Plan, position: Position, deps: Deps) -
         due = known.seen.judgement.next_look
         if due is not None and now < due:
             return known
-    if plan.policy.stratify_by is not None:
-        plan = drifting.with_strata(plan, nodes.values_of(plan.policy.stratify_by, deps.store.list(NODE)))
+    key = plan.policy.stratify_by
+    plan = replace(
+        plan,
+        members=frozenset(node.name for group in position.snapshot.groups for node in group.nodes),
+        strata={} if key is None else nodes.values_of(key, deps.store.list(NODE)),
+    )
     hours = known.hours if known is not None else None
     try:
         provider = deps.prometheus.get(plan.policy.provider, "drift.provider")
@@ -43,9 +48,9 @@ async def look(last: Watch | None, plan: Plan, position: Position, deps: Deps) -
         judgement = drift.provider_down(plan, before, failed.down, now, judged)
         made = Watch(DriftSeen(plan, judgement, stored), failed.known)
     else:
-        judgement = drift.judge(plan, hours, _kept(stored, plan), before, now)
-        baseline = drift.pack(judgement.anchor) if judgement.anchor is not None else ""
-        made = Watch(DriftSeen(plan, judgement, baseline), hours)
+        kept = _kept(stored, plan)
+        judgement = drift.judge(plan, hours, kept, before, now)
+        made = Watch(DriftSeen(plan, judgement, _stored(judgement.anchor, kept, stored)), hours)
     _tell(judged, plan, judgement)
     return made
 
@@ -60,6 +65,13 @@ def _kept(stored: str, plan: Plan) -> Anchor | None:
         log.warning("the baseline kept on revision %s can't be read, and is built again: %s", plan.revision, error)
         return None
     return anchor if anchor.basis == plan.basis else None
+
+
+def _stored(anchor: Anchor | None, kept: Anchor | None, stored: str) -> str:
+    """What is to be kept from now on, packed; it rarely changes, and packing a large fleet's takes a while."""
+    if anchor is None:
+        return ""
+    return stored if anchor is kept else drift.pack(anchor)
 
 
 def _tell(last: Judgement | None, plan: Plan, judgement: Judgement) -> None:
