@@ -140,10 +140,7 @@ class Drift(SpecModel):
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
-                "default": [
-                    {"name": "confidence", "minDrop": "0.05"},
-                    {"name": "detection-rate", "minDrop": "0.20"},
-                ],
+                "default": [signal.to_dict() for signal in _SIGNALS],
             },
         ),
     ] = _SIGNALS

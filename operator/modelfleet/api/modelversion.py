@@ -240,12 +240,15 @@ class FirstEpoch(SpecModel):
     """The parent's, as its ModelVersion has them; where its data were others, a comparison says little."""
 
 
+RetrainTrigger = Literal["Drift", "Schedule", "Command"]
+
+
 class RetrainedFor(SpecModel):
     """What called for the training, where a Rollout had it made."""
 
     rollout: ObjectName
     """The Rollout."""
-    trigger: Literal["Drift", "Schedule", "Command"]
+    trigger: RetrainTrigger
     """What it was made for."""
     cause: Message = ""
     """Why, in words."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from modelfleet.api.base import StatusModel
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.gatespec import Verdict
+from modelfleet.api.modelversion import RetrainTrigger
 from modelfleet.api.quantities import Message, Number, ShortText, Time, clip_list
 
 Count = Annotated[int, Field(ge=0)]
@@ -105,7 +106,7 @@ class Retraining(StatusModel):
 
     training_job: ShortText
     """Its name."""
-    trigger: Literal["Drift", "Schedule", "Command"]
+    trigger: RetrainTrigger
     """What it was made for."""
     stable_version: ShortText
     """The version that was stable then."""

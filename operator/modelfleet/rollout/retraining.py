@@ -20,7 +20,7 @@ from cronsim import CronSim, CronSimError
 from modelfleet.api import TrainingJob, conditions, names
 from modelfleet.api.commands import NOW, Command, Verb
 from modelfleet.api.driftspec import Retrain, RetrainMetadata
-from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.modelversion import ModelVersion, RetrainTrigger
 from modelfleet.api.quantities import format_duration
 from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import Retraining, RetrainStatus
@@ -42,14 +42,12 @@ LONGEST_COOLDOWN = WEEK
 _KEPT = 10
 _TRY_AGAIN = timedelta(hours=1)  # after the API server refused the TrainingJob
 
-Trigger = Literal["Drift", "Schedule", "Command"]
-
 
 @dataclass(frozen=True)
 class Wanted:
     """Why a retraining should start. `since`: since when the model has drifted; `command`: the annotation's value."""
 
-    trigger: Trigger
+    trigger: RetrainTrigger
     cause: str
     since: datetime | None = None
     command: str = ""
@@ -126,9 +124,7 @@ def noted(position: Position) -> tuple[Revision, ...]:
     stable = position.stable
     if command is None or stable is None or commands.used(position.revisions, command):
         return position.revisions
-    made = next(
-        (each for each in _own(position) if each.metadata.annotations.get(names.RETRAIN_COMMAND) == command.value), None
-    )
+    made = _made_for(position, command)
     spec = position.snapshot.rollout.spec.drift
     if made is None and command.version == NOW and spec is not None and spec.retrain is not None:
         return position.revisions  # it is still to be done
@@ -144,6 +140,12 @@ def _own(position: Position) -> list[TrainingJob]:
         if names.RETRAIN_TRIGGER in training.metadata.annotations
         and any(owner.uid == uid for owner in training.metadata.owner_references)
     ]
+
+
+def _made_for(position: Position, command: Command) -> TrainingJob | None:
+    """The TrainingJob that was created on this command."""
+    own = _own(position)
+    return next((each for each in own if each.metadata.annotations.get(names.RETRAIN_COMMAND) == command.value), None)
 
 
 def _read(training: TrainingJob) -> Retraining:
@@ -169,7 +171,7 @@ def _command(position: Position) -> Wanted | None:
         return None
     if command.version != NOW:
         return None
-    if any(each.metadata.annotations.get(names.RETRAIN_COMMAND) == command.value for each in _own(position)):
+    if _made_for(position, command) is not None:
         return None
     return Wanted("Command", command.assignment, command=command.value)
 
@@ -237,9 +239,8 @@ def _pending(position: Position, done: Sequence[Retraining]) -> Held | None:
     stable = position.stable
     if stable is not None and stable.version == result.spec.version:
         return None
-    if not conditions.is_true(result.status.conditions, conditions.READY) and not conditions.is_true(
-        result.status.conditions, conditions.STALLED
-    ):
+    found = result.status.conditions
+    if not conditions.is_true(found, conditions.READY) and not conditions.is_true(found, conditions.STALLED):
         said = f"TrainingJob {newest[0].training_job} made version {result.spec.version}, which is being verified."
         return Held(Reason.TRAINING_RUNNING, said)
     return Held(
