@@ -195,9 +195,9 @@ async def test_a_change_of_state_is_written_down_once(caplog: pytest.LogCaptureF
         setup.world.now += HOUR
         await setup.look()
     (record,) = [each for each in caplog.records if "watch for drift" in each.message]
-    written = record.drift if hasattr(record, "drift") else record.__dict__
     assert "Steady" in record.message
-    assert written
+    written = record.__dict__["modelfleet_fields"]["drift"]
+    assert (written["state"], written["version"], written["declared"]) == ("Steady", "v1", False)
 
 
 def test_a_record_says_by_what_it_was_decided() -> None:
