@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
 READABLE = (*OBJECT_SCHEMES, "https", "file")
+ARTIFACT = (*OBJECT_SCHEMES, "https", "oci", "file")  # where single files can be read; a registry has no folders
 WRITABLE = (*OBJECT_SCHEMES, "file")
 _LISTED = ", ".join(f"{scheme}://" for scheme in READABLE[:-1]) + f" or {READABLE[-1]}://"
 
@@ -27,14 +29,19 @@ _RETRY: RetryConfig = {
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
 }
+_ONCE: RetryConfig = {**_RETRY, "max_retries": 0}
+_SILENCE = 60.0
+"""Seconds without a byte of an answer after which a request counts as lost."""
+_SLOWEST = 64 << 10
+"""Bytes a second. While something is sent the store is silent: a request may take as long as it takes at this rate."""
 
 
-def _client() -> ClientConfig:
+def _client(silence: float) -> ClientConfig:
     # The library's default bounds a whole download to 30 s; what should be bounded is silence on the line.
     options: dict[str, Any] = {
         "timeout": timedelta(days=1),
         "connect_timeout": timedelta(seconds=5),
-        "read_timeout": timedelta(seconds=60),
+        "read_timeout": timedelta(seconds=silence),
     }
     # Options given here replace the environment's, so this one is read by hand.
     names = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP")
@@ -61,8 +68,33 @@ class Address:
         return Path("/", self.key)
 
 
-def parse(uri: str) -> Address:
-    """Raises ArtifactError Unsupported for an address of no known kind. Opens no connection."""
+_SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")  # what the environment's variables of the stores begin with
+
+
+def _store(url: str, once: bool, sending: int) -> ObjectStore:
+    """One client for each store and configuration: its connections serve thousands of small objects."""
+    settings = sorted(item for item in os.environ.items() if item[0].startswith(_SETTINGS))
+    return _opened(url, once, _patience(sending), repr((settings, _RETRY)))
+
+
+def _patience(sending: int) -> float:
+    """Seconds of silence that a request which sends so many bytes is given: _SILENCE, doubled until it is enough, so
+    that few clients serve all sizes."""
+    seconds = _SILENCE
+    while seconds < _SILENCE + sending / _SLOWEST:
+        seconds *= 2
+    return seconds
+
+
+@lru_cache(maxsize=16)
+def _opened(url: str, once: bool, silence: float, configuration: str) -> ObjectStore:
+    return from_url(url, retry_config=_ONCE if once else _RETRY, client_options=_client(silence))
+
+
+def parse(uri: str, *, once: bool = False, sending: int = 0) -> Address:
+    """`once`: no try but the first, for a caller that waits by itself. `sending`: bytes that are sent at a time.
+
+    Raises ArtifactError Unsupported for an address of no known kind. Opens no connection."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise error("Unsupported", uri, hint=f"is not an address: it must start with {_LISTED}")
@@ -70,8 +102,7 @@ def parse(uri: str) -> Address:
         bucket, _, key = rest.partition("/")
         if not bucket:
             raise error("Unsupported", uri, hint="names no bucket")
-        store = from_url(f"{scheme}://{bucket}", retry_config=_RETRY, client_options=_client())
-        return Address(uri, scheme, store, key)
+        return Address(uri, scheme, _store(f"{scheme}://{bucket}", once, sending), _decoded(uri, key))
     if scheme == "https":
         parts = urlsplit(uri)
         if not parts.hostname:
@@ -81,17 +112,31 @@ def parse(uri: str) -> Address:
                 "carries a query or a password, which this library does not send; use a plain https:// or s3:// address"
             )
             raise error("Unsupported", uri, hint=hint)
-        store = from_url(f"https://{parts.netloc}", retry_config=_RETRY, client_options=_client())
-        return Address(uri, scheme, store, unquote(parts.path).strip("/"))
+        return Address(
+            uri, scheme, _store(f"https://{parts.netloc}", once, sending), _decoded(uri, parts.path).strip("/")
+        )
     if scheme == "file":
         if not rest.startswith("/"):
             raise error("Unsupported", uri, hint="is not absolute: a file address has three slashes, file:///path")
-        return Address(uri, scheme, LocalStore(), unquote(rest).lstrip("/"))
+        return Address(uri, scheme, LocalStore(), _decoded(uri, rest).lstrip("/"))
+    if scheme == "oci":
+        raise error(
+            "Unsupported", uri, hint=f"is a registry's, which only files of a model are read from; use {_LISTED}"
+        )
     raise error("Unsupported", uri, hint=f"is of a kind not known here ({scheme}://); use {_LISTED}")
 
 
+def _decoded(uri: str, path: str) -> str:
+    """The key or path that an address means: in all of them %XX stands for a byte of UTF-8, and %25 for a % itself."""
+    try:
+        return unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise error("Unsupported", uri, hint="holds %XX that is not UTF-8; a % itself is written %25") from None
+
+
 def join(uri: str, name: str) -> str:
-    """The address of `name` inside the folder `uri`. `name` is relative and never climbs out of the folder."""
+    """The address of `name` inside the folder `uri`. `name` is relative and never climbs out of the folder; it is as
+    the store lists it, and a % in it is none of an address."""
     if not name or name.startswith("/") or ".." in name.split("/"):
         raise error("Unsupported", uri, hint=f"can't hold the name {name!r}")
-    return f"{uri.rstrip('/')}/{name}"
+    return f"{uri.rstrip('/')}/{name.replace('%', '%25')}"

@@ -20,7 +20,14 @@ from obstore.exceptions import (
 )
 
 Reason = Literal[
-    "NotFound", "AccessDenied", "DigestMismatch", "Unreachable", "Unsupported", "AlreadyExists", "DiskFull"
+    "NotFound",
+    "AccessDenied",
+    "DigestMismatch",
+    "Unreachable",
+    "Unsupported",
+    "AlreadyExists",
+    "DiskFull",
+    "DiskError",
 ]
 
 _HINTS: dict[Reason, str] = {
@@ -30,6 +37,7 @@ _HINTS: dict[Reason, str] = {
     "AlreadyExists": "exists already and is never overwritten",
     "Unsupported": "is not possible with this store",
     "DiskFull": "does not fit on the disk; give the volume more space",
+    "DiskError": "could not be moved; check the disk of this machine and what is mounted there",
     "DigestMismatch": "is not the file that was pinned",
 }
 
@@ -38,11 +46,13 @@ class ArtifactError(Exception):
     """One artifact could not be moved or verified.
 
     `reason` is stable and fit for a condition; `message` names the address and what to do, never a credential;
-    `retryable` says whether the same call may succeed later with nothing changed by a person.
+    `retryable` says whether the same call may succeed later with nothing changed by a person. `status` is the store's
+    HTTP status where it answered with one that means what it says (S3 answers 400 to a client that was slow).
     """
 
-    def __init__(self, reason: Reason, message: str, retryable: bool) -> None:
+    def __init__(self, reason: Reason, message: str, retryable: bool, status: int | None = None) -> None:
         super().__init__(message)
+        self.status = status
         self.reason: Reason = reason
         self.message = message
         self.retryable = retryable
@@ -53,13 +63,15 @@ class ArtifactError(Exception):
 
 def error(reason: Reason, uri: str, detail: str = "", *, hint: str | None = None) -> ArtifactError:
     """An ArtifactError about `uri`: address, what to do, then the store's own words."""
-    message = f"{redact(uri)} {_HINTS[reason] if hint is None else hint}"
+    message = f"{printable(redact(uri))} {_HINTS[reason] if hint is None else hint}"
     if detail := _brief(detail):
-        message += f" ({detail})"
+        message += f" ({printable(detail)})"
     return ArtifactError(reason, message, reason in ("Unreachable", "DiskFull"))
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_THE_PATH = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
+"""No file can have this path here, whatever the disk does. What else goes wrong with a local file is the machine's."""
 
 
 @contextmanager
@@ -70,7 +82,9 @@ def translated(uri: str) -> Iterator[None]:
     except ArtifactError:
         raise
     except (BaseError, OSError, ValueError) as caught:
-        raise _translate(uri, caught) from None  # the library's text may hold signed requests
+        found = _translate(uri, caught)
+        found.status = _status(str(caught))
+        raise found from None  # the library's text may hold signed requests
 
 
 def _translate(uri: str, caught: Exception) -> ArtifactError:
@@ -90,28 +104,70 @@ def _translate(uri: str, caught: Exception) -> ArtifactError:
     if isinstance(caught, (AlreadyExistsError, PreconditionError, FileExistsError)):
         return error("AlreadyExists", uri)
     if isinstance(caught, FileNotFoundError) or code in ("NoSuchKey", "BlobNotFound"):
-        return error("NotFound", uri)
+        return error("NotFound", uri, hint=_absent(uri))
     if isinstance(caught, (NotSupportedError, NotImplementedError)) or "501 Not Implemented" in text:
         return error("Unsupported", uri, text)
     if isinstance(caught, (InvalidPathError, ValueError, IsADirectoryError, NotADirectoryError)):
-        return error("Unsupported", uri, text, hint="is not an address that can be read or written")
+        return _impossible(uri, text)
     if "HTTP error: builder error" in text:  # a plain http:// endpoint, refused before anything is sent
         hint = "can't be used as configured: its endpoint is plain http; set AWS_ALLOW_HTTP=true where that is meant"
         return error("Unsupported", uri, hint=hint)
     if "Account must be specified" in text or "Unable to recognise URL" in text:
         return error("Unsupported", uri, text, hint="can't be used as configured")
-    return error("Unreachable", uri, text)
+    return error("Unreachable", uri, text, hint=_refusal(text))
+
+
+# What obstore says of a key in a listing that it can't make a path of; the whole listing ends there.
+_LISTED_PATH = re.compile(
+    r'^Encountered object with invalid path: .*?Path "(.*?)"(?: contained empty path segment|: Encountered illegal)',
+    re.DOTALL,
+)
+
+
+NO_ADDRESS = "which no address can mean"
+
+
+def _impossible(uri: str, text: str) -> ArtifactError:
+    listed = _LISTED_PATH.search(text)
+    if listed is None:
+        return error("Unsupported", uri, text, hint="is not an address that can be read or written")
+    hint = (
+        f"holds the key '{printable(listed[1])}', {NO_ADDRESS} (//, /./, /../ or a control character in it); rename or "
+        "remove that object"
+    )
+    return error("Unsupported", uri, hint=hint)
+
+
+def _absent(uri: str) -> str | None:
+    """What to add where the address may mean another key than its writer thinks."""
+    scheme, _, rest = uri.partition("://")
+    if re.search(r"%[0-9A-Fa-f]{2}", rest):
+        return f"{_HINTS['NotFound']}; in it %XX stands for a character, and %25 for a % itself"
+    if scheme in ("s3", "gs", "az") and "//" in rest:
+        return f"{_HINTS['NotFound']}; keys that begin or end with / can't be asked for, rename such an object"
+    return None
+
+
+def _refusal(text: str) -> str | None:
+    """What to say of a store that was reached and said no in a way that is no reason of its own."""
+    status = _status(text)
+    refused = status is not None and 400 <= status < 500 and status not in (408, 429)
+    return "was refused by the store" if refused else None
 
 
 def _translate_local(uri: str, caught: OSError) -> ArtifactError:
     place = caught.filename or "a local file"
     if caught.errno in _DISK_FULL:
         return error("DiskFull", uri)
-    reason: Reason = "AccessDenied"
+    reason: Reason = "DiskError"
     if isinstance(caught, FileNotFoundError):
         reason = "NotFound"
-    elif not isinstance(caught, PermissionError) and caught.errno != errno.EROFS:
+    elif isinstance(caught, PermissionError):
+        reason = "AccessDenied"
+    elif caught.errno in _OF_THE_PATH:
         reason = "Unsupported"
+    if reason == "DiskError":
+        return error(reason, uri, f"{place}: {caught.strerror}")
     return error(reason, uri, hint=f"could not be moved: {place}: {caught.strerror}")
 
 
@@ -132,6 +188,13 @@ _CREDENTIAL_CODES = frozenset(
 )
 
 
+def _status(text: str) -> int | None:
+    if "Requested range was invalid" in text:  # what a folder says where a store would answer 416
+        return 416
+    found = re.search(r"returned non-2xx status code: (\d{3})", text)
+    return int(found.group(1)) if found and _store_code(text) != "RequestTimeout" else None
+
+
 def _store_code(text: str) -> str:
     found = re.search(r"<Code>([A-Za-z0-9]{1,64})</Code>", text)
     return found.group(1) if found else ""
@@ -143,6 +206,24 @@ def _brief(text: str) -> str:
     # "Object at location k not found: Error performing GET http://... in 1.2ms - Server returned ...": keep the end
     line = line.rsplit(" - ", 1)[-1]
     return redact(line).strip(" :.")[:200]
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """`text` as it can be logged, encoded and shown: names of files and objects hold any bytes.
+
+    Control characters, ends of lines and what is no UTF-8 are written as \\xNN or \\uNNNN.
+    """
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found.group())
+    if 0xDC80 <= number <= 0xDCFF:  # a byte, as Python's file names carry it
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def redact(text: str) -> str:

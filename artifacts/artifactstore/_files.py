@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._errors import error
+from ._errors import ArtifactError, error
 
 CHUNK = 1 << 20
 
@@ -66,25 +66,43 @@ def size_text(size: int) -> str:
 class AtomicFile:
     """Collects bytes in a hidden temporary file beside `destination`; `commit` makes it appear, whole and durable.
 
-    Leaving the `with` block without a commit removes the temporary file.
+    Leaving the `with` block without a commit removes the temporary file. With `kept` it is that file, and it is gone on
+    with from what it holds: it outlives a crash, and a store that was lost or refused its credentials on the way. The
+    caller makes sure that there is one writer of it.
     """
 
-    def __init__(self, destination: Path) -> None:
+    def __init__(self, destination: Path, kept: Path | None = None) -> None:
         self._destination = destination
+        self._kept = kept
         self._sha = hashlib.sha256()
         self.size = 0
 
     def __enter__(self) -> AtomicFile:
         self._destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self._destination.name[:64]}.", dir=self._destination.parent)
-        self._file = os.fdopen(handle, "wb")
-        self._temporary = Path(name)
+        if self._kept is None:
+            # at most 4 bytes a character: room for what mkstemp adds to a name of at most 255 bytes
+            handle, name = tempfile.mkstemp(prefix=f".{self._destination.name[:32]}.", dir=self._destination.parent)
+            self._file, self._temporary = os.fdopen(handle, "w+b"), Path(name)
+            return self
+        self._file, self._temporary = self._kept.open("a+b"), self._kept
+        self._file.seek(0)
+        while chunk := self._file.read(CHUNK):
+            self._count(chunk)
         return self
 
     def write(self, chunk: bytes) -> None:
         self._file.write(chunk)
+        self._count(chunk)
+
+    def _count(self, chunk: bytes) -> None:
         self._sha.update(chunk)
         self.size += len(chunk)
+
+    def restart(self) -> None:
+        """Forget what was written so far."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._sha, self.size = hashlib.sha256(), 0
 
     def digest(self) -> Digest:
         return Digest(self._sha.hexdigest(), self.size)
@@ -101,9 +119,12 @@ class AtomicFile:
         finally:
             os.close(folder)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, caught: BaseException | None, _trace: object) -> None:
         if not self._file.closed:
             # a full disk refuses the last buffer too; the error that brought us here says so already
             with contextlib.suppress(OSError):
                 self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        # what was wrong is of no use, and a full disk harms everything on the node: nothing is kept then
+        broke_off = isinstance(caught, ArtifactError) and caught.reason in ("Unreachable", "AccessDenied")
+        if self._kept is None or not (broke_off or not isinstance(caught, Exception)):
+            self._temporary.unlink(missing_ok=True)

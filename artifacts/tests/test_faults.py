@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answers: list[Answer]
     seen: list[str]
+    pause = 0.0
+    """Seconds between two pieces of 256 kB that are sent here."""
 
     def do_GET(self) -> None:
         self.seen.append(f"{self.command} {self.path} {self.headers.get('Range', '')}".strip())
@@ -34,7 +37,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        left = int(self.headers["Content-Length"])
+        while left:
+            left -= len(self.rfile.read(min(left, 1 << 18)))
+            time.sleep(self.pause)
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -126,6 +132,36 @@ def test_verifying_goes_on_where_the_line_broke_too(store: type[Handler], monkey
         artifactstore.verify("s3://bucket/best.onnx", sha256=sha256, size=len(DATA) - 1)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_upload_may_take_longer_than_a_store_may_be_silent(
+    store: type[Handler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    monkeypatch.setattr(_address, "_SILENCE", 0.5)
+    store.answers, store.pause = [whole], 0.1
+    (tmp_path / "best.onnx").write_bytes(DATA)  # 12 pieces
+    artifactstore.put_file(tmp_path / "best.onnx", "s3://bucket/best.onnx", overwrite=overwrite)
+    artifactstore.put_bytes(DATA, "s3://bucket/best.bin", overwrite=overwrite)
+    artifactstore.Folder("s3://bucket/captures/").put("image.jpg", DATA)
+    assert len(store.seen) == 3, "none was sent a second time"
+
+
+def test_a_store_that_is_silent_is_given_up(
+    store: type[Handler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_address, "_SILENCE", 0.2)
+    monkeypatch.setitem(_address._RETRY, "max_retries", 0)
+    store.answers = [lambda _: time.sleep(1)]
+    with pytest.raises(ArtifactError, match="could not be reached"):
+        artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx")
+
+
+@pytest.mark.parametrize(
+    ("sending", "seconds"), [(0, 60), (1, 120), (3 << 20, 120), (60_000_000, 1920), (5_000_000_000, 122_880)]
+)
+def test_how_long_a_request_may_take_follows_what_it_sends(sending: int, seconds: float) -> None:
+    assert _address._patience(sending) == seconds
+
+
 def test_a_store_that_only_fails_is_given_up_soon(store: type[Handler], tmp_path: Path) -> None:
     store.answers = [failing]
     with pytest.raises(ArtifactError) as caught:
@@ -174,3 +210,25 @@ def test_plain_http_is_refused_unless_allowed(store: type[Handler], monkeypatch:
         artifactstore.exists("s3://bucket/x")
     assert store.seen == []
     assert "AWS_ALLOW_HTTP" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told", "retryable"),
+    [
+        (400, "InvalidArgument", 400, True),
+        (400, "RequestTimeout", None, True),
+        (403, "AccessDenied", 403, False),
+        (404, "NoSuchBucket", 404, False),
+        (413, "EntityTooLarge", 413, True),
+        (429, "SlowDown", 429, True),
+        (503, "SlowDown", 503, True),
+    ],
+)
+def test_a_folder_tries_once_and_tells_the_status(
+    store: type[Handler], status: int, code: str, told: int | None, retryable: bool
+) -> None:
+    store.answers = [lambda handler: handler.reply(status, f"<Error><Code>{code}</Code></Error>".encode())]
+    with pytest.raises(ArtifactError) as caught:
+        artifactstore.Folder("s3://models/captures/").put("a.jpg", b"x")
+    assert (caught.value.status, caught.value.retryable) == (told, retryable)
+    assert len(store.seen) == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import resource
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from creators import race
 
 import artifactstore
 from artifactstore import ArtifactError, Digest
@@ -28,24 +32,32 @@ def source(tmp_path: Path) -> Path:
 
 def test_the_public_facade_is_exactly_this() -> None:
     assert sorted(artifactstore.__all__) == [
+        "ARTIFACT",
         "ArtifactError",
         "Digest",
+        "Entry",
+        "Folder",
         "READABLE",
         "Reason",
         "WRITABLE",
         "digest",
         "ensure_room",
+        "entries",
         "exists",
         "fetch_file",
         "fetch_tree",
         "file_digest",
+        "folders",
+        "in_parallel",
         "join",
         "names",
+        "printable",
         "put_bytes",
         "put_file",
         "read_bytes",
         "remove",
         "remove_tree",
+        "scan",
         "verify",
     ]
 
@@ -143,10 +155,74 @@ def test_names_and_removal_of_a_folder(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["check points 2"]
 
 
+def test_a_folder_is_listed_with_sizes_and_times(tmp_path: Path) -> None:
+    folder = tmp_path / "captured here"
+    assert artifactstore.entries(uri(folder)) == []
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    for name in ("b/2.jpg", "a.json", "b/1.jpg"):
+        artifactstore.put_bytes(name.encode() * len(name), artifactstore.join(uri(folder), name))
+    found = artifactstore.entries(uri(folder) + "/")
+    assert [(entry.name, entry.size) for entry in found] == [("a.json", 36), ("b/1.jpg", 49), ("b/2.jpg", 49)]
+    assert all(before < entry.modified < datetime.now(UTC) + timedelta(seconds=1) for entry in found)
+
+
+def test_a_scan_gives_what_a_listing_does(tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    assert list(artifactstore.scan(uri(folder))) == []
+    for name in ("b/2.jpg", "a.json", "b/1.jpg", "empty"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"" if name == "empty" else b"x")
+    found = list(artifactstore.scan(uri(folder)))
+    assert found[-1].name == "empty"
+    assert sorted(found, key=lambda entry: entry.name) == artifactstore.entries(uri(folder))
+    with pytest.raises(ArtifactError, match="https has no folders"):
+        list(artifactstore.scan("https://example.com/captures/"))
+
+
+def test_of_many_creators_one_wins(tmp_path: Path) -> None:
+    race(uri(tmp_path / "version.json"), times=100_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["version.json"]
+
+
 def test_read_bytes_refuses_what_is_too_large(source: Path) -> None:
     with pytest.raises(ArtifactError, match="larger than the 10 bytes") as caught:
         artifactstore.read_bytes(uri(source), limit=10)
     assert caught.value.reason == "Unsupported"
+
+
+def test_read_bytes_compares_the_digest(source: Path) -> None:
+    content = b"weights" * 1000
+    assert artifactstore.read_bytes(uri(source), sha256=hashlib.sha256(content).hexdigest()) == content
+    with pytest.raises(ArtifactError, match="expected sha256 0000") as caught:
+        artifactstore.read_bytes(uri(source), sha256="0" * 64)
+    assert caught.value.reason == "DigestMismatch"
+
+
+def test_work_side_by_side_keeps_its_order_and_is_never_far_ahead() -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(200):
+            taken.append(number)
+            yield number
+
+    results = artifactstore.in_parallel(lambda number: number * 2, numbers(), workers=4)
+    assert [next(results) for _ in range(3)] == [0, 2, 4]
+    assert len(taken) < 20
+    assert list(results) == [number * 2 for number in range(3, 200)]
+
+
+def test_the_first_error_ends_work_side_by_side() -> None:
+    taken: list[int] = []
+
+    def work(number: int) -> None:
+        taken.append(number)
+        if number == 5:
+            raise ValueError("five")
+
+    with pytest.raises(ValueError, match="five"):
+        list(artifactstore.in_parallel(work, range(1000), workers=4))
+    assert len(taken) < 50
 
 
 @pytest.mark.parametrize(
@@ -182,8 +258,9 @@ def test_an_empty_or_missing_folder_is_not_found(tmp_path: Path) -> None:
 def test_https_has_no_folders(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="give an archive"):
         artifactstore.fetch_tree("https://host/folder", tmp_path)
-    with pytest.raises(ArtifactError, match="can't be listed"):
-        artifactstore.names("https://host/folder")
+    for listed in (artifactstore.names, artifactstore.entries, artifactstore.folders):
+        with pytest.raises(ArtifactError, match="can't be listed"):
+            listed("https://host/folder")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", ""])
@@ -224,3 +301,54 @@ def test_a_destination_that_is_no_folder_is_named(source: Path) -> None:
     with pytest.raises(ArtifactError, match="/dev/null") as caught:
         artifactstore.fetch_file(uri(source), Path("/dev/null/best.onnx"))
     assert caught.value.reason == "Unsupported"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.EIO, "DiskError"),
+        (errno.EROFS, "DiskError"),
+        (errno.EUCLEAN, "DiskError"),
+        (errno.ESTALE, "DiskError"),
+        (errno.ENODEV, "DiskError"),
+        (errno.ENOSPC, "DiskFull"),
+        (errno.EACCES, "AccessDenied"),
+        (errno.ENAMETOOLONG, "Unsupported"),
+    ],
+)
+def test_what_a_disk_says_is_not_what_a_store_can_not_do(
+    code: int, reason: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, chunk: bytes) -> None:
+        raise OSError(code, os.strerror(code), str(tmp_path))
+
+    monkeypatch.setattr("artifactstore._files.AtomicFile.write", fail)
+    with pytest.raises(ArtifactError) as caught:
+        artifactstore.fetch_file(uri(source), tmp_path / "to" / "best.onnx")
+    assert caught.value.reason == reason
+    if reason == "DiskError":
+        assert os.strerror(code) in caught.value.message
+        assert "check the disk of this machine" in caught.value.message
+
+
+def test_a_folder_is_written_to_by_name(tmp_path: Path) -> None:
+    folder = artifactstore.Folder(uri(tmp_path / "captures"))
+    for content in (b"one", b"two"):
+        folder.put("n1/2026/a.jpg", content)
+        assert (tmp_path / "captures" / "n1" / "2026" / "a.jpg").read_bytes() == content
+    with pytest.raises(ArtifactError, match="can't hold the name"):
+        folder.put("../a.jpg", b"")
+    with pytest.raises(ArtifactError, match="can't be written to") as caught:
+        artifactstore.Folder("https://example.com/captures/")
+    assert (caught.value.reason, caught.value.retryable) == ("Unsupported", False)
+
+
+def test_folders_and_what_sorts_behind_a_name(tmp_path: Path) -> None:
+    for name in ("a/2026/11/01/x", "a/2026/11/02/x", "a/2026/11/02/y", "a/2027/01/01/x", "b/c/x", "top"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert artifactstore.folders(uri(tmp_path)) == artifactstore.folders(uri(tmp_path) + "/") == ["a", "b"]
+    assert artifactstore.folders(uri(tmp_path / "a")) == ["2026", "2027"]
+    assert artifactstore.folders(uri(tmp_path / "none")) == []
+    found = [entry.name for entry in artifactstore.entries(uri(tmp_path / "a"), after="2026/11/02")]
+    assert found == ["2026/11/02/x", "2026/11/02/y", "2027/01/01/x"]

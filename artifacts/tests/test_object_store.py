@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from creators import race
 
 import artifactstore
-from artifactstore import ArtifactError
+from artifactstore import ArtifactError, _source
 from harness.object_store import gateway
 
 pytestmark = pytest.mark.cluster
@@ -46,6 +47,31 @@ def test_a_file_goes_there_and_back(tmp_path: Path) -> None:
     assert artifactstore.digest("s3://models/there/best.onnx") == put
 
 
+def test_what_is_there_of_a_file_is_not_asked_for_again(tmp_path: Path) -> None:
+    content = os.urandom(5_000_000)
+    put = artifactstore.put_bytes(content, "s3://models/resumed/best.onnx")
+    with _source.opened("s3://models/resumed/best.onnx", offset=3_000_000) as rest:
+        assert (rest.size, b"".join(rest.chunks)) == (5_000_000, content[3_000_000:])
+    pins = {"sha256": put.sha256, "size": put.size, "partial": tmp_path / ".partial"}
+    # goes on with it; starts again where it is another file's; takes what is complete; and has more than there is
+    for kept in (content[:3_000_000], b"x" + content[1:3_000_000], content, content + b"x"):
+        (tmp_path / ".partial").write_bytes(kept)
+        artifactstore.fetch_file("s3://models/resumed/best.onnx", tmp_path / "got", **pins)
+        assert (tmp_path / "got").read_bytes() == content
+        assert [path.name for path in tmp_path.iterdir()] == ["got"]
+
+
+def test_more_is_kept_than_the_store_has_now(tmp_path: Path) -> None:
+    content = os.urandom(1_000)
+    artifactstore.put_bytes(content[:100], "s3://models/shrunk/best.onnx")
+    (tmp_path / ".partial").write_bytes(content[:500])
+    pins = {"sha256": hashlib.sha256(content).hexdigest(), "size": 1_000, "partial": tmp_path / ".partial"}
+    with pytest.raises(ArtifactError, match="expected 1000 bytes, found 100") as caught:
+        artifactstore.fetch_file("s3://models/shrunk/best.onnx", tmp_path / "got", **pins)
+    assert caught.value.reason == "DigestMismatch"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_tree_is_fetched(tmp_path: Path) -> None:
     for name in ("train/images/a 1.jpg", "train/labels/a 1.txt", "data.yaml"):
         artifactstore.put_bytes(name.encode(), f"s3://models/tree/{name}")
@@ -73,24 +99,20 @@ def test_names_and_removal_of_a_folder() -> None:
         assert artifactstore.names("s3://models/parts/v1") == [".checkpoint-10/other"]
 
 
+def test_a_folder_is_listed_with_sizes_and_times() -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # S3 tells whole seconds
+    for number in range(1_001):  # one more than a page of the listing
+        artifactstore.put_bytes(b"x" * number, f"s3://models/listed/{number:04}.json")
+    found = artifactstore.entries("s3://models/listed/")
+    assert [(entry.name, entry.size) for entry in found] == [(f"{number:04}.json", number) for number in range(1_001)]
+    assert all(before < entry.modified < datetime.now(UTC) + timedelta(seconds=2) for entry in found)
+
+
 def test_of_many_creators_one_wins() -> None:
-    barrier = threading.Barrier(8)
-
-    def create(number: int) -> bool:
-        barrier.wait()
-        try:
-            artifactstore.put_bytes(str(number).encode(), "s3://models/race/manifest.json")
-        except ArtifactError:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(create, range(8)))
-    assert won.count(True) == 1
-    assert artifactstore.read_bytes("s3://models/race/manifest.json") == str(won.index(True)).encode()
+    race("s3://models/race/manifest.json")
 
 
-@pytest.mark.parametrize("action", ["exists", "read_bytes", "digest", "put", "tree", "names", "remove"])
+@pytest.mark.parametrize("action", ["exists", "read_bytes", "digest", "put", "tree", "names", "entries", "remove"])
 @pytest.mark.parametrize(
     ("variable", "value", "reason", "message"),
     [
@@ -111,6 +133,7 @@ def test_what_is_wrong_is_said(
         "put": lambda: artifactstore.put_bytes(b"x", uri),
         "tree": lambda: artifactstore.fetch_tree(uri, tmp_path),
         "names": lambda: artifactstore.names(uri),
+        "entries": lambda: artifactstore.entries(uri),
         "remove": lambda: artifactstore.remove(uri),
     }
     with pytest.raises(ArtifactError) as caught:

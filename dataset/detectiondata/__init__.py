@@ -1,23 +1,8 @@
 """A dataset, from addresses to a checked folder that ultralytics can read. Needs no torch and no trainer.
 
 fetch -> (archive) -> layout -> check -> assemble. Everything wrong with the data is found before anybody trains on it,
-with counts and the first offending files.
+with counts and the first offending files. Beside it: captured images (captures, fields), versions (version*), and how
+detections are compared (matching, ratio).
+
+Nothing is imported here: the agent uses some of the modules, and its image lacks what others need (PyYAML).
 """
-
-from detectiondata.assemble import Assembled, assemble, assemble_holdout
-from detectiondata.errors import DatasetError
-from detectiondata.fetch import Fetched, Format, Source, fetch
-from detectiondata.source import CheckedSource, check_source
-
-__all__ = [
-    "Assembled",
-    "CheckedSource",
-    "DatasetError",
-    "Fetched",
-    "Format",
-    "Source",
-    "assemble",
-    "assemble_holdout",
-    "check_source",
-    "fetch",
-]

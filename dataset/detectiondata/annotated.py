@@ -10,23 +10,29 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from detectiondata import coco
+from detectiondata import coco, inventory
 from detectiondata.coco import Annotations
 from detectiondata.errors import DatasetError
+from detectiondata.inventory import Inventory
 from detectiondata.jsonstream import Malformed
 from detectiondata.labels import Row
-from detectiondata.layout import PARTS, Boxes, Layout, Part, Sample, listing, part_above, part_called, some
+from detectiondata.layout import Boxes, Layout, Ledger, Sample
+from detectiondata.parts import PARTS, Part, part_above, part_called
 from detectiondata.problems import Problem
+from detectiondata.resolve import Names, Written
 
+CROWDS = "of crowds (iscrowd)"
+FLAT = "without area"
 _INSTANCES = "instances_"  # beside these lie captions_, person_keypoints_, ... of the same images
 _WORDS = re.compile(r"[^A-Za-z0-9]+")
-_DRIVE = re.compile(r"^[A-Za-z]:")
+_SECTION = re.compile(rb'"(?:images|annotations|categories)"')
+_HEAD = 1 << 16  # bytes that tell what a JSON file is meant to be
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ def detect(root: Path, uri: str) -> Layout | None:
     Raises DatasetError for a JSON file that can't be read, and where it is unclear which part one speaks of.
     What is wrong inside the annotations is in the layout's `problems`.
     """
-    names, images = listing(root, uri)
-    files = [_File(content, _part_of(content.file)) for content in _read(root, _candidates(names), uri)]
+    found = inventory.take(root, uri)
+    files = [_File(content, _part_of(content.file)) for content in _read(root, _candidates(found.files), uri)]
     if not files:
         return None
     unnamed = [file.content.file for file in files if file.part is None]
@@ -55,12 +61,17 @@ def detect(root: Path, uri: str) -> Layout | None:
     classes = tuple(dict.fromkeys(name for file in files for name in file.content.names))
     problems = [problem for file in files for problem in file.content.problems]
     parts: dict[Part, tuple[Sample, ...]] = {}
-    places = _Places(images)
+    places = _Places(found.images)
     for file in files:
         part = file.part or "train"
         samples = tuple(_samples(file, classes, places, problems))
         parts[part] = (*parts.get(part, ()), *samples)
-    return Layout(parts, classes, tuple(_notes(files, images, places, uri)), tuple(problems))
+    return Layout(parts, classes, tuple(_notes(files, uri)), _ledger(found, files, places), tuple(problems))
+
+
+def files(root: Path, names: Iterable[str], uri: str) -> list[str]:
+    """Those of `names` that are COCO annotations. Raises DatasetError for one that is damaged."""
+    return [content.file for content in _read(root, _candidates(names), uri, alone=False)]
 
 
 def _candidates(names: Iterable[str]) -> list[str]:
@@ -69,15 +80,40 @@ def _candidates(names: Iterable[str]) -> list[str]:
     return official or found
 
 
-def _read(root: Path, names: Iterable[str], uri: str) -> Iterator[Annotations]:
+def _read(root: Path, names: Iterable[str], uri: str, *, alone: bool = True) -> list[Annotations]:
+    """Other JSON may lie beside: predictions, lists of tasks. It is refused where it looks like damaged annotations,
+    and where there are no others and nothing else that could be (`alone`)."""
+    read: list[Annotations] = []
+    broken: list[str] = []
     for name in names:
         try:
             with (root / name).open(encoding="utf-8-sig") as stream:
                 content = coco.read(stream, name)
         except (Malformed, UnicodeDecodeError) as error:
-            raise DatasetError(f"{uri}: {name} is not JSON: {error}") from None
-        if content is not None:
-            yield content
+            if _is_list(root / name):
+                continue
+            said = f"{uri}: {name} is not JSON: {error}"
+            if _is_meant(root / name):
+                raise DatasetError(said) from None
+            broken.append(said)
+        else:
+            if content is not None:
+                read.append(content)
+    if broken and alone and not read:
+        raise DatasetError(broken[0])
+    return read
+
+
+def _is_list(path: Path) -> bool:
+    """Results, tasks and their like, which are lists; and a file of nothing."""
+    with path.open("rb") as file:
+        start = file.read(_HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return not start or start.startswith(b"[")
+
+
+def _is_meant(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _SECTION.search(file.read(_HEAD)) is not None
 
 
 def _part_of(file: str) -> Part | None:
@@ -90,19 +126,22 @@ def _samples(file: _File, classes: Sequence[str], places: _Places, problems: lis
     for image in file.content.images:
         found = places.of(image.name, file)
         if isinstance(found, str):
-            rows = tuple(Row(indices[row.index], row.numbers) for row in image.rows)
-            yield Sample(found, None, Boxes(rows, image.width, image.height))
+            rows, turned = _reindexed(image.rows, indices), image.turned
+            shown = None if turned is None else _reindexed(turned, indices)
+            yield Sample(found, None, Boxes(rows, image.width, image.height, shown, image.outside))
         else:
             problems.append(found)
+
+
+def _reindexed(rows: Iterable[Row], indices: Sequence[int]) -> tuple[Row, ...]:
+    return tuple(Row(indices[row.index], row.numbers) for row in rows)
 
 
 class _Places:
     """Where the images are, by the ends of their paths. Each is given out once."""
 
     def __init__(self, images: Iterable[str]) -> None:
-        self._by_name: Mapping[str, list[str]] = defaultdict(list)
-        for image in images:
-            self._by_name[PurePosixPath(image).name].append(image)
+        self._names = Names(images)
         self.given: dict[str, str] = {}  # image to the annotation file that lists it
 
     def of(self, name: str, file: _File) -> str | Problem:
@@ -124,13 +163,11 @@ class _Places:
         return image
 
     def _ending(self, name: str) -> list[str]:
-        plain = name.replace("\\", "/")
-        here = _DRIVE.sub("", plain)
-        parts = [part for part in here.split("/") if part not in ("", ".", "..")]
-        foreign = here != plain or here.startswith("/") or ".." in here.split("/")
-        for start in range(len(parts) if foreign else min(len(parts), 1)):
-            tail = parts[start:]
-            found = [image for image in self._by_name.get(parts[-1], ()) if image.split("/")[-len(tail) :] == tail]
+        written = Written.of(name)
+        steps = written.steps
+        foreign = written.foreign or "\\" in name or ".." in name.replace("\\", "/").split("/")
+        for start in range(len(steps) if foreign else min(len(steps), 1)):
+            found = self._names.ending(steps[start:])
             if found:
                 return found
         return []
@@ -142,15 +179,37 @@ def _shared(image: str, file: str) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _notes(files: Sequence[_File], images: Sequence[str], places: _Places, uri: str) -> Iterator[str]:
-    """What was left out or derived by rule: no error, and worth knowing."""
+def _notes(files: Sequence[_File], uri: str) -> Iterator[str]:
+    """What was derived by rule: no error, and worth knowing."""
     for count, what in (
-        (sum(file.content.crowds for file in files), "crowd annotations (iscrowd) left out"),
-        (sum(file.content.outlined for file in files), "annotations without a bbox took that of their polygons"),
-        (sum(file.content.flat for file in files), "boxes without area left out"),
+        (
+            sum(file.content.outlined for file in files),
+            "annotations without a bbox took that of their polygons or mask",
+        ),
+        (
+            sum(file.content.masks for file in files),
+            "annotations are marked as crowds (iscrowd), too many to be any: taken as masks of objects, as tools mark "
+            "them; remove those that are groups",
+        ),
     ):
         if count:
             yield f"{uri}: {count} {what}"
-    unlisted = [image for image in images if image not in places.given]
-    if unlisted:
-        yield f"{uri}: {some(unlisted, 'image')} in no annotation file left out"
+
+
+def _ledger(found: Inventory, files: Sequence[_File], places: _Places) -> Ledger:
+    used = {file.content.file for file in files}
+    unlisted = [image for image in found.images if image not in places.given]
+    others = Counter(
+        PurePosixPath(name).suffix.lower() or "no suffix" for name in found.files if name not in {*found.images, *used}
+    )
+    kinds = {"annotation files": len(used), "hidden": len(found.hidden), **others}
+    return Ledger(
+        files=len(found.files) + len(found.hidden),
+        images=tuple(("in no annotation file", image) for image in unlisted),
+        other={kind: count for kind, count in kinds.items() if count},
+        annotations={
+            CROWDS: sum(file.content.crowds for file in files),
+            FLAT: sum(file.content.flat for file in files),
+        },
+        listed=sum(file.content.listed for file in files),
+    )

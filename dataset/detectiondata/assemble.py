@@ -15,12 +15,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
+import numpy as np
 import yaml
 
+from detectiondata import conflicts, limits
+from detectiondata.balance import Balance
+from detectiondata.conflicts import Item
 from detectiondata.errors import DatasetError
-from detectiondata.source import CheckedSample, CheckedSource
+from detectiondata.source import CheckedSource
 from detectiondata.split import held_back
+from detectiondata.version import place
 
+_BARE = "without labels, and with labels in the data too"
 _URI_LIMIT = 1024  # characters; what a ModelVersion's lineage holds
 
 
@@ -32,9 +39,11 @@ class Contribution:
     sha256: str
     images: int
     labels: int
+    balance: Balance
 
     def to_json(self) -> dict[str, Any]:
-        return {"uri": self.uri, "sha256": self.sha256, "images": self.images, "labels": self.labels}
+        counts = {"uri": self.uri, "sha256": self.sha256, "images": self.images, "labels": self.labels}
+        return counts | {"balance": self.balance.to_json()}
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Assembled:
     trained_on: frozenset[str]
     validated_with: frozenset[str]
     validation_images: tuple[Path, ...]
+    held_back: str | None
     sources: tuple[Contribution, ...]
 
     @property
@@ -62,31 +72,48 @@ class Assembled:
         """The digests of all images, by what they are used for."""
         return {"trained on": self.trained_on, "validated with": self.validated_with}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth a look; that a share was held back, as is usual, is not."""
+        return tuple(note for note in self.notes if note != self.held_back)
 
-@dataclass(frozen=True)
-class _Item:
-    sample: CheckedSample
-    indices: tuple[int, ...]  # from the source's class index to the merged one
-    source: int  # which of the sources
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """In words, what the sources hold that is not used."""
+        return tuple(f"{source.uri}: {what}" for source in self.sources for what in source.balance.left_out)
 
 
 def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder: Path) -> Assembled:
     """Writes `folder`. Raises DatasetError when a source, or a side of the split, would be empty."""
     _refuse_unusable(sources)
+    _refuse_several_versions([source.fetched.uri for source in sources])
     classes = tuple(dict.fromkeys(name for source in sources for name in source.names))
+    limits.check(classes, _addresses(sources))
     notes = [note for source in sources for note in source.notes]
     train, val = _items(sources, classes, "train"), _items(sources, classes, "val")
+    balances = [source.balance for source in sources]
+    held = None
+    bare = conflicts.bare_copies([*train, *val], sources)
+    if bare:
+        notes.append(f"{len(bare)} images without labels are in the data with labels, too; left out")
+        for part, items in (("train", train), ("val", val)):
+            balances = _without(balances, part, _BARE, [item for item in items if id(item) in bare])
+        train, val = ([item for item in items if id(item) not in bare] for items in (train, val))
     if not val:
         chosen = held_back([item.sample.sha256 for item in train], share, seed)
         val = [item for item in train if item.sample.sha256 in chosen]
         train = [item for item in train if item.sample.sha256 not in chosen]
-        notes.append(f"no validation part: {len(val)} of {len(val) + len(train)} images held back, seed {seed}")
+        held = f"no validation part: {len(val)} of {len(val) + len(train)} images held back, seed {seed}"
+        notes.append(held)
+        counts = Counter(item.source for item in val)
+        balances = [balance.moved("train", "val", counts[number]) for number, balance in enumerate(balances)]
     else:
         validated = {item.sample.sha256 for item in val}
-        kept = [item for item in train if item.sample.sha256 not in validated]
-        if len(kept) < len(train):
-            notes.append(f"{len(train) - len(kept)} images are in both train and val; left out of train")
-        train = kept
+        twice = [item for item in train if item.sample.sha256 in validated]
+        if twice:
+            notes.append(f"{len(twice)} images are in both train and val; left out of train")
+            balances = _without(balances, "train", "in both train and val", twice)
+        train = [item for item in train if item.sample.sha256 not in validated]
     uri = _addresses(sources)
     for name, items in (("train", train), ("val", val)):
         if not any(item.sample.rows for item in items):
@@ -106,7 +133,8 @@ def assemble(sources: Sequence[CheckedSource], share: Decimal, seed: int, folder
         trained_on=frozenset(item.sample.sha256 for item in train),
         validated_with=frozenset(item.sample.sha256 for item in val),
         validation_images=validation_images,
-        sources=_contributions(sources, [*train, *val]),
+        held_back=held,
+        sources=_contributions(sources, [*train, *val], balances),
     )
 
 
@@ -144,7 +172,8 @@ def assemble_holdout(
         trained_on=frozenset(),
         validated_with=frozenset(item.sample.sha256 for item in items),
         validation_images=images,
-        sources=_contributions([source], items),
+        held_back=None,
+        sources=_contributions([source], items, [source.balance]),
     )
 
 
@@ -158,7 +187,23 @@ def _refuse_unusable(sources: Sequence[CheckedSource]) -> None:
         raise DatasetError(f"{_addresses(sources)}: none of the sources has a train part")
 
 
-def _refuse_leaks(uri: str, items: Sequence[_Item], seen: Mapping[str, frozenset[str]]) -> None:
+def _refuse_several_versions(uris: Sequence[str]) -> None:
+    """Each version holds all images, so that a second one would train on them twice, with their older labels too."""
+    seen: dict[str, str] = {}
+    for uri in uris:
+        version = place(uri)
+        if version is None:
+            continue
+        store, _ = version
+        if store in seen:
+            raise DatasetError(
+                f"{seen[store]} and {uri} are versions of one dataset; give the newer one alone: it has the images of "
+                "the older one, with their corrected labels",
+            )
+        seen[store] = uri
+
+
+def _refuse_leaks(uri: str, items: Sequence[Item], seen: Mapping[str, frozenset[str]]) -> None:
     """The validation part chooses the epoch that is kept, and so can't judge it either."""
     for how, digests in seen.items():
         leaked = [item.sample.image.name for item in items if item.sample.sha256 in digests]
@@ -169,13 +214,29 @@ def _refuse_leaks(uri: str, items: Sequence[_Item], seen: Mapping[str, frozenset
             )
 
 
-def _contributions(sources: Sequence[CheckedSource], items: Sequence[_Item]) -> tuple[Contribution, ...]:
+def _without(balances: Sequence[Balance], part: str, why: str, items: Sequence[Item]) -> list[Balance]:
+    """After `items` of `part` were left out of the sources that they come from."""
+    return [
+        balance.without(
+            part,
+            why,
+            [item.sample.image.name for item in items if item.source == number],
+            sum(len(item.sample.rows) for item in items if item.source == number),
+            sum(item.sample.label is not None for item in items if item.source == number),
+        )
+        for number, balance in enumerate(balances)
+    ]
+
+
+def _contributions(
+    sources: Sequence[CheckedSource], items: Sequence[Item], balances: Sequence[Balance]
+) -> tuple[Contribution, ...]:
     images = Counter(item.source for item in items)
     labels: Counter[int] = Counter()
     for item in items:
         labels[item.source] += len(item.sample.rows)
     return tuple(
-        Contribution(source.fetched.uri, source.fetched.sha256, images[number], labels[number])
+        Contribution(source.fetched.uri, source.fetched.sha256, images[number], labels[number], balances[number])
         for number, source in enumerate(sources)
     )
 
@@ -188,22 +249,24 @@ def _addresses(sources: Sequence[CheckedSource]) -> str:
 
 def _items(
     sources: Iterable[CheckedSource], classes: tuple[str, ...], part: Literal["train", "val", "test"]
-) -> list[_Item]:
-    items: list[_Item] = []
+) -> list[Item]:
+    items: list[Item] = []
     for number, source in enumerate(sources):
         indices = tuple(classes.index(name) for name in source.names)
-        items.extend(_Item(sample, indices, number) for sample in source.parts.get(part, ()))
+        items.extend(Item(sample, indices, number) for sample in source.parts.get(part, ()))
     return items
 
 
-def _write_part(folder: Path, items: Sequence[_Item]) -> tuple[Path, ...]:
+def _write_part(folder: Path, items: Sequence[Item]) -> tuple[Path, ...]:
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
     images = []
     for number, item in enumerate(items):
-        stem = f"{number:06}_{item.sample.image.stem[:80]}"
-        image = folder / "images" / f"{stem}{item.sample.image.suffix.lower()}"
-        if item.sample.length < item.sample.image.stat().st_size:
+        stem = f"{number:06}_{_plain(item.sample.image.stem)}"
+        image = folder / "images" / f"{stem}{item.sample.suffix or '.png'}"
+        if item.sample.suffix is None:
+            image.write_bytes(_as_png(item.sample.image.read_bytes()))
+        elif item.sample.length < item.sample.image.stat().st_size:
             # ultralytics would rewrite such a picture in place, and the place may be someone's mounted volume
             image.write_bytes(item.sample.image.read_bytes()[: item.sample.length])
         else:
@@ -215,6 +278,19 @@ def _write_part(folder: Path, items: Sequence[_Item]) -> tuple[Path, ...]:
     return tuple(images)
 
 
+def _plain(stem: str) -> str:
+    """As much of a name as fits beside a number, with what is no UTF-8 in it replaced: cv2.imread dies of that."""
+    return stem[:80].encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
+
+
+def _as_png(content: bytes) -> bytes:
+    """What OpenCV sees in a picture, in a format that ultralytics takes."""
+    picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None  # it was decoded before, smaller
+    _, encoded = cv2.imencode(".png", picture)
+    return encoded.tobytes()
+
+
 def _write_yaml(folder: Path, classes: tuple[str, ...], parts: dict[str, str]) -> Path:
     path = folder / "data.yaml"
     document = {"path": str(folder.resolve()), **parts, "names": dict(enumerate(classes))}
@@ -222,11 +298,11 @@ def _write_yaml(folder: Path, classes: tuple[str, ...], parts: dict[str, str]) -
     return path
 
 
-def _objects(items: Iterable[_Item]) -> int:
+def _objects(items: Iterable[Item]) -> int:
     return sum(len(item.sample.rows) for item in items)
 
 
-def _counts(items: Sequence[_Item], classes: Sequence[str]) -> dict[str, Any]:
+def _counts(items: Sequence[Item], classes: Sequence[str]) -> dict[str, Any]:
     per_class = Counter(item.indices[row.index] for item in items for row in item.sample.rows)
     return {
         "images": len(items),
@@ -237,7 +313,7 @@ def _counts(items: Sequence[_Item], classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _observations(train: Sequence[_Item], classes: tuple[str, ...], uri: str) -> list[str]:
+def _observations(train: Sequence[Item], classes: tuple[str, ...], uri: str) -> list[str]:
     """What is no error and still worth a look before hours of training."""
     notes = []
     bare = [item.sample.image.name for item in train if not item.sample.labelled]

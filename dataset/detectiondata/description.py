@@ -1,21 +1,27 @@
-"""What a dataset says of itself: data.yaml (class names, paths of the parts) or a plain list of class names.
+"""What a dataset says of itself: data.yaml or obj.data (class names, paths of the parts), and plain lists of classes.
 
-Nothing in a data.yaml is ever executed or downloaded, and its paths lead nowhere but into the dataset.
+Nothing in a data.yaml is ever executed or downloaded, and its paths lead nowhere but into the dataset. Every scalar is
+the text that was written: YAML 1.1 makes True of `yes`, 8 of `0010` and 750 of `12:30`, and none of these is the name
+of a class.
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
 
 from detectiondata.errors import DatasetError
+from detectiondata.texts import read_text
 
-NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
+NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt", "class_names.txt")
+_NAME_SUFFIXES = (".names", ".labels")
+_NOTES = "notes.json"  # Label Studio lists its classes there, too
 _KEYS: Mapping[str, Literal["train", "val", "test"]] = {
     "train": "train",
     "val": "val",
@@ -23,89 +29,144 @@ _KEYS: Mapping[str, Literal["train", "val", "test"]] = {
     "validation": "val",
     "test": "test",
 }
-_SIZE_LIMIT = 1 << 20
+_ABSENT = ("", "~", "null", "Null", "NULL")
+_USUAL = ("data", "dataset")  # what descriptions are called
+_SIZE_LIMIT = 1 << 20  # bytes
+_ROW = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
+_SPEAKS_OF_DATA = re.compile(r"^(names|train|val)\s*:", re.MULTILINE)
+
+Parts = Mapping[Literal["train", "val", "test"], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Description:
-    """`file` is where it was read, relative to the root; `parts` are the paths as written."""
+    """`file` is where the parts were read, relative to the root, and `path` what it calls its own place; `parts` are
+    the paths as written. `keypoints` is how many points of how many numbers follow each box (kpt_shape). `files` are
+    all files that describe.
+    """
 
-    root: Path
     file: str | None = None
     path: str = ""
     names: tuple[str, ...] | None = None
-    parts: Mapping[Literal["train", "val", "test"], tuple[str, ...]] = field(default_factory=dict)
-
-    def candidates(self, entry: str) -> Iterator[str]:
-        """Where `entry` may lead inside the root: by YOLO's rules, then as Roboflow writes it, then from the root."""
-        here = posixpath.dirname(self.file or "")
-        stripped = entry
-        while stripped.startswith("../"):
-            stripped = stripped[3:]
-        for base in (posixpath.join(here, self.path), here, ""):
-            for tail in (entry, stripped):
-                joined = posixpath.normpath(posixpath.join(base, tail))
-                if not joined.startswith(("/", "..")):
-                    yield joined
-
-    def listed(self, list_file: str, images: frozenset[str]) -> list[str]:
-        """The images a text file names, one path a line."""
-        found = []
-        here = posixpath.dirname(list_file)
-        for line in (self.root / list_file).read_text(encoding="utf-8-sig").splitlines():
-            entry = line.strip()
-            for base in (here, posixpath.dirname(self.file or ""), ""):
-                joined = posixpath.normpath(posixpath.join(base, entry)) if entry else ""
-                if joined in images:
-                    found.append(joined)
-                    break
-        return found
+    parts: Parts = field(default_factory=dict)
+    keypoints: tuple[int, int] | None = None
+    files: tuple[str, ...] = ()
 
 
 def read_descriptions(root: Path, files: Iterable[str], uri: str) -> Description:
-    """The one description among `files`. Raises DatasetError for several, or one that makes no sense."""
+    """What the description among `files` says. Raises DatasetError for several that differ, for class lists that
+    differ, and for one that makes no sense."""
     listed = list(files)
-    yamls = []
-    for name in listed:
-        if PurePosixPath(name).suffix.lower() in (".yaml", ".yml"):
-            document = _load(root / name, name, uri)
-            if isinstance(document, dict) and ("names" in document or "train" in document):
-                yamls.append((name, document))
-    if len(yamls) > 1:
-        found = ", ".join(name for name, _ in yamls)
-        raise DatasetError(f"{uri} holds {len(yamls)} descriptions ({found}); keep the one that is right")
-    if yamls:
-        return _from_yaml(root, *yamls[0], uri)
-    return _from_name_files(root, [name for name in listed if PurePosixPath(name).name in NAME_FILES], uri)
+    found = _yaml(root, listed, uri)
+    darknet = _darknet(root, listed, uri)
+    described = [each for each in (found, darknet) if each is not None]
+    base = next((each for each in described if each.parts), described[0] if described else Description())
+    named = {each.file or "": each.names for each in described if each.names is not None}
+    lists = _name_files(root, listed, uri)
+    names = _one_list({**named, **lists}, uri)
+    used = {*(file for each in described for file in each.files), *lists}
+    return replace(base, names=names, files=tuple(sorted(used)))
 
 
-def _load(path: Path, name: str, uri: str) -> Any:
-    if path.stat().st_size > _SIZE_LIMIT:
+def _one_list(lists: dict[str, tuple[str, ...]], uri: str) -> tuple[str, ...] | None:
+    """Which of two lists is right changes every label, so nobody guesses."""
+    distinct = {names: file for file, names in reversed(lists.items())}
+    if len(distinct) > 1:
+        shown = "; ".join(f"{file}: {_shown(names)}" for names, file in reversed(distinct.items()))
+        raise DatasetError(f"{uri} holds class lists that differ ({shown}); keep the one that is right")
+    return next(iter(distinct), None)
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return ", ".join(name[:30] for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# --- data.yaml --------------------------------------------------------------------------------------------------------
+
+
+def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
+    found: dict[str, Description] = {}
+    broken: dict[str, str] = {}
+    for name in files:
+        if PurePosixPath(name).suffix.lower() not in (".yaml", ".yml") or (root / name).stat().st_size > _SIZE_LIMIT:
+            continue
+        content = (root / name).read_bytes()
+        try:
+            document = _load(content)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            usual = PurePosixPath(name).stem.lower() in _USUAL
+            if usual or _SPEAKS_OF_DATA.search(content.decode("utf-8", "replace")):
+                broken[name] = " ".join(str(error).split())
+            continue
+        if isinstance(document, dict) and _describes(document):
+            found[name] = _from_yaml(name, document, uri)
+    if broken and not found:
+        name, reason = next(iter(broken.items()))
+        raise DatasetError(f"{uri}: {name} is not YAML: {reason}")
+    distinct = {(each.path, each.names, tuple(each.parts.items()), each.keypoints): each for each in found.values()}
+    if len(distinct) > 1:
+        raise DatasetError(
+            f"{uri} holds {len(distinct)} descriptions ({', '.join(found)}) that differ; keep the one that is right"
+        )
+    if not found:
         return None
+    nearest = min(found, key=lambda name: (name.count("/"), name))  # copies say the same; the topmost counts
+    return replace(found[nearest], files=tuple(found))
+
+
+def _load(content: bytes) -> Any:
+    """The document with every scalar as it was written. Raises YAMLError for several documents, too."""
+    loader = yaml.BaseLoader(content.decode("utf-8-sig"))
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{uri}: {name} is not YAML: {reason}") from None
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
-def _from_yaml(root: Path, file: str, document: dict[str, Any], uri: str) -> Description:
+def _describes(document: Mapping[Any, Any]) -> bool:
+    """Others have `train` as well: parameters of a training (a mapping)."""
+    return "names" in document or isinstance(document.get("train"), (str, list))
+
+
+def _from_yaml(file: str, document: Mapping[Any, Any], uri: str) -> Description:
+    where = f"{uri}: {file}"
     names = document.get("names")
-    described = None if names is None else _names(names, f"{uri}: {file}")
+    described = None if names is None or names in _ABSENT else _names(names, where)
     count = document.get("nc")
-    if described is not None and count is not None and count != len(described):
-        raise DatasetError(f"{uri}: {file} says nc: {count} and gives {len(described)} names; correct one of them")
+    if described is not None and isinstance(count, str) and count not in _ABSENT and not _is_count(count, described):
+        raise DatasetError(f"{where} says nc: {count} and gives {len(described)} names; correct one of them")
     path = document.get("path")
     parts: dict[Literal["train", "val", "test"], tuple[str, ...]] = {}
     for key, part in _KEYS.items():
         value = document.get(key)
-        if value is None:
-            continue
         entries = value if isinstance(value, list) else [value]
-        if not all(isinstance(entry, str) for entry in entries):
-            raise DatasetError(f"{uri}: {file} has a {key} that is neither a path nor a list of paths")
-        parts[part] = (*parts.get(part, ()), *entries)
-    return Description(root, file, path if isinstance(path, str) else "", described, parts)
+        if any(entry is not None and not isinstance(entry, str) for entry in entries):
+            raise DatasetError(f"{where} has a {key} that is neither a path nor a list of paths")
+        given = [entry.strip() for entry in entries if entry is not None and entry not in _ABSENT]
+        if given:
+            parts[part] = (*parts.get(part, ()), *given)
+    keypoints = _keypoints(document.get("kpt_shape"), where)
+    place = path if isinstance(path, str) and path not in _ABSENT else ""
+    return Description(file, place, described, parts, keypoints, (file,))
+
+
+def _is_count(text: str, names: tuple[str, ...]) -> bool:
+    try:
+        return int(text) == len(names)
+    except ValueError:
+        return False
+
+
+def _keypoints(value: Any, where: str) -> tuple[int, int] | None:
+    if value is None or value in _ABSENT:
+        return None
+    try:
+        points, numbers = (int(each) for each in value) if isinstance(value, list) else (0, 0)
+    except (TypeError, ValueError):
+        points, numbers = 0, 0
+    if points < 1 or numbers < 1:
+        raise DatasetError(f"{where} has a kpt_shape that is not two whole numbers, such as [17, 3]")
+    return points, numbers
 
 
 def _names(names: Any, where: str) -> tuple[str, ...]:
@@ -119,17 +180,59 @@ def _names(names: Any, where: str) -> tuple[str, ...]:
         names = [by_index[index] for index in range(len(by_index))]
     if not isinstance(names, list):
         raise DatasetError(f"{where} has names that are neither a list nor a mapping")
-    return _checked([str(name).strip() for name in names], where)
+    if not all(isinstance(name, str) for name in names):
+        raise DatasetError(f"{where} has names that are lists or mappings themselves; each name is one text")
+    return _checked([name.strip() for name in names], where)
 
 
-def _from_name_files(root: Path, files: list[str], uri: str) -> Description:
-    found: dict[tuple[str, ...], str] = {}
+# --- darknet, and lists of names --------------------------------------------------------------------------------------
+
+
+def _darknet(root: Path, files: Iterable[str], uri: str) -> Description | None:
+    """obj.data: lines `train = data/train.txt`. Its `names` is a path, and the file it leads to is read as a list."""
+    found: dict[str, Description] = {}
     for name in files:
-        lines = (root / name).read_text(encoding="utf-8-sig").splitlines()
-        found.setdefault(_checked([line.strip() for line in lines if line.strip()], f"{uri}: {name}"), name)
+        if PurePosixPath(name).suffix.lower() != ".data" or (root / name).stat().st_size > _SIZE_LIMIT:
+            continue
+        lines = (line.partition("=") for line in (root / name).read_bytes().decode("utf-8", "replace").splitlines())
+        says = {key.strip().lower(): value.strip() for key, equals, value in lines if equals and value.strip()}
+        parts = {part: (says[key],) for key, part in _KEYS.items() if key in says}
+        if parts:
+            found.setdefault(str(parts), Description(name, "", None, parts, None, (name,)))
     if len(found) > 1:
-        raise DatasetError(f"{uri} holds class lists that differ: {', '.join(found.values())}")
-    return Description(root, names=next(iter(found), None))
+        raise DatasetError(
+            f"{uri} holds {len(found)} descriptions ({', '.join(each.files[0] for each in found.values())}) that "
+            "differ; keep the one that is right"
+        )
+    return next(iter(found.values()), None)
+
+
+def _name_files(root: Path, files: Iterable[str], uri: str) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for name in files:
+        base = PurePosixPath(name).name.lower()
+        if base in NAME_FILES or base.endswith(_NAME_SUFFIXES):
+            lines = [line.strip() for line in read_text(root, name, uri).splitlines() if line.strip()]
+            if lines and _ROW.match(lines[0]):  # the labels of an image called names.jpg
+                continue
+            found[name] = _checked(lines, f"{uri}: {name}")
+        elif base == _NOTES:
+            names = _noted(root / name)
+            if names is not None:
+                found[name] = _checked(names, f"{uri}: {name}")
+    return found
+
+
+def _noted(path: Path) -> list[str] | None:
+    """The classes in Label Studio's notes.json, by their ids; None for a file of another kind."""
+    if path.stat().st_size > _SIZE_LIMIT:
+        return None
+    try:
+        categories = json.loads(path.read_bytes())["categories"]
+        by_id = {int(each["id"]): str(each["name"]).strip() for each in categories}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return [by_id[number] for number in sorted(by_id)] if sorted(by_id) == list(range(len(by_id))) else None
 
 
 def _checked(names: list[str], where: str) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Brings one source of data to this machine: an archive that is unpacked, a folder of objects, or a mounted folder.
+"""Brings one source of data to this machine: an archive that is unpacked, a folder of objects, a mounted folder, or a
+dataset version (`.../versions/00012/version.json`).
 
 A mounted folder (`file:///data/`) is read where it lies and never written to.
 """
@@ -6,15 +7,18 @@ A mounted folder (`file:///data/`) is read where it lies and never written to.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import artifactstore
+from detectiondata import inventory
 from detectiondata.archive import unpack
 from detectiondata.errors import DatasetError
+from detectiondata.version_fetch import fetch_version, is_version
 
 Format = Literal["Auto", "YOLO", "COCO"]
 
@@ -23,7 +27,10 @@ _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", 
 
 @dataclass(frozen=True)
 class Source:
-    """Where data lies: a folder if `uri` ends in /, else an archive. `sha256` pins it (of a folder: `tree_digest`)."""
+    """Where data lies: a folder if `uri` ends in /, a dataset version, else an archive.
+
+    `sha256` pins it: of a folder it is its `tree_digest`, of a version that of its version.json.
+    """
 
     uri: str
     sha256: str | None = None
@@ -32,11 +39,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Fetched:
-    """`root` holds the files; `sha256` is the archive's digest, or for a folder the digest of `tree_digest`."""
+    """`root` holds the files; `sha256` is what would pin the source; `notes` is what was seen on the way, `odd` are
+    the keys of objects that can't be asked for."""
 
     uri: str
     root: Path
     sha256: str
+    notes: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
 def fetch(source: Source, workspace: Path) -> Fetched:
@@ -45,31 +55,35 @@ def fetch(source: Source, workspace: Path) -> Fetched:
     Raises DatasetError (not the data that was pinned, not an archive, names that lead out of it) and ArtifactError (it
     is not there, can't be reached or read, or does not fit on the disk).
     """
+    if is_version(source.uri):
+        return Fetched(source.uri, workspace, fetch_version(source.uri, source.sha256, workspace))
     local = _mounted(source.uri)
     if local is not None and local.is_dir():
-        return _folder(source, local, [path for path in sorted(local.rglob("*")) if path.is_file()])
+        return _folder(source, local, [local / name for name, _ in inventory.walk(local, source.uri)])
     if source.uri.endswith("/") or (local is None and not _is_file(source.uri)):
-        return _folder(source, workspace, artifactstore.fetch_tree(source.uri, workspace))
+        odd: list[str] = []
+        files = artifactstore.fetch_tree(source.uri, workspace, odd=odd.append)
+        return replace(_folder(source, workspace, files), odd=tuple(odd))
     return _archive(source, workspace, local)
 
 
 def tree_digest(root: Path, files: Iterable[Path]) -> str:
     """SHA-256 over one line "<sha256 of the content>  <path relative to root>" per file, sorted by path.
 
-    `cd root && find . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum` gives the same.
+    `cd root && find -L . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum` says it too.
     """
     lines = {}
     for path in files:
-        name = path.relative_to(root).as_posix()
-        lines[name.encode()] = f"{artifactstore.file_digest(path).sha256}  {name}\n"
+        name = os.fsencode(path.relative_to(root))  # any bytes, not only UTF-8
+        lines[name] = f"{artifactstore.file_digest(path).sha256}  ".encode() + name + b"\n"
     whole = hashlib.sha256()
-    for name_bytes in sorted(lines):
-        whole.update(lines[name_bytes].encode())
+    for name in sorted(lines):
+        whole.update(lines[name])
     return whole.hexdigest()
 
 
 def _mounted(uri: str) -> Path | None:
-    return Path(unquote(uri.removeprefix("file://"))) if uri.startswith("file:///") else None
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))) if uri.startswith("file:///") else None
 
 
 def _is_file(uri: str) -> bool:
@@ -96,12 +110,11 @@ def _archive(source: Source, workspace: Path, local: Path | None) -> Fetched:
                 f"found {digest.sha256}",
                 "DigestMismatch",
             )
-        unpack(local, workspace, source.uri)
-        return Fetched(source.uri, workspace, digest.sha256)
+        return Fetched(source.uri, workspace, digest.sha256, unpack(local, workspace, source.uri))
     download = workspace.with_name(workspace.name + ".download")
     digest = artifactstore.fetch_file(source.uri, download, sha256=source.sha256)
     try:
-        unpack(download, workspace, source.uri)
+        notes = unpack(download, workspace, source.uri)
     finally:
         download.unlink()
-    return Fetched(source.uri, workspace, digest.sha256)
+    return Fetched(source.uri, workspace, digest.sha256, notes)

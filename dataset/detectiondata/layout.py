@@ -1,51 +1,59 @@
 """Which files of a folder are images, which are their labels, and which part (train, val, test) each belongs to.
 
-What people call a YOLO dataset has many shapes. All of them follow from three rules:
+What people call a YOLO dataset has many shapes. All of them follow from four rules:
 
-1. The part of an image is the nearest folder above it whose name is a part's (`train`, `valid`, `val2017`, ...), so
-   `train/images/a.jpg`, `images/train/a.jpg`, `v7/images/train/a.jpg` and `export/set/train/images/a.jpg` are alike.
-2. Its labels are where `images` in its path is replaced by `labels`, else beside the image.
-3. A `data.yaml` says the class names, and the parts where its paths lead to images inside the dataset; paths from the
-   machine that wrote it are common, and then rule 1 holds.
+1. A `data.yaml`, an `obj.data` or lists of images (`train.txt`, `valid.txt`) say the parts (`parts`).
+2. Where nothing does, the part of an image is the nearest folder above it whose name is a part's (`train`, `valid`,
+   `val2017`, ...), so `train/images/a.jpg`, `images/train/a.jpg` and `v7/images/train/a.jpg` are alike.
+3. Its labels are where `images` in its path is replaced by `labels`, else beside the image (`pairing`).
+4. Pictures in folders beside `images` of which none has a label are masks or previews, and no images.
+
+Whatever is not used is in the layout, too, with the reason.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
-from detectiondata.description import Description, read_descriptions
+from detectiondata import inventory, labels, pairing
+from detectiondata.description import read_descriptions
 from detectiondata.errors import DatasetError
+from detectiondata.inventory import Inventory
 from detectiondata.labels import Row
+from detectiondata.pairing import LABEL_FOLDERS, UPLOADED, Pairing
+from detectiondata.parts import PARTS, Part, part_called, split
 from detectiondata.problems import Problem
+from detectiondata.resolve import IMAGE_FOLDERS, Resolver
+from detectiondata.texts import read_text
 
-Part = Literal["train", "val", "test"]
-PARTS: tuple[Part, ...] = ("train", "val", "test")
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
-_PART_NAMES: Mapping[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-_PART = re.compile(r"^(train|training|val|valid|validation|test|testing)[-_]?\d*$")
+_ASIDE = frozenset(
+    {
+        *("annotated", "depth", "gt", "instance", "instances", "mask", "masks", "overlay", "overlays", "pred", "preds"),
+        *("predictions", "preview", "previews", "segmentation", "segmentations", "segmentationclass"),
+        *("segmentationobject", "semantic", "thumbnail", "thumbnails", "thumbs", "vis", "visualization"),
+    }
+)
+UNUSED = "in label files that are left out"
+_HEAD = 4096  # bytes of a text that tell whether it is a label file
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """What an annotation file says of an image: its objects, and the size in pixels that they were measured on."""
+    """What an annotation file says of an image: its objects, and the size in pixels that they were measured on.
+
+    `turned` are the objects where that size is the one before the picture was turned by its EXIF orientation, and the
+    boxes are of the turned one; None where they don't fit it. `outside` is what is wrong where they don't fit the size
+    as it is listed.
+    """
 
     rows: tuple[Row, ...]
     width: int
     height: int
+    turned: tuple[Row, ...] | None = None
+    outside: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,29 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Ledger:
+    """What is not in the parts: images and label files with the reason, other files by kind, and of annotation files,
+    how many objects they list, and how many of these were left out and why."""
+
+    files: int
+    images: tuple[tuple[str, str], ...] = ()
+    label_files: tuple[tuple[str, str], ...] = ()
+    other: Mapping[str, int] = field(default_factory=dict)
+    annotations: Mapping[str, int] = field(default_factory=dict)
+    listed: int = 0
+
+
+@dataclass(frozen=True)
 class Layout:
-    """`parts` holds the parts that exist; images under no part's folder count as `train`."""
+    """`parts` holds the parts that exist; images under no part's folder count as `train`. `keypoints` follow each box
+    of a label file."""
 
     parts: Mapping[Part, tuple[Sample, ...]]
     names: tuple[str, ...] | None
     notes: tuple[str, ...]
+    ledger: Ledger
     problems: tuple[Problem, ...] = ()
+    keypoints: tuple[int, int] | None = None
 
 
 class NoLabels(DatasetError):
@@ -72,131 +96,103 @@ class NoLabels(DatasetError):
 
 
 def detect(root: Path, uri: str) -> Layout:
-    """Reads file names, data.yaml and classes.txt, no image.
+    """Reads file names, descriptions and lists, no image.
 
     Raises DatasetError that says what was found; NoLabels where another kind of annotation may be.
     """
-    files, images = listing(root, uri)
-    present = frozenset(files)
-    description = read_descriptions(root, files, uri)
-    parts, notes = _parts(images, description, present, uri)
+    found = inventory.take(root, uri)
+    description = read_descriptions(root, found.files, uri)
+    texts = [name for name in found.files if name.lower().endswith(".txt") and name not in description.files]
+    paired = pairing.pair(found.images, texts, lambda name: part_called(name) is not None)
+    if not paired.labels and not paired.several:
+        raise NoLabels(_no_labels(found.images, found.files, uri))
+    resolver = Resolver(
+        str(root.resolve()), found.files, found.images, description, lambda name: read_text(root, name, uri)
+    )
+    aside = _aside(found.images, paired.labels)
+    parts, left, notes, lists = split(found.images, aside, description, resolver, paired.left, uri)
     samples: dict[Part, tuple[Sample, ...]] = {
-        part: tuple(Sample(image, _label_of(image, present)) for image in parts[part])
-        for part in PARTS
-        if part in parts
+        part: tuple(Sample(image, paired.labels.get(image)) for image in parts[part]) for part in PARTS if part in parts
     }
-    if not any(sample.label for part in samples.values() for sample in part):
-        raise NoLabels(_no_labels(images, files, uri))
-    return Layout(samples, description.names, tuple(notes))
+    if paired.otherwise:
+        told = [f"{label} of {image}" for image, label in paired.otherwise]
+        notes.append(f"{uri}: {inventory.some(told, 'label file')} found under another name or folder than is usual")
+    shared = [label for label, count in Counter(paired.labels.values()).items() if count > 1]
+    if shared:
+        notes.append(f"{uri}: {inventory.some(shared, 'label file')} count for several images of the same name each")
+    ledger = _ledger(found, paired, left, {*description.files, *lists})
+    problems = tuple(
+        Problem("images that several label files fit", image, _one_of(paired.several[image]))
+        for image in sorted(paired.several)
+    )
+    return Layout(samples, description.names, tuple(notes), ledger, problems, description.keypoints)
 
 
-def listing(root: Path, uri: str) -> tuple[list[str], list[str]]:
-    """All files of the dataset, and those that are images; sorted. Raises DatasetError for no image."""
-    files = sorted(_walk(root))
-    images = [name for name in files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise DatasetError(f"{uri} holds no image ({_kinds()}); found {some(files, 'file')}")
-    return files, images
+def _one_of(labels: Sequence[str]) -> str:
+    kept = PurePosixPath(labels[0]).with_name(UPLOADED.sub("", PurePosixPath(labels[0]).name))
+    return f"{' and '.join(labels[:2])}; keep the right one, as {kept}"
 
 
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        for name in names:
-            if not name.startswith("."):
-                yield (Path(folder) / name).relative_to(root).as_posix()
+def _aside(images: Sequence[str], labelled: Mapping[str, str]) -> frozenset[str]:
+    """Pictures that are no images: in a folder that has no label and is called `masks`, or lies beside `images`."""
+    holding = {folder.as_posix() for image in labelled for folder in PurePosixPath(image).parents}
+    beside = {
+        folder.rpartition("/")[0] if "/" in folder else "."
+        for folder in holding
+        if PurePosixPath(folder).name.lower() in IMAGE_FOLDERS
+    }
+
+    def is_aside(folder: PurePosixPath) -> bool:
+        name = folder.name.lower()
+        if folder.as_posix() in holding or name in IMAGE_FOLDERS or part_called(name) is not None:
+            return False
+        return name in _ASIDE or folder.parent.as_posix() in beside
+
+    return frozenset(
+        image
+        for image in images
+        if image not in labelled and any(is_aside(folder) for folder in PurePosixPath(image).parents if folder.name)
+    )
 
 
-def _parts(
-    images: list[str], description: Description, present: frozenset[str], uri: str
-) -> tuple[dict[Part, list[str]], list[str]]:
-    notes: list[str] = []
-    if description.parts:
-        named, unresolved = _named_parts(images, description, present)
-        if not unresolved and "train" in named:
-            if named.get("val") and set(named["val"]) == set(named["train"]):
-                raise DatasetError(
-                    f"{uri}: {description.file} names the same images for train and val; leave val out to have a share "
-                    "of train held back",
-                )
-            return named, notes
-        if unresolved:
-            notes.append(f"{uri}: {description.file} names {unresolved[0]}, which is not there; went by folder names")
-    return _parts_by_folder(images, notes, uri), notes
+def _ledger(found: Inventory, paired: Pairing, left: Mapping[str, str], describing: set[str]) -> Ledger:
+    kept = set(paired.labels.values())
+    unused: list[tuple[str, str]] = []
+    used = {label for image, label in paired.labels.items() if image not in left}
+    for label in sorted(kept - used):
+        unused.append(("of images that are left out", label))
+    for name in paired.left:
+        if name not in describing and _is_label_file(found, name):
+            unused.append(("that belong to no image", name))
+    taken = {*found.images, *kept, *describing, *(name for _, name in unused)}
+    other = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in found.files if name not in taken)
+    kinds = {"descriptions": len(describing), "hidden": len(found.hidden), **other}
+    return Ledger(
+        files=len(found.files) + len(found.hidden),
+        images=tuple((why, image) for image, why in left.items()),
+        label_files=tuple(unused),
+        other={kind: count for kind, count in kinds.items() if count},
+        annotations={UNUSED: sum(_objects(found.root / name) for _, name in unused)},
+    )
 
 
-def _parts_by_folder(images: list[str], notes: list[str], uri: str) -> dict[Part, list[str]]:
-    parts: dict[Part, list[str]] = {}
-    loose: list[str] = []
-    for image in images:
-        part = part_above(image)
-        if part is None:
-            loose.append(image)
-        else:
-            parts.setdefault(part, []).append(image)
-    if not parts:
-        return {"train": loose}
-    if loose:
-        notes.append(f"{uri}: {some(loose, 'image')} outside the folders of train, val and test left out")
-    return parts
+def _objects(path: Path) -> int:
+    return labels.count(path.read_text(encoding="utf-8-sig", errors="replace"))
 
 
-def part_above(file: str) -> Part | None:
-    """The part that the nearest folder above `file` is called after."""
-    return next(filter(None, map(part_called, reversed(PurePosixPath(file).parts[:-1]))), None)
+def _is_label_file(found: Inventory, name: str) -> bool:
+    """By its first line; an empty one where labels lie."""
+    with (found.root / name).open("rb") as file:
+        lines = file.read(_HEAD).decode("utf-8-sig", "replace").split("\n")
+    first = next((line for line in lines if line.strip()), None)
+    if first is not None:
+        return labels.is_row(first)
+    folders = {step.lower() for step in PurePosixPath(name).parts[:-1]}
+    here = PurePosixPath(name).parent
+    return bool(folders & LABEL_FOLDERS) or any(PurePosixPath(image).parent == here for image in found.images)
 
 
-def part_called(name: str) -> Part | None:
-    """The part that `name` is a name of: "train", "val2017", "Testing", ..."""
-    found = _PART.match(name.lower())
-    return _PART_NAMES[found.group(1)] if found else None
-
-
-def _named_parts(
-    images: list[str], description: Description, present: frozenset[str]
-) -> tuple[dict[Part, list[str]], list[str]]:
-    """The parts a data.yaml names, and the paths in it that lead to no image of the dataset."""
-    named: dict[Part, list[str]] = {}
-    unresolved: list[str] = []
-    for part, entries in description.parts.items():
-        found: list[str] = []
-        for entry in entries:
-            below = _resolve(entry, images, description, present)
-            if below:
-                found.extend(below)
-            else:
-                unresolved.append(f"{part}: {entry}")
-        if found:
-            named[part] = sorted(set(found))
-    return named, unresolved
-
-
-def _resolve(entry: str, images: list[str], description: Description, present: frozenset[str]) -> list[str]:
-    for candidate in description.candidates(entry):
-        if candidate in present and candidate.endswith(".txt"):
-            return description.listed(candidate, frozenset(images))
-        prefix = "" if candidate == "." else f"{candidate}/"
-        below = [image for image in images if image.startswith(prefix)]
-        if below:
-            return below
-    return []
-
-
-def _label_of(image: str, present: frozenset[str]) -> str | None:
-    path = PurePosixPath(image)
-    for number in reversed(range(len(path.parts) - 1)):
-        part = path.parts[number]
-        if part.lower() == "images":
-            for labels in dict.fromkeys(("labels" if part.islower() else "Labels", "labels", "Labels", "LABELS")):
-                swapped = PurePosixPath(*path.parts[:number], labels, *path.parts[number + 1 :]).with_suffix(".txt")
-                if str(swapped) in present:
-                    return str(swapped)
-            break
-    beside = str(path.with_suffix(".txt"))
-    return beside if beside in present else None
-
-
-def _no_labels(images: list[str], files: list[str], uri: str) -> str:
+def _no_labels(images: Sequence[str], files: Iterable[str], uri: str) -> str:
     looked = PurePosixPath(images[0])
     places = [str(looked.with_suffix(".txt"))]
     if "images" in looked.parts[:-1]:
@@ -210,16 +206,3 @@ def _no_labels(images: list[str], files: list[str], uri: str) -> str:
     if others:
         message += f"; {others[0]} looks like another annotation format: convert it to YOLO label files or to COCO"
     return message
-
-
-def _kinds() -> str:
-    return " ".join(sorted(IMAGE_SUFFIXES))
-
-
-def some(names: Iterable[str], what: str, limit: int = 3) -> str:
-    """A count and the first names: "2 files (a, b)"."""
-    listed = list(names)
-    if not listed:
-        return f"no {what} at all"
-    more = ", ..." if len(listed) > limit else ""
-    return f"{len(listed)} {what}{'s' if len(listed) != 1 else ''} ({', '.join(listed[:limit])}{more})"

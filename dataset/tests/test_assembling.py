@@ -11,9 +11,10 @@ import pytest
 import trees
 import yaml
 
-from detectiondata import Assembled, CheckedSource, assemble, assemble_holdout, check_source
+from detectiondata.assemble import Assembled, assemble, assemble_holdout
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched
+from detectiondata.source import CheckedSource, check_source
 from detectiondata.split import held_back
 
 SPLIT = Decimal("0.2")
@@ -209,12 +210,59 @@ def test_copies_are_found_across_sources_and_counted_where_they_stay(tmp_path: P
     first = source(tmp_path / "a", train=5, label="0 0.5 0.5 0.2 0.2\n0 0.2 0.2 0.1 0.1\n")
     second = source(tmp_path / "b", train=3, val=2, start=100)
     (tmp_path / "b/val/images/0.jpg").write_bytes(trees.picture(2))  # the first source trains on it
+    (tmp_path / "b/val/labels/0.txt").write_text("0 0.2 0.2 0.1 0.1\n0 0.5 0.5 0.2 0.2\n")
     second = check_source(second.fetched, "Auto", None)
     dataset = assemble([first, second], SPLIT, 0, tmp_path / "set")
     assert "1 images are in both train and val; left out of train" in dataset.notes
     assert not dataset.trained_on & dataset.validated_with
-    assert [(one.uri, one.images, one.labels) for one in dataset.sources] == [("s3://d/a", 4, 8), ("s3://d/b", 5, 5)]
-    assert (dataset.images, dataset.labels) == (9, 13)
+    assert [(one.uri, one.images, one.labels) for one in dataset.sources] == [("s3://d/a", 4, 8), ("s3://d/b", 5, 6)]
+    assert (dataset.images, dataset.labels) == (9, 14)
+
+
+def test_labels_of_one_picture_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    first = source(tmp_path / "a", train=3)
+    second = source(tmp_path / "b", "[nut, bolt]", train=3)
+    with pytest.raises(DatasetError) as caught:
+        assemble([first, second], SPLIT, 0, tmp_path / "set")
+    assert caught.value.message == (
+        "3 pictures are in the data twice, with labels that differ, such as train/images/0.jpg of s3://d/a and "
+        "train/images/0.jpg of s3://d/b; keep the one that is right"
+    )
+
+
+def test_a_copy_without_labels_is_left_out_and_the_balance_says_so(tmp_path: Path) -> None:
+    first = source(tmp_path / "a", train=4)
+    source(tmp_path / "b", train=3, val=1, start=100)
+    (tmp_path / "b/train/images/9.jpg").write_bytes(trees.picture(2))
+    second = check_source(Fetched("s3://d/b", tmp_path / "b", "0" * 64), "Auto", None)
+    dataset = assemble([first, second], SPLIT, 0, tmp_path / "set")
+    assert dataset.images == 8
+    assert "1 images without labels are in the data with labels, too; left out" in dataset.notes
+    assert dataset.left_out == ("s3://d/b: 1 image without labels, and with labels in the data too (9.jpg)",)
+
+
+def test_the_balance_adds_up_after_a_share_is_held_back(tmp_path: Path) -> None:
+    dataset = assemble([source(tmp_path / "a", train=10)], SPLIT, 0, tmp_path / "set")
+    assert dataset.notes[0] == "no validation part: 2 of 10 images held back, seed 0"
+    assert dataset.warnings == dataset.notes[1:]
+    assert dataset.sources[0].to_json()["balance"] == {
+        "files": 21,
+        "images": {"train": 8, "val": 2, "test": 0},
+        "imagesLeftOut": [],
+        "labelFiles": 10,
+        "labelFilesLeftOut": [],
+        "annotations": 10,
+        "annotationsLeftOut": [],
+        "otherFiles": {"descriptions": 1},
+    }
+
+
+def test_an_object_that_can_not_be_asked_for_is_named_and_counted(tmp_path: Path) -> None:
+    known = source(tmp_path / "a", train=10)
+    read = check_source(replace(known.fetched, odd=("a//x.jpg",)), "Auto", None)
+    assert read.balance.files == known.balance.files + 1
+    assert read.balance.to_json()["otherFiles"] == {"descriptions": 1, "of keys that can't be asked for": 1}
+    assert "left out: 1 object (a//x.jpg) whose key can't be asked for" in "\n".join(read.notes)
 
 
 def test_sources_may_bring_one_part_each(tmp_path: Path) -> None:

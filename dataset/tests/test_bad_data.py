@@ -10,7 +10,8 @@ import trees
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched
 from detectiondata.labels import Bad, Row, parse
-from detectiondata.source import CheckedSource, check_source, read_picture
+from detectiondata.picture import read_picture
+from detectiondata.source import CheckedSource, check_source
 
 GOOD = "0 0.5 0.5 0.2 0.2\n"
 
@@ -45,13 +46,14 @@ def test_a_good_dataset_passes(tmp_path: Path) -> None:
             "3 0.5 0.5 0.2 0.2",
             "with a class index too high: 1 (train/labels/1.txt line 2: class 3, and there are 3: 0 to 2",
         ),
-        ("1.5 0.5 0.5 0.2 0.2", "with a class that is no index: 1 (train/labels/1.txt line 2: 1.5"),
-        ("-1 0.5 0.5 0.2 0.2", "with a class that is no index: 1 ("),
-        ("bolt 0.5 0.5 0.2 0.2", "with something that is no number: 1 (train/labels/1.txt line 2: bolt 0.5"),
+        ("1.5 0.5 0.5 0.2 0.2", "with a class that is not an index: 1 (train/labels/1.txt line 2: 1.5"),
+        ("-1 0.5 0.5 0.2 0.2", "with a class that is not an index: 1 ("),
+        ("bolt 0.5 0.5 0.2 0.2", "with something that is not a number: 1 (train/labels/1.txt line 2: bolt 0.5"),
         ("0 0.5 0.5 0.2", "with a wrong number of columns: 1 (train/labels/1.txt line 2: 4 instead of 5"),
         ("0 0.5 0.5 0.2 0.2 0.9", "with a wrong number of columns: 1 (train/labels/1.txt line 2: 6 instead of 5"),
         ("0 0.5 0.5 0 0.2", "with a box without area: 1 (train/labels/1.txt line 2"),
-        ("0 0.1 0.1 0.2 0.1 0.2 0.2", "that mix boxes and polygons: 1 (train/labels/1.txt"),
+        ("0 0.1 0.1 0.1 0.2 0.1 0.3", "with a box without area: 1 (train/labels/1.txt line 2"),
+        ("0 0.1 0.1 0.5 0.5", "with boxes that leave their image: 1 (train/labels/1.txt line 2: to -0.15; YOLO's"),
     ],
 )
 def test_bad_label_lines(line: str, message: str, tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_bad_label_lines(line: str, message: str, tmp_path: Path) -> None:
 def test_labels_that_are_binary(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "train/labels/1.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match=r"has label files that are no text: 1 \(train/labels/1\.txt\)"):
+    with pytest.raises(DatasetError, match=r"has label files that are not text: 1 \(train/labels/1\.txt\)"):
         check(tmp_path)
 
 
@@ -139,9 +141,10 @@ def test_bytes_after_the_picture_are_no_fault() -> None:
 
 
 def test_what_label_files_may_hold() -> None:
-    rows = parse("\ufeff".strip("\ufeff") + "0 0.5 0.5 0.2 0.2\n\n0 0.5 0.5 0.2 0.2\n1.0 1.005 0.5 0.2 0.2\r\n", 2)
-    assert rows == [Row(0, (0.5, 0.5, 0.2, 0.2)), Row(1, (1.0, 0.5, 0.2, 0.2))]
+    rows = parse("\ufeff".strip("\ufeff") + "0 0.5 0.5 0.2 0.2\n\n0 0.5 0.5 0.2 0.2\n1.0 0.905 0.5 0.2 0.2\r\n", 2)
+    assert rows == [Row(0, (0.5, 0.5, 0.2, 0.2)), Row(1, (0.905, 0.5, 0.2, 0.2))]
     assert parse("", 1) == []
+    assert parse("0 1.005 0.5 0.001 0.2", 1) == [Row(0, (1.0, 0.5, 0.001, 0.2))]  # within the tolerance: clipped
     assert parse("0 0.1 0.1 0.2 0.1 0.2 0.2", 1) == [Row(0, (0.1, 0.1, 0.2, 0.1, 0.2, 0.2))]
     with pytest.raises(Bad, match="with a class index too high"):
         parse("1 0.5 0.5 0.2 0.2", 1)

@@ -64,12 +64,20 @@ def test_the_order_of_the_sections_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("entry", "rows", "counts"),
     [
-        pytest.param(annotation(iscrowd=1), (), (1, 0, 0), id="a crowd is left out"),
         pytest.param(
             annotation(bbox=None, segmentation=[[6, 6, 18, 6, 18, 12], [6, 6, 7, 6, 7, 7]]),
             (Row(0, (0.5, 0.375, 0.5, 0.25)),),
             (0, 1, 0),
             id="the box of an outline",
+        ),
+        pytest.param(
+            annotation(bbox=None, segmentation={"size": [24, 24], "counts": "f46b0000000000000000000000Z4"}),
+            (Row(0, (0.5, 0.375, 0.5, 0.25)),),
+            (0, 1, 0),
+            id="the box of a mask",
+        ),
+        pytest.param(
+            annotation(bbox=None, segmentation={"size": [24, 24], "counts": [576]}), (), (0, 1, 1), id="an empty mask"
         ),
         pytest.param(annotation(bbox=[6, 6, 0, 5]), (), (0, 0, 1), id="no area"),
         pytest.param(
@@ -83,6 +91,43 @@ def test_what_is_counted(entry: Json, rows: tuple[Row, ...], counts: tuple[int, 
     assert content.problems == ()
     assert content.images[0].rows == rows
     assert (content.crowds, content.outlined, content.flat) == counts
+
+
+@pytest.mark.parametrize("mark", [1, "1", True, 1.0])
+def test_a_crowd_is_left_out(mark: Any) -> None:
+    content = read(document(annotation(iscrowd=mark, bbox=[0, 0, 24, 24]), *[annotation()] * 9))
+    assert (content.listed, content.crowds, content.masks) == (10, 1, 0)
+    assert content.images[0].rows == (Row(0, (0.5, 0.375, 0.5, 0.25)),)
+
+
+def test_masks_alone_are_crowds_like_others() -> None:
+    mask = {"size": [24, 24], "counts": "f46b0000000000000000000000Z4"}
+    alone = annotation(iscrowd=1, bbox=None, segmentation=mask)
+    few = read(document(alone, *[annotation()] * 9))
+    assert (few.crowds, few.masks, few.outlined, few.problems) == (1, 0, 0, ())
+    all_of_them = read(document(*[alone] * 2))
+    assert (all_of_them.crowds, all_of_them.masks, all_of_them.outlined) == (0, 2, 2)
+    assert all_of_them.images[0].rows == (Row(0, (0.5, 0.375, 0.5, 0.25)),)
+
+
+@pytest.mark.parametrize("mark", [0, "0", False, None, 0.0, ""])
+def test_what_marks_no_crowd(mark: Any) -> None:
+    content = read(document(annotation(iscrowd=mark)))
+    assert (content.crowds, content.masks, len(content.images[0].rows)) == (0, 0, 1)
+
+
+def test_too_many_crowds_are_masks_of_objects() -> None:
+    content = read(document(annotation(iscrowd=1, bbox=[0, 0, 24, 24]), *[annotation()] * 8))
+    assert (content.listed, content.crowds, content.masks) == (9, 0, 1)
+    assert len(content.images[0].rows) == 2
+
+
+@pytest.mark.parametrize(("image", "category"), [("1", 3.0), (1.0, "3"), ("1", "3")])
+def test_ids_and_sizes_may_be_texts_or_floats(image: Any, category: Any) -> None:
+    sized = [{"id": image, "file_name": "a.jpg", "width": "24", "height": 24.0}]
+    content = read(document(annotation(image=1, category=category, bbox=["6", 6, "12.0", 6]), images=sized))
+    assert content.problems == ()
+    assert content.images[0].rows == (Row(0, (0.5, 0.375, 0.5, 0.25)),)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +148,16 @@ def test_what_is_counted(entry: Json, rows: tuple[Row, ...], counts: tuple[int, 
         ),
         (document(annotation(bbox=[1, 2, 3, 10**400])), "boxes that are not four finite numbers", "annotation 11: ["),
         (document(annotation(bbox="6 6 2 2")), "boxes that are not four finite numbers", "annotation 11: '6 6 2 2'"),
-        (document(annotation(bbox=[])), "annotations with neither a bbox nor a polygon", "annotation 11"),
+        (document(annotation(bbox=[])), "annotations with neither a bbox, a polygon nor a mask", "annotation 11"),
         (
             document(annotation(bbox=None, segmentation={"counts": "x", "size": [24, 24]})),
-            "annotations with neither a bbox nor a polygon",
-            "annotation 11",
+            "masks (RLE) that can't be read, of annotations without a bbox",
+            "annotation 11: counts are not as pycocotools writes them",
+        ),
+        (
+            document(annotation(bbox=None, segmentation={"counts": [8, 4], "size": [3, 4]})),
+            "masks of another size than their image",
+            "annotation 11: 4x3 of a.jpg in 24x24",
         ),
         (document(annotation(image=9)), "annotations of images that are not listed", "annotation 11: image 9"),
         (document(annotation(category=5)), "annotations of unknown categories", "annotation 11: category 5"),
@@ -129,7 +179,7 @@ def test_what_is_counted(entry: Json, rows: tuple[Row, ...], counts: tuple[int, 
             "category ids given twice",
             "category 1 (a and b)",
         ),
-        (document(images=["a.jpg"]), "entries of images that are no objects", "images[0]"),
+        (document(images=["a.jpg"]), "entries of images that are not objects", "images[0]"),
     ],
 )
 def test_what_is_wrong_is_collected(content: Json, kind: str, detail: str) -> None:
@@ -330,10 +380,16 @@ def test_classes_are_joined_by_name_over_the_files(tmp_path: Path) -> None:
     assert [row.index for row in source.parts["val"][0].rows] == [2]
 
 
-def test_yolo_labels_go_first_unless_coco_is_asked_for(tmp_path: Path) -> None:
+def test_where_both_lie_somebody_says_which_count(tmp_path: Path) -> None:
     made(tmp_path, [*trees.pairs("images/{}.jpg", "labels/{}.txt")], {"a.json": listing("0.jpg", "1.jpg")})
     (tmp_path / "classes.txt").write_text("washer\n")
-    assert check(tmp_path).names == check(tmp_path, "YOLO").names == ("washer",)
+    with pytest.raises(DatasetError) as both:
+        check(tmp_path)
+    assert both.value.message == (
+        "s3://d/parts holds COCO annotations, 1 file (a.json), and YOLO labels, 2 files (labels/0.txt, labels/1.txt); "
+        "remove those that are wrong, or say which count with format: COCO or format: YOLO"
+    )
+    assert check(tmp_path, "YOLO").names == ("washer",)
     assert check(tmp_path, "COCO").names == ("bolt", "nut")
     for label in (tmp_path / "labels").iterdir():
         label.unlink()
@@ -345,16 +401,17 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     content = listing("0.jpg")
     content["annotations"] += [
         annotation(iscrowd=1),
-        annotation(iscrowd=1),
         annotation(bbox=[1, 1, 0, 0]),
         annotation(bbox=None, segmentation=[[1, 1, 2, 2, 3, 1]]),
+        *[annotation()] * 8,
     ]
     source = check(made(tmp_path, ["0.jpg", "1.jpg", "2.jpg"], {"a.json": content}))
     assert source.notes == (
-        "s3://d/parts: 2 crowd annotations (iscrowd) left out",
-        "s3://d/parts: 1 annotations without a bbox took that of their polygons",
-        "s3://d/parts: 1 boxes without area left out",
-        "s3://d/parts: 2 images (1.jpg, 2.jpg) in no annotation file left out",
+        "s3://d/parts: 1 annotations without a bbox took that of their polygons or mask",
+        "s3://d/parts: left out: 2 images in no annotation file (1.jpg, 2.jpg)",
+        "s3://d/parts: left out: 1 annotation of crowds (iscrowd)",
+        "s3://d/parts: left out: 1 annotation without area",
+        "s3://d/parts: left out: 8 annotations that are the same as another of their image",
     )
 
 

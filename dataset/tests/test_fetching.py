@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import trees
 
 import artifactstore
+from detectiondata.assemble import assemble
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Source, fetch
+from detectiondata.source import check_source
 
 
 def dataset(root: Path) -> Path:
@@ -57,7 +62,7 @@ def test_a_mounted_folder_is_read_where_it_lies(tmp_path: Path) -> None:
     fetched = fetch(Source(f"file://{root}"), tmp_path / "work")
     assert fetched.root == root
     assert not (tmp_path / "work").exists()
-    command = "find . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum"
+    command = "find -L . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum"
     printed = subprocess.run(command, shell=True, cwd=root, capture_output=True, text=True, check=True).stdout
     assert printed.split()[0] == fetched.sha256
     assert fetch(Source(f"file://{root}/", fetched.sha256), tmp_path / "work").sha256 == fetched.sha256
@@ -117,14 +122,17 @@ def damaged_zip(path: Path) -> None:
         (lambda path: tar_with(path, member("a/../../outside", size=1)), "leads out of the archive"),
         (lambda path: tar_with(path, member("/tmp/outside", size=1)), "'/tmp/outside', which leads out"),
         (lambda path: tar_with(path, member("a", type=tarfile.SYMTYPE, linkname="/etc/passwd")), "holds a link, 'a'"),
-        (lambda path: tar_with(path, member("a", type=tarfile.LNKTYPE, linkname="/etc/passwd")), "holds a link, 'a'"),
+        (
+            lambda path: tar_with(path, member("a", type=tarfile.LNKTYPE, linkname="/etc/passwd")),
+            "(hard link) of '/etc/",
+        ),
         (lambda path: tar_with(path, member("a", type=tarfile.CHRTYPE)), "holds a device, 'a'"),
         (lambda path: zip_with(path, "../outside"), "'../outside', which leads out of the archive"),
         (lambda path: zip_with(path, "..\\outside"), "which leads out of the archive"),
         (lambda path: zip_with(path, "C:/outside"), "which leads out of the archive"),
         (lambda path: zip_with(path, "/outside"), "which leads out of the archive"),
         (lambda path: zip_with(path, "link", 0o120777), "holds a link, 'link'"),
-        (lambda path: path.write_bytes(b"\x1f\x8b garbage"), "is neither a tar nor a zip archive"),
+        (lambda path: path.write_bytes(b"\x1f\x8b garbage"), "is damaged: "),
         (lambda path: path.write_text("<html>Not Found</html>"), "is neither a tar nor a zip archive"),
         (damaged_zip, "is damaged"),
     ],
@@ -184,3 +192,26 @@ def test_a_tar_says_less_of_its_size_and_is_stopped_all_the_same(name: str, told
     assert caught.value.reason == "DiskFull"
     assert f"{name} {told} and the disk has 7.0 kB free" in caught.value.message
     assert not (tmp_path / "work" / "big.txt").exists()
+
+
+def test_a_mounted_folder_with_names_in_any_bytes(tmp_path: Path) -> None:
+    root = tmp_path / "K\udcf6ln"
+    trees.write(root, trees.pairs("images/K\udcf6ln{}.jpg", "labels/K\udcf6ln{}.txt"))
+    fetched = fetch(Source(f"file://{tmp_path}/K%F6ln/"), tmp_path / "work")
+    assert fetched.root == root
+    command = "find . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum"
+    printed = subprocess.run(command, shell=True, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert printed.split()[0] == fetched.sha256
+    checked = check_source(fetched, "Auto", ("bolt",))
+    assembled = assemble([checked], Decimal("0.5"), 0, tmp_path / "dataset")
+    assert all(cv2.imread(str(image)) is not None for image in assembled.validation_images)
+
+
+def test_a_folder_that_is_linked_from_inside_is_in_the_digest(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "real").mkdir(parents=True)
+    (root / "real/a.txt").write_text("a")
+    (root / "again").symlink_to("real")
+    lines = "".join(f"{hashlib.sha256(b'a').hexdigest()}  {name}\n" for name in ("again/a.txt", "real/a.txt"))
+    fetched = fetch(Source(f"file://{root}/"), tmp_path / "work")
+    assert fetched.sha256 == hashlib.sha256(lines.encode()).hexdigest()

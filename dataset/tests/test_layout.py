@@ -112,7 +112,7 @@ def test_layouts(files: list[str], parts: dict[str, int], described: str, tmp_pa
 def test_data_yaml_names_the_parts(yaml: str, parts: dict[str, int], tmp_path: Path) -> None:
     trees.write(tmp_path, trees.pairs("a/images/{}.jpg", "a/labels/{}.txt", 2))
     trees.write(tmp_path, trees.pairs("b/images/{}.jpg", "b/labels/{}.txt", 3))
-    (tmp_path / "train.txt").write_text("./a/images/1.jpg\n/elsewhere/5.jpg\n\n")
+    (tmp_path / "train.txt").write_text("./a/images/1.jpg\n\n")
     (tmp_path / "data.yaml").write_text(yaml + NAMES)
     layout = detect(tmp_path, "uri")
     assert {part: len(samples) for part, samples in layout.parts.items()} == parts
@@ -132,9 +132,7 @@ def test_paths_that_lead_nowhere_fall_back_to_the_folders_and_say_so(tmp_path: P
     (tmp_path / "data.yaml").write_text("train: C:\\data\\train\nval: /etc\n" + NAMES)
     layout = detect(tmp_path, "s3://d/x")
     assert set(layout.parts) == {"train", "val"}
-    assert layout.notes == (
-        "s3://d/x: data.yaml names train: C:\\data\\train, which is not there; went by folder names",
-    )
+    assert layout.notes == ("s3://d/x: data.yaml names val: /etc, which is not there; went by folder names",)
 
 
 def test_data_yaml_leads_nowhere_outside_and_runs_nothing(tmp_path: Path) -> None:
@@ -151,7 +149,12 @@ def test_data_yaml_leads_nowhere_outside_and_runs_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("names", "expected"),
-    [("[a, b]", ("a", "b")), ("{0: a, 1: b}", ("a", "b")), ("{1: b, '0': a}", ("a", "b")), ("[1, yes]", ("1", "True"))],
+    [
+        ("[a, b]", ("a", "b")),
+        ("{0: a, 1: b}", ("a", "b")),
+        ("{1: b, '0': a}", ("a", "b")),
+        ("[1, yes, null, 0010, 12:30]", ("1", "yes", "null", "0010", "12:30")),
+    ],
 )
 def test_names_as_list_or_mapping(names: str, expected: tuple[str, ...], tmp_path: Path) -> None:
     trees.write(tmp_path, trees.pairs("images/{}.jpg", "labels/{}.txt"))
@@ -212,4 +215,4 @@ def test_images_outside_the_parts_are_left_out_and_said(tmp_path: Path) -> None:
     trees.write(tmp_path, [*trees.pairs("train/images/{}.jpg", "train/labels/{}.txt"), "preview.jpg"])
     layout = detect(tmp_path, "uri")
     assert {part: len(samples) for part, samples in layout.parts.items()} == {"train": 2}
-    assert layout.notes == ("uri: 1 image (preview.jpg) outside the folders of train, val and test left out",)
+    assert layout.ledger.images == (("outside the folders of train, val and test", "preview.jpg"),)

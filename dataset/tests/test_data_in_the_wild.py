@@ -1,0 +1,676 @@
+"""Datasets as other people's tools leave them, one row for each kind that was once taken wrong or refused for nothing.
+
+The numbers are those of the study that found them (W: taken and wrong; C: a crash; R: refused though one expects it to
+work; F: public reports of faults). A row is read right, box for box, or refused in words that say what to do; what is
+left out is said and in the balance.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import unicodedata
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import wild
+from PIL import Image
+from wild import HEIGHT, LIST, NAMED, NAMES, PARTS, PLAIN, STEMS, TRUTH, WIDTH, Folder, Truth, box, line, picture
+
+from detectiondata.assemble import assemble
+from detectiondata.errors import DatasetError
+from detectiondata.fetch import Format
+from detectiondata.labels import parse
+
+CUSTOM = {"image": "set_{part}/images/{stem}.jpg", "label": "set_{part}/labels/{stem}.txt"}
+FLAT = {"image": "images/{stem}.jpg", "label": "labels/{stem}.txt"}
+TRAINED: Truth = {stem: known for stem, known in TRUTH.items() if known[0] != "test"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The words that the message must hold."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was read; words that a note must hold; how many images and label files the balance says were left out."""
+
+    truth: Truth
+    words: str = ""
+    images: int = 0
+    labels: int = 0
+    converted: int = 0
+
+
+def without(*stems: str) -> Truth:
+    return {stem: known for stem, known in TRUTH.items() if stem not in stems}
+
+
+def undivided() -> Truth:
+    return {stem: ("train", known[1]) for stem, known in TRUTH.items()}
+
+
+ROWS: list[object] = []
+
+
+def row(
+    id: str, expected: Taken | Refused, format: Format = "Auto"
+) -> Callable[[Callable[[Folder], None]], Callable[[Folder], None]]:
+    def add(write: Callable[[Folder], None]) -> Callable[[Folder], None]:
+        ROWS.append(pytest.param(write, expected, format, id=id))
+        return write
+
+    return add
+
+
+RIGHT = Taken(TRUTH)
+NO_TEST = Taken(TRAINED, "in no part that", images=1, labels=1)
+
+
+# --- W1: keypoints ----------------------------------------------------------------------------------------------------
+
+
+def pose(points: int, dims: int, visible: int) -> Callable[[str], str]:
+    def rows(stem: str) -> str:
+        _, left, top, right, _ = box(stem)
+        told: list[float] = []
+        for number in range(points):
+            told += [(left + (right - left) * (number + 1) / (points + 1)) / WIDTH, (top + 1 + number % 9) / HEIGHT]
+            told += [visible] * (dims == 3)
+        return line(stem, *told)
+
+    return rows
+
+
+for points, dims, visible in ((12, 2, 0), (4, 2, 0), (1, 2, 0), (2, 3, 1), (2, 3, 2), (17, 3, 2)):
+    shape = f"kpt_shape: [{points}, {dims}]\n"
+    how = {"rows": pose(points, dims, visible)}
+    row(f"W1 F7 pose {points}x{dims} v{visible}", RIGHT)(
+        lambda to, how=how, shape=shape: to.yolo(**how, yaml=PLAIN + shape)
+    )
+    if points > 1 and visible < 2:
+        row(f"W1 pose {points}x{dims} without kpt_shape", Refused("keypoints behind each box"))(
+            lambda to, how=how: to.yolo(**how)
+        )
+
+
+@row("W1 pose with other columns than kpt_shape says", Refused("9 instead of 5, or 11 with kpt_shape [2, 3]"))
+def _(to: Folder) -> None:
+    to.yolo(rows=pose(2, 2, 0), yaml=PLAIN + "kpt_shape: [2, 3]\n")
+
+
+for shape in ("17", "[17]", "[0, 3]", "[17, 3.5]", "[[1], 2]"):
+    row(f"W1 kpt_shape {shape}", Refused("has a kpt_shape that is not two whole numbers, such as [17, 3]"))(
+        lambda to, shape=shape: to.yolo(yaml=f"{PLAIN}kpt_shape: {shape}\n")
+    )
+
+
+@row("W1 visible keypoints without kpt_shape", Refused("say kpt_shape"))
+def _(to: Folder) -> None:
+    to.yolo(rows=pose(2, 3, 2))
+
+
+# --- W2: darknet ------------------------------------------------------------------------------------------------------
+
+
+@row("W2 obj.data of darknet", NO_TEST)
+def _(to: Folder) -> None:
+    to.yolo("data/obj/{stem}.jpg", "data/obj/{stem}.txt", yaml=None)
+    to.lists("data/obj/{stem}.jpg", "data/{part}.txt", ("train", "val"))
+    (to.root / "data/val.txt").rename(to.root / "data/valid.txt")
+    to.put("data/obj.names", LIST)
+    to.put("data/obj.data", "classes = 3\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n")
+
+
+@row("W2 CVAT's YOLO 1.1", NO_TEST)
+def _(to: Folder) -> None:
+    to.yolo("obj_{part}_data/{stem}.jpg", "obj_{part}_data/{stem}.txt", yaml=None)
+    to.lists("data/obj_{part}_data/{stem}.jpg", "{part}.txt", ("train", "val"))
+    to.put("obj.names", LIST)
+    to.put("obj.data", "classes = 3\ntrain = data/train.txt\nvalid = data/val.txt\nnames = data/obj.names\n")
+
+
+@row("W2 lists alone", RIGHT)
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml=None)
+    to.lists("images/{stem}.jpg")
+    to.put("classes.txt", LIST)
+
+
+# --- W4, R12: pictures that one reader takes and the other does not ---------------------------------------------------
+
+
+def replaced(content: bytes, name: str = "images/train/im0.jpg") -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        to.yolo()
+        (to.root / "images/train/im0.jpg").unlink()
+        to.put(name, content)
+
+    return write
+
+
+def bad_crc() -> bytes:
+    """A text chunk whose check sum is wrong, as some editors write them."""
+    whole = picture("im0", "PNG")
+    chunk = b"tEXtComment\0made by hand"
+    at = whole.index(b"IDAT") - 4
+    return (
+        whole[:at]
+        + (len(chunk) - 4).to_bytes(4, "big")
+        + chunk
+        + (zlib.crc32(chunk) ^ 1).to_bytes(4, "big")
+        + whole[at:]
+    )
+
+
+def encoded(suffix: str, pixels: object) -> bytes:
+    done, content = cv2.imencode(suffix, pixels)
+    assert done
+    return bytes(content.tobytes())
+
+
+CONVERTED = Taken(TRUTH, "1 image (images/train/im0", converted=1)
+row("W4 GIF called .jpg", CONVERTED)(replaced(picture("im0", "GIF")))
+row("W4 PPM called .png", CONVERTED)(replaced(picture("im0", "PPM"), "images/train/im0.png"))
+row("W4 PNG with a bad check sum in a text", CONVERTED)(replaced(bad_crc(), "images/train/im0.png"))
+row("W4 R12 under 10 pixels", Refused("5x5 pixels; ultralytics takes none of less than 10 a side"))(
+    replaced(encoded(".png", np.full((5, 5, 3), 99, np.uint8)), "images/train/im0.png")
+)
+row("R12 TIFF of floats", Refused("im0.tif TIFF of 32 bits a value, which the trainer can't read"))(
+    replaced(encoded(".tif", np.ones((HEIGHT, WIDTH), np.float32)), "images/train/im0.tif")
+)
+row("R12 HEIC called .jpg", Refused("HEIC, which the trainer can't read; convert it to JPEG or PNG"))(
+    replaced(b"\0\0\0\x18ftypheic" + bytes(64))
+)
+row("R12 pointer of Git LFS", Refused("a pointer of Git LFS in place of the picture; run git lfs pull"))(
+    replaced(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+)
+
+
+# --- W5, F10: suffixes ------------------------------------------------------------------------------------------------
+
+for suffix, format in (
+    *((".jfif", "JPEG"), (".jpe", "JPEG"), (".mpo", "JPEG"), (".JPG", "JPEG"), ("", "JPEG"), (".img", "JPEG")),
+    *((".jp2", "JPEG2000"), (".avif", "AVIF"), (".apng", "PNG"), (".png", "PNG"), (".webp", "WEBP"), (".tif", "TIFF")),
+):
+    row(f"W5 F10 {suffix or 'no suffix'}", RIGHT)(replaced(picture("im0", format), f"images/train/im0{suffix}"))
+for suffix, format in ((".gif", "GIF"), (".ppm", "PPM")):
+    row(f"W5 F10 {suffix}", CONVERTED)(replaced(picture("im0", format), f"images/train/im0{suffix}"))
+row("W5 F10 .heic", Taken(without("im0"), "left out: 1 image that can't be read: HEIC", images=1, labels=1))(
+    replaced(b"\0\0\0\x18ftypheic" + bytes(64), "images/train/im0.heic")
+)
+row("W5 F10 .dng", Taken(without("im0"), "left out: 1 image that can't be read", images=1, labels=1))(
+    replaced(b"II*\0" + bytes(64), "images/train/im0.dng")
+)
+
+
+@row("W5 a GIF that COCO lists", Taken(TRUTH, "converted to PNG", converted=1))
+def _(to: Folder) -> None:
+    to.coco()
+    (to.root / "train/im0.jpg").unlink()
+    to.put("train/im0.gif", picture("im0", "GIF"))
+    file = to.root / "train/_annotations.coco.json"
+    file.write_text(file.read_text().replace("im0.jpg", "im0.gif"))
+
+
+# --- W6, F11: labels without images -----------------------------------------------------------------------------------
+
+
+@row(
+    "W6 F11 labels whose images are missing",
+    Taken(without("im0", "im1"), "2 label files that belong to no image", labels=2),
+)
+def _(to: Folder) -> None:
+    to.yolo()
+    for stem in ("im0", "im1"):
+        (to.root / f"images/train/{stem}.jpg").unlink()
+
+
+# --- W7, F14: spelling ------------------------------------------------------------------------------------------------
+
+
+def spelled(image: str, label: str) -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        to.yolo()
+        (to.root / "images/train/im0.jpg").rename(to.root / f"images/train/{image}")
+        (to.root / "labels/train/im0.txt").rename(to.root / f"labels/train/{label}")
+
+    return write
+
+
+OTHERWISE = Taken(TRUTH, "1 label file (labels/train/")
+row("W7 F14 .TXT", OTHERWISE)(spelled("im0.jpg", "im0.TXT"))
+row("W7 capitals", OTHERWISE)(spelled("IM0.jpg", "im0.txt"))
+row("W7 %20", OTHERWISE)(spelled("Foto im0.jpg", "Foto%20im0.txt"))
+row("W7 NFD and NFC", OTHERWISE)(
+    spelled(unicodedata.normalize("NFD", "ü im0.jpg"), unicodedata.normalize("NFC", "ü im0.txt"))
+)
+
+
+@row("W7 two that fit", Taken({**TRUTH}, "belong to no image", labels=1))
+def _(to: Folder) -> None:
+    to.yolo()
+    to.put("labels/train/IM0.txt", line("im0"))  # and im0.txt is the image's own
+
+
+# --- W9, F8: descriptions ---------------------------------------------------------------------------------------------
+
+
+def described(yaml: str, stems: tuple[str, ...] = STEMS) -> Callable[[Folder], None]:
+    return lambda to: to.yolo(**CUSTOM, yaml=yaml + NAMED, stems=stems)
+
+
+SETS = "train: {0}set_train/images\nval: {0}set_val/images\n"
+NO_TESTS = tuple(stem for stem in STEMS if PARTS[stem] != "test")
+row("W9 a test that is not there", Taken(TRAINED, "names test: set_test/images, which is not there"))(
+    described(SETS.format("") + "test: set_test/images\n", NO_TESTS)
+)
+row("W9 absolute paths of another machine", NO_TEST)(described(SETS.format("/home/u/ds/")))
+row("W9 backslashes", NO_TEST)(described(SETS.format(".\\").replace("/", "\\")))
+row("W9 a drive", NO_TEST)(described(SETS.format("C:\\ds\\").replace("/", "\\")))
+row("W9 one of two folders missing", Refused("several places for train, and set_b/images is not there"))(
+    described("train: [set_train/images, set_b/images]\nval: set_val/images\n")
+)
+row("W9 a val that is not there", Refused("names val: nowhere/images, which is not there, and 3 images"))(
+    described("train: set_train/images\nval: nowhere/images\n")
+)
+row("W9 nothing that it names is there", Refused("nothing that it names is there"))(
+    lambda to: to.yolo(**FLAT, yaml="train: a/images\nval: b/images\n" + NAMED)
+)
+
+
+@row("W9 absolute paths that are there", NO_TEST)
+def _(to: Folder) -> None:
+    described(SETS.format(f"{to.root.resolve()}/"))(to)
+
+
+@row("W9 F8 a list of absolute paths", RIGHT)
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml="path: /home/u/ds\ntrain: train.txt\nval: val.txt\ntest: test.txt\n" + NAMED)
+    to.lists("/home/u/ds/images/{stem}.jpg")
+
+
+@row("W9 F8 a list with data/ before each", RIGHT)
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml="path: .\ntrain: train.txt\nval: val.txt\ntest: test.txt\n" + NAMED)
+    to.lists("data/images/{stem}.jpg")
+
+
+@row(
+    "F8 a list that leads half nowhere", Refused("4 lines (images/x.jpg, images/x.jpg, images/x.jpg, ...) of train.txt")
+)
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml="path: .\ntrain: train.txt\nval: val.txt\n" + NAMED)
+    to.lists("images/{stem}.jpg")
+    to.put("train.txt", "images/im0.jpg\n" + "images/x.jpg\n" * 4)
+
+
+@row("W9 a list in another encoding", Refused("train.txt is not UTF-8 text"))
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml="path: .\ntrain: train.txt\nval: val.txt\n" + NAMED)
+    to.put("train.txt", "images/im0.jpg\n".encode("utf-16"))
+
+
+# --- W11, F9: COCO beside labels --------------------------------------------------------------------------------------
+
+
+def stray(to: Folder) -> None:
+    to.coco()
+    to.put("train/im0.txt", line("im0"))
+    to.put("classes.txt", LIST)
+
+
+row("W11 F9 COCO beside a label file", Refused("holds COCO annotations, 3 files"))(stray)
+row("W11 the same, with format: COCO", RIGHT, "COCO")(stray)
+
+
+# --- W12, F26: crowds -------------------------------------------------------------------------------------------------
+
+
+def masks(marked: object, *stems: str) -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        to.coco(iscrowd=lambda stem: marked if not stems or stem in stems else 0)
+
+    return write
+
+
+row("W12 all brush masks, marked as crowds", Taken(TRUTH, "marked as crowds (iscrowd), too many to be any"))(masks(1))
+row("W12 some brush masks", Taken(TRUTH, "marked as crowds"))(masks(1, "im0", "im5"))
+row("W12 iscrowd as the text 0", RIGHT)(masks("0"))
+
+
+# --- W14: corners -----------------------------------------------------------------------------------------------------
+
+
+def as_corners(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    places = (left / WIDTH, top / HEIGHT, right / WIDTH, bottom / HEIGHT)
+    return f"{NAMES.index(name)} {' '.join(map(str, places))}\n"
+
+
+row("W14 corners in place of centres", Refused("with boxes that leave their image"))(
+    lambda to: to.yolo(rows=as_corners)
+)
+row("W14 a polygon without area", Refused("with a box without area"))(
+    lambda to: to.yolo(rows=lambda stem: "0" + " 0.5 0.5" * 4 + "\n")
+)
+row("fractions in COCO", Refused("boxes in fractions, where COCO has pixels"))(
+    lambda to: to.coco(bbox=lambda stem: [0.1, 0.1, 0.2, 0.25])
+)
+
+
+# --- W15: masks -------------------------------------------------------------------------------------------------------
+
+
+def aside(folder: str) -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        to.yolo("{part}/images/{stem}.jpg", "{part}/labels/{stem}.txt", yaml=NAMED)
+        for stem in STEMS:
+            to.put(f"{PARTS[stem]}/{folder}/{stem}.png", picture(stem, "PNG"))
+
+    return write
+
+
+for folder in ("masks", "preview", "anything"):
+    row(f"W15 {folder} beside images", Taken(TRUTH, "8 images in a folder without labels beside", images=8))(
+        aside(folder)
+    )
+
+
+@row("W15 previews below a folder without images/", Taken(TRUTH, "1 image in a folder without labels", images=1))
+def _(to: Folder) -> None:
+    to.yolo("{part}/{stem}.jpg", "{part}/{stem}.txt", yaml=NAMED)
+    to.put("train/preview/all.jpg", picture("im0"))
+
+
+# --- masks without a bbox ---------------------------------------------------------------------------------------------
+
+
+def mask(stem: str) -> list[int]:
+    """The runs of the box, as a mask would have them."""
+    _, left, top, right, bottom = box(stem)
+    marks = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    marks[top:bottom, left:right] = True
+    edges = [0, *(np.flatnonzero(np.diff(marks.T.ravel())) + 1).tolist(), marks.size]
+    return np.diff(edges).tolist()
+
+
+def masked(**more: object) -> Callable[[Folder], None]:
+    """Each annotation has a mask in place of a box."""
+    rle: dict[str, Callable[[str], object]] = {
+        "segmentation": lambda stem: {"size": [HEIGHT, WIDTH], "counts": mask(stem)} | more,
+        "bbox": lambda stem: None,
+    }
+    return lambda to: to.coco(**rle)
+
+
+row("masks (RLE) without a bbox", Taken(TRUTH, "without a bbox took that of their polygons or mask"))(masked())
+row("masks whose runs don't fill them", Refused("its runs are 2400 pixels, and 39x60 are 2340"))(masked(size=[39, 60]))
+row("masks of another size", Refused("masks of another size than their image: 8 (train/_annotations.coco.json"))(
+    masked(size=[60, 40])
+)
+
+
+# --- W17, lists of names ----------------------------------------------------------------------------------------------
+
+
+def named(names: str, expected: tuple[str, ...]) -> None:
+    truth = {stem: (part, (expected[NAMES.index(each[0])], *each[1:])) for stem, (part, each) in TRUTH.items()}
+    row(f"W17 {names}", Taken(truth))(lambda to: to.yolo(yaml=PLAIN.removesuffix(NAMED) + f"names: {names}\n"))
+
+
+named("[yes, no, null]", ("yes", "no", "null"))
+named("[0010, 1_000, 12:30]", ("0010", "1_000", "12:30"))
+named("{0: 2024-02-30, 1: ~, 2: 1e3}", ("2024-02-30", "~", "1e3"))
+row("W17 names that are mappings", Refused("names that are lists or mappings themselves"))(
+    lambda to: to.yolo(yaml="names: [{name: nut}, {name: washer}, {name: bolt}]\n")
+)
+for file in ("voc.names", "labels.txt", "darknet.labels", "obj.names", "labels/classes.txt"):
+    row(f"names in {file}", Taken(undivided()))(lambda to, file=file: (to.yolo(**FLAT, yaml=None), to.put(file, LIST)))
+row("names in Label Studio's notes.json", Taken(undivided()))(
+    lambda to: (
+        to.yolo(**FLAT, yaml=None),
+        to.put("notes.json", json.dumps({"categories": [{"id": at, "name": name} for at, name in enumerate(NAMES)]})),
+    )
+)
+
+
+def prefixed(*names: str) -> Callable[[Folder], None]:
+    """Label Studio calls a file that was uploaded by a name of its own, and its export so, too."""
+
+    def write(to: Folder) -> None:
+        to.yolo(**FLAT, yaml=None)
+        to.put("classes.txt", LIST)
+        to.put("notes.json", json.dumps({"categories": [{"id": at, "name": name} for at, name in enumerate(NAMES)]}))
+        for stem, name in zip(STEMS, names, strict=False):
+            (to.root / f"labels/{stem}.txt").rename(to.root / f"labels/{name}.txt")
+
+    return write
+
+
+UNDER_ANOTHER_NAME = Taken(undivided(), "found under another name or folder")
+row("R10 Label Studio's prefixes", UNDER_ANOTHER_NAME)(
+    prefixed(*(f"1a2b3c{at}d-{stem}" for at, stem in enumerate(STEMS)))
+)
+row("R10 Label Studio's prefixes of addresses", UNDER_ANOTHER_NAME)(prefixed("1a2b3c4d__im0", "00000000__im1"))
+
+
+@row("R10 names that Label Studio changed", UNDER_ANOTHER_NAME)
+def _(to: Folder) -> None:
+    prefixed("1a2b3c4d-im0", "1a2b3c4d-shot_im1_2")(to)
+    (to.root / "images/im1.jpg").rename(to.root / "images/shot im1 (2).jpg")
+
+
+@row(
+    "R10 two tasks of one image",
+    Refused(
+        "images that several label files fit: 1 (images/im0.jpg labels/11111111-im0.txt and labels/22222222-im0.txt; "
+        "keep the right one, as labels/im0.txt)"
+    ),
+)
+def _(to: Folder) -> None:
+    prefixed("11111111-im0")(to)
+    to.put("labels/22222222-im0.txt", line("im1"))
+
+
+row("a data.yaml without names, and classes.txt", RIGHT)(
+    lambda to: (to.yolo(yaml=PLAIN.removesuffix(NAMED)), to.put("classes.txt", LIST))
+)
+row(
+    "two class lists that differ",
+    Refused("class lists that differ (data.yaml: nut, washer, bolt; classes.txt: bolt, nut"),
+)(lambda to: (to.yolo(), to.put("classes.txt", "bolt\nnut\nwasher\n")))
+row("classes.txt in another encoding", Refused("classes.txt is not UTF-8 text; save it as UTF-8"))(
+    lambda to: (to.yolo(yaml=None), to.put("classes.txt", LIST.encode("utf-16")))
+)
+
+
+# --- C5, links --------------------------------------------------------------------------------------------------------
+
+
+@row("C5 a link that leads nowhere", Refused("images/train/im0.jpg is a link that leads nowhere (.git/annex/x)"))
+def _(to: Folder) -> None:
+    to.yolo()
+    (to.root / "images/train/im0.jpg").unlink()
+    (to.root / "images/train/im0.jpg").symlink_to(".git/annex/x")
+
+
+def linked(to: Folder, elsewhere: Path) -> None:
+    to.yolo()
+    for kind in ("images", "labels"):
+        (elsewhere / kind).mkdir(parents=True)
+        for file in sorted((to.root / kind / "train").iterdir())[3:]:
+            file.rename(elsewhere / kind / file.name)
+        (to.root / kind / "train/more").symlink_to(elsewhere / kind)
+
+
+row("a folder linked from outside", Refused("train/more is a link to a folder outside the source"))(
+    lambda to: linked(to, to.root.parent / "elsewhere")
+)
+row("a folder linked from inside", RIGHT)(lambda to: linked(to, to.root / ".store"))
+
+
+@row("a folder linked into itself", Refused("images/train/again is a link to a folder that it lies in"))
+def _(to: Folder) -> None:
+    to.yolo()
+    (to.root / "images/train/again").symlink_to("../../images")
+
+
+# --- R1, R2, R5, R13 --------------------------------------------------------------------------------------------------
+
+for name, text in {
+    "a list": '[{"image_id": 1, "score": 0.5}]',
+    "empty": "",
+    "JSON lines": '{"a": 1}\n{"b": 2}\n',
+    "broken and something else": '{"task": ',
+}.items():
+    row(f"R1 {name} beside COCO", RIGHT)(lambda to, text=text: (to.coco(), to.put("predictions.json", text)))
+row("R1 annotations that are cut short", Refused("more.json is not JSON"))(
+    lambda to: (to.coco(), to.put("more.json", '{"images": [{"id": 1}, '))
+)
+for name, file, text in (
+    ("equal descriptions", "dataset.yaml", PLAIN),
+    ("DVC's params", "params.yaml", "train:\n  epochs: 10\n"),
+    ("a tag", "mkdocs.yml", "x: !ENV [A]\n"),
+    ("two documents", "k8s.yaml", "a: 1\n---\nb: 2\n"),
+    ("a template", "values.yaml", "a: {{ b }}\n"),
+):
+    row(f"R5 {name}", RIGHT)(lambda to, file=file, text=text: (to.yolo(), to.put(file, text)))
+row("R5 a date that is none, nc as text", RIGHT)(lambda to: to.yolo(yaml=PLAIN + "date: 2024-02-30\nnc: '3'\n"))
+for image, label in (
+    ("JPEGImages/{part}/{stem}.jpg", "labels/{part}/{stem}.txt"),
+    ("{part}/img/{stem}.jpg", "{part}/label/{stem}.txt"),
+    ("images/{part}/{stem}.jpg", "labels/{stem}.txt"),
+    ("images/{part}/{stem}.jpg", "labels/{part}/{stem}.jpg.txt"),
+):
+    row(f"R13 {image} {label}", Taken(TRUTH, "found under another name or folder"))(
+        lambda to, image=image, label=label: to.yolo(image, label, yaml=NAMED)
+    )
+
+
+# --- R14, F20: EXIF ---------------------------------------------------------------------------------------------------
+
+
+def turned(orientation: int, *, measured: str) -> Callable[[Folder], None]:
+    """All pictures stored in another orientation than they are shown in, and listed with the size that is stored."""
+    stored = {
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+
+    def place(stem: str) -> list[float]:
+        _, left, top, right, bottom = box(stem)
+        if measured == "shown":
+            return [left, top, right - left, bottom - top]
+        marks = Image.new("L", (WIDTH, HEIGHT))
+        marks.paste(255, (left, top, right, bottom))
+        x1, y1, x2, y2 = marks.transpose(stored[orientation]).getbbox() or (0, 0, 0, 0)
+        return [x1, y1, x2 - x1, y2 - y1]
+
+    def write(to: Folder) -> None:
+        to.coco(bbox=place)
+        exif = Image.Exif()
+        exif[274] = orientation
+        for stem in STEMS:
+            stream = io.BytesIO()
+            shown = Image.open(io.BytesIO(picture(stem)))
+            shown.transpose(stored[orientation]).save(stream, "JPEG", exif=exif)
+            to.put(f"{PARTS[stem]}/{stem}.jpg", stream.getvalue())
+        for file in to.root.rglob("*.json"):
+            swapped = f'"width": {HEIGHT}, "height": {WIDTH}'
+            file.write_text(file.read_text().replace(f'"width": {WIDTH}, "height": {HEIGHT}', swapped))
+
+    return write
+
+
+for orientation in (5, 6, 7, 8):
+    row(f"R14 F20 EXIF {orientation}, measured as stored", RIGHT)(turned(orientation, measured="stored"))
+    row(f"R14 F20 EXIF {orientation}, measured as shown", RIGHT)(turned(orientation, measured="shown"))
+
+
+@row(
+    "R14 EXIF, and no box tells",
+    Refused("nothing tells whether they were annotated turned: 1 (train/im0.jpg listed as 40x60, EXIF"),
+)
+def _(to: Folder) -> None:
+    turned(6, measured="shown")(to)
+    for stem in STEMS[1:]:
+        to.put(f"{PARTS[stem]}/{stem}.jpg", picture(stem))
+    for file in to.root.rglob("*.json"):
+        swapped, plain = f'"width": {HEIGHT}, "height": {WIDTH}', f'"width": {WIDTH}, "height": {HEIGHT}'
+        head, own, rest = file.read_text().partition(f'"im0.jpg", {swapped}')
+        file.write_text(head.replace(swapped, plain) + own + rest.replace(swapped, plain))
+
+
+@row("F20 EXIF in YOLO", Taken(TRUTH, "1 image (images/train/im0.jpg) turned by their EXIF orientation"))
+def _(to: Folder) -> None:
+    to.yolo()
+    exif = Image.Exif()
+    exif[274] = 3
+    to.put("images/train/im0.jpg", picture("im0", exif=exif))
+
+
+# --- F17, F19, F25 ----------------------------------------------------------------------------------------------------
+
+row("F17 1203 classes", Refused("has 1203 classes, and a ModelVersion lists 1024 at most"))(
+    lambda to: to.yolo(yaml=f"names: [{', '.join(f'c{number}' for number in range(1203))}]\n")
+)
+row("F17 a name of 129 characters", Refused("has 129 characters, and a ModelVersion takes 128; shorten it"))(
+    lambda to: to.yolo(yaml=f"names: [nut, washer, {'x' * 129}]\n")
+)
+row("F19 12 bits in 16", Taken(TRUTH, "1 image (images/train/im0.png) almost black"))(
+    replaced(
+        encoded(".png", np.random.default_rng(0).integers(0, 4096, (HEIGHT, WIDTH, 3)).astype(np.uint16)),
+        "images/train/im0.png",
+    )
+)
+row("sizes and ids as texts or floats", RIGHT)(
+    lambda to: to.coco(
+        image_id=lambda stem: str(STEMS.index(stem)), category_id=lambda stem: float(STEMS.index(stem) % 3 + 1)
+    )
+)
+
+
+def test_r2_of_boxes_and_polygons_in_one_file_the_boxes_are_taken() -> None:
+    """What Label Studio's converter writes of rectangles and polygons of one image."""
+    rows = parse(wild.corners("im0") + line("im1"), 3)
+    assert [NAMES[row.index] for row in rows] == ["nut", "washer"]
+    for row, stem in zip(rows, ("im0", "im1"), strict=True):
+        assert row.numbers == pytest.approx(wild.numbers(stem), abs=1e-6)
+
+
+@pytest.mark.parametrize(("write", "expected", "format"), ROWS)
+def test_each(write: Callable[[Folder], None], expected: Taken | Refused, format: Format, tmp_path: Path) -> None:
+    to = Folder(tmp_path / "wild")
+    to.root.mkdir()
+    write(to)
+    if isinstance(expected, Refused):
+        with pytest.raises(DatasetError) as caught:
+            wild.read(to.root, format)
+        assert caught.value.reason == "DatasetInvalid"
+        assert expected.words in caught.value.message
+        return
+    source = wild.read(to.root, format)
+    assert wild.found(source) == expected.truth
+    assert expected.words in "\n".join(source.notes)
+    balance = source.balance
+    assert balance.files == sum(len(names) for _, _, names in os.walk(to.root, followlinks=True))
+    assert sum(group.count for group in balance.images_left_out) == expected.images
+    assert sum(group.count for group in balance.label_files_left_out) == expected.labels
+    assert balance.annotations == len(expected.truth)
+    assert sum(sample.suffix is None for each in source.parts.values() for sample in each) == expected.converted
+    if {"train", "val"} <= source.parts.keys():
+        done = assemble([source], Decimal("0.2"), 0, tmp_path / "set")
+        assert done.images == sum(part != "test" for part, _ in expected.truth.values())
