@@ -11,13 +11,14 @@ An inference application that isn't the reference agent takes part by exporting 
     while True:
         ...
         metrics.frame([("bolt", 0.93), ("nut", 0.41)], seconds=0.012)      # or metrics.failed() when it went wrong
+                                                # or metrics.damaged(), metrics.frozen(): not given to the model
 
 Names, labels and bucket edges are a contract with the operator's queries and with every series stored so far: never
 change them. `docs/metrics.md` describes each one. Every series exists from zero as soon as `DetectionMetrics` is made,
 also for classes that were never seen, so that an increase from nothing to something is never lost.
 
-The two capture counters (`modelfleet_captured_frames_total`, `modelfleet_capture_dropped_total`) exist from zero and
-stay there: capturing frames for labelling is not built yet.
+The reasons for which frames are kept for labelling are the user's, so `modelfleet_captured_frames_total` has a series
+for each as soon as it is named (`captured(reason, 0)`).
 """
 
 from __future__ import annotations
@@ -33,9 +34,6 @@ CONFIDENCE_EDGES = (0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 INFERENCE_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of `modelfleet_inference_seconds`, in seconds; +Inf comes on top."""
-
-CAPTURE_REASONS = ("LowConfidence", "Empty", "Sample")
-"""Label values of `modelfleet_captured_frames_total`: why a frame was kept for labelling."""
 
 _IDENTITY_LABELS = ("rollout", "group", "node", "model", "version")
 
@@ -79,6 +77,10 @@ class Identity:
             version=value("MODEL_VERSION"),
         )
 
+    def labels(self) -> dict[str, str]:
+        """The labels that every series carries, by name."""
+        return {name: getattr(self, name) for name in _IDENTITY_LABELS}
+
 
 class DetectionMetrics:
     """Counts what one model does on one node. All methods may be called from any thread.
@@ -96,7 +98,7 @@ class DetectionMetrics:
         *,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        own = [getattr(identity, name) for name in _IDENTITY_LABELS]
+        own = list(identity.labels().values())
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, [*_IDENTITY_LABELS, *labels], registry=registry)
@@ -119,6 +121,15 @@ class DetectionMetrics:
         self._dropped = counter(
             "modelfleet_frames_dropped_total", "Frames that were due and never reached the model because it was busy."
         ).labels(*own)
+        self._damaged = counter(
+            "modelfleet_frames_damaged_total", "Frames left out because parts of them were lost on the way."
+        ).labels(*own)
+        self._frozen = counter(
+            "modelfleet_frames_frozen_total", "Frames left out because the picture of a live source stood still."
+        ).labels(*own)
+        self._lost = counter(
+            "modelfleet_source_lost_total", "Times that the source gave no frames and had to be opened again."
+        ).labels(*own)
         detections = counter("modelfleet_detections_total", "Detections.", "class")
         self._detections = {name: detections.labels(*own, name) for name in classes}
         self._confidence = histogram(
@@ -127,20 +138,26 @@ class DetectionMetrics:
         self._seconds = histogram(
             "modelfleet_inference_seconds", "Time from decoded frame to detections.", INFERENCE_EDGES
         )
-        gauge("modelfleet_model_info", "Always 1; the labels say which model file is loaded.", "sha256").labels(
-            *own, sha256
-        ).set(1)
+        self._info = gauge(
+            "modelfleet_model_info", "Always 1; the labels say which model file is loaded.", "sha256", "backend"
+        )
+        self._file = (*own, sha256)
+        self._info.labels(*self._file, "").set(1)
         self._loaded = gauge(
             "modelfleet_model_loaded_timestamp_seconds", "Unix time when the model was loaded; 0 before that."
         ).labels(*own)
-        captured = counter("modelfleet_captured_frames_total", "Frames kept for labelling.", "reason")
-        self._captured = {reason: captured.labels(*own, reason) for reason in CAPTURE_REASONS}
+        self._own = own
+        self._captured = counter("modelfleet_captured_frames_total", "Frames kept for labelling.", "reason")
         self._capture_dropped = counter(
             "modelfleet_capture_dropped_total", "Frames worth labelling that were not kept, for want of room."
         ).labels(*own)
 
-    def loaded(self, at: float) -> None:
-        """The model is loaded and ready since `at` (Unix time in seconds)."""
+    def loaded(self, at: float, backend: str = "") -> None:
+        """The model is loaded and ready since `at` (Unix time in seconds), and run by `backend`: a word of your own for
+        what computes it and how precisely, by which the gate tells whether two nodes can be compared."""
+        if backend:
+            self._info.remove(*self._file, "")
+            self._info.labels(*self._file, backend).set(1)
         self._loaded.set(at)
 
     def frame(self, detections: Iterable[tuple[str, float]], seconds: float) -> None:
@@ -170,3 +187,23 @@ class DetectionMetrics:
     def dropped(self) -> None:
         """One frame was due and could not be taken, because the model was still busy with earlier ones."""
         self._dropped.inc()
+
+    def damaged(self) -> None:
+        """One frame was due and was left out: parts of it were lost. It is not among the frames."""
+        self._damaged.inc()
+
+    def frozen(self) -> None:
+        """One frame was due and was left out: the picture is frozen. It is not among the frames."""
+        self._frozen.inc()
+
+    def lost(self) -> None:
+        """The source gives nothing (unplugged, hung up, not what it should be), and will be opened again."""
+        self._lost.inc()
+
+    def captured(self, reason: str, frames: int = 1) -> None:
+        """So many frames were kept for labelling, for this reason: a rule's name or `sample`. 0 makes the series."""
+        self._captured.labels(*self._own, reason).inc(frames)
+
+    def capture_dropped(self) -> None:
+        """One frame was worth labelling and was not kept, for want of room or time."""
+        self._capture_dropped.inc()

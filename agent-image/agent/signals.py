@@ -35,3 +35,9 @@ def end_at_once() -> None:
         os._exit(128 + signal.sigwait({signal.SIGTERM}))
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+def wait_forever() -> None:
+    """Do nothing until a signal ends the process."""
+    while True:
+        signal.pause()

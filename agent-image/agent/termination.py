@@ -35,10 +35,15 @@ def render(reason: str, message: str) -> bytes:
 def write(path: Path, reason: str, message: str, level: int = logging.ERROR) -> None:
     """Write the message for the kubelet and to the log. Without such a folder: only to the log."""
     _log.log(level, "%s: %s", reason, message)
+    put(path, render(reason, message))
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write what the kubelet is to have, at most LIMIT bytes. What goes wrong is logged."""
     if not path.parent.is_dir():
         _log.warning("no termination message written: there is no folder %s", path.parent)
         return
     try:
-        path.write_bytes(render(reason, message))
+        path.write_bytes(data)
     except OSError as error:
         _log.warning("no termination message written to %s: %s", path, error)

@@ -61,6 +61,29 @@ def constant(output: NDArray, side: int = SIDE, declared: Sequence[int | str] | 
     return _model(nodes, constants, declared if declared is not None else output.shape, side)
 
 
+def convolutions(side: int = SIDE, depth: int = 6, classes: int = len(CLASSES)) -> bytes:
+    """A network that computes: `depth` convolutions of 64 channels with fixed random weights, a place for each 8 x 8
+    pixels of the frame. Scores are spread between 0 and 1, boxes lie within the frame."""
+    random = np.random.default_rng(0)
+    nodes, constants, last, channels = [], {}, "images", 3
+    for number in range(depth):
+        stride = 2 if number < 3 else 1
+        constants[f"w{number}"] = random.normal(0, (2 / (9 * channels)) ** 0.5, (64, channels, 3, 3)).astype(np.float32)
+        nodes.append(helper.make_node("Conv", [last, f"w{number}"], [f"c{number}"], pads=[1] * 4, strides=[stride] * 2))
+        nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"]))
+        last, channels = f"r{number}", 64
+    constants["head"] = random.normal(0, 0.1, (4 + classes, channels, 1, 1)).astype(np.float32)
+    constants["scale"] = np.array([[[side]] * 4 + [[1]] * classes], np.float32)
+    constants["flat"] = np.array([1, 4 + classes, -1], np.int64)
+    nodes += [
+        helper.make_node("Conv", [last, "head"], ["answers"]),
+        helper.make_node("Sigmoid", ["answers"], ["shares"]),
+        helper.make_node("Reshape", ["shares", "flat"], ["places"]),
+        helper.make_node("Mul", ["places", "scale"], ["output0"]),
+    ]
+    return _model(nodes, constants, [1, 4 + classes, (side // 8) ** 2], side)
+
+
 def anchors(*rows: tuple[float, float, float, float, Sequence[float]]) -> NDArray[np.float32]:
     """[4 + classes, n] from rows of (centre x, centre y, width, height, scores)."""
     return np.array([[*box, *scores] for *box, scores in rows], np.float32).T

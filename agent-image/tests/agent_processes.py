@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 120.0
+"""Seconds after which nobody believes any more in what is waited for. No promise: a machine on which everything else
+runs at the same time is twenty times slower than one that is idle."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Agent:
         self.termination = folder / "termination"
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "agent-image"), str(ROOT / "artifacts")]),
+            "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("agent-image", "artifacts", "dataset")),
             "PYTHONWARNINGS": "error",
             "TERMINATION_LOG": str(self.termination),
             "PORT": "0",
+            "BACKEND": "onnxruntime",  # each process would try the others for seconds
             **env,
         }
         with self.log.open("wb") as log:
@@ -64,7 +68,7 @@ class Agent:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -87,16 +91,23 @@ class Agent:
         return self.wait()
 
     def wait(self) -> int:
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
     def message(self) -> dict[str, str]:
         """The termination message."""
         return json.loads(self.termination.read_text())
 
 
-def wait_until(condition: Callable[[], bool], what: str, log: Path | None = None, timeout: float = 30) -> None:
-    end = time.monotonic() + timeout
+def wait_until(
+    condition: Callable[[], bool], what: str, log: Path | None = None, progress: Callable[[], object] | None = None
+) -> None:
+    """Patience is renewed whenever `progress` says something new: for what takes the longer the busier the machine."""
+    end = time.monotonic() + PATIENCE
+    reached = progress() if progress else None
     while not condition():
+        if progress and (now := progress()) != reached:
+            reached, end = now, time.monotonic() + PATIENCE
         if time.monotonic() > end:
-            raise AssertionError(f"not within {timeout} s: {what}\n{log.read_text() if log else ''}")
+            so_far = f" (stands at {reached})" if progress else ""
+            raise AssertionError(f"not within {PATIENCE} s: {what}{so_far}\n{log.read_text() if log else ''}")
         time.sleep(0.02)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves test folders off the path
 
 from agent_models import CLASSES, SIDE
 from agent_processes import Agent, Stored
+
+from agent.live import drawing
 
 
 @pytest.fixture
@@ -65,3 +69,17 @@ def agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
         if running.process.poll() is None:
             running.process.kill()
             running.process.wait()
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """One entry for each JPEG that was made."""
+    made: list[float] = []
+    original = drawing.jpeg
+
+    def counted(image: np.ndarray) -> bytes:
+        made.append(time.monotonic())
+        return original(image)
+
+    monkeypatch.setattr(drawing, "jpeg", counted)
+    return made

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import ConfigError, FetchConfig, ServeConfig, fetch_config, log_level, serve_config
+from agent.config import (
+    CaptureConfig,
+    ConfigError,
+    FetchConfig,
+    LiveConfig,
+    ServeConfig,
+    fetch_config,
+    log_level,
+    serve_config,
+)
 from agent.metrics import Identity
 
 SHA = "ab" * 32
@@ -38,7 +47,10 @@ def test_everything_given() -> None:
             "IOU": "0.5",
             "PORT": "8000",
             "INTRA_OP_THREADS": "4",
+            "BACKEND": "openvino-bf16",
             "STUCK_AFTER": "90",
+            "DAMAGED_FRAMES": "use",
+            "FROZEN_AFTER": "0",
         }
     )
     assert config.identity == Identity("line", "canary", "edge-1", "parts-detector", "v3")
@@ -48,6 +60,7 @@ def test_everything_given() -> None:
     assert (config.classes, config.image_size, config.frames) == (("bolt", "nut"), 640, "directory:///frames")
     assert (config.frame_rate, config.backlog, config.confidence, config.iou) == (2.5, 4, 0.1, 0.5)
     assert (config.port, config.threads, config.stuck_after) == (8000, 4, timedelta(seconds=90))
+    assert (config.use_damaged, config.frozen_after, config.backend) == (True, timedelta(0), "openvino-bf16")
 
 
 def test_defaults() -> None:
@@ -55,6 +68,21 @@ def test_defaults() -> None:
     config = serve_config(ENV)
     assert (config.frame_rate, config.backlog, config.confidence, config.iou) == (10.0, 2, 0.25, 0.7)
     assert (config.port, config.threads, config.stuck_after) == (9090, 1, timedelta(seconds=60))
+    assert (config.use_damaged, config.frozen_after, config.backend) == (False, timedelta(seconds=2), "auto")
+
+
+def test_threads_are_what_the_container_has_unless_they_are_given() -> None:
+    assert serve_config(ENV, threads=3).threads == 3
+    assert serve_config(ENV | {"INTRA_OP_THREADS": "2"}, threads=3).threads == 2
+
+
+def test_the_live_page() -> None:
+    assert serve_config(ENV).live is None
+    assert serve_config(ENV | {"LIVE_PORT": "", "LIVE_RATE": "bad"}).live is None
+    assert serve_config(ENV | {"LIVE_PORT": "9400"}).live == LiveConfig(9400, 2.0, 2, True, None)
+    more = {"LIVE_RATE": "5", "LIVE_VIEWERS": "3", "LIVE_MASK": "false", "CAPTURE_SETTINGS": "/etc/capture.json"}
+    live = serve_config(ENV | {"LIVE_PORT": "0", "PORT": "0"} | more).live
+    assert live == LiveConfig(0, 5.0, 3, False, Path("/etc/capture.json"))
 
 
 @pytest.mark.parametrize("variable", ["FRAME_RATE", "PORT", "MODEL_CACHE_KEEP"])
@@ -112,12 +140,23 @@ def test_fetch_needs_no_more_than_that() -> None:
         ("IOU", "-0.1", "from 0 to 1"),
         ("PORT", "65536", "from 0 to 65535"),
         ("INTRA_OP_THREADS", "0", "from 1 to 1024"),
+        ("BACKEND", "torch", "must be auto or onnxruntime or openvino or "),
         ("STUCK_AFTER", "0.5", "from 1 to 86400"),
+        ("DAMAGED_FRAMES", "keep", "must be skip or use"),
+        ("FROZEN_AFTER", "-1", "from 0 to 86400"),
+        ("LIVE_PORT", "65536", "from 0 to 65535"),
+        ("LIVE_PORT", "http", "from 0 to 65535"),
+        ("LIVE_PORT", "9090", "port of the metrics"),
+        ("LIVE_RATE", "0", "from 0.5 to 30"),
+        ("LIVE_RATE", "nan", "from 0.5 to 30"),
+        ("LIVE_VIEWERS", "0", "from 1 to 100"),
+        ("LIVE_MASK", "yes", "must be true or false"),
+        ("LIVE_MASK", "True", "must be true or false"),
     ],
 )
 def test_a_bad_value_is_told_by_name_with_what_belongs_there(variable: str, value: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        serve_config(ENV | {variable: value})
+        serve_config(ENV | {"LIVE_PORT": "9400"} | {variable: value})
     assert caught.value.variable == variable
     assert f"environment variable {variable} " in str(caught.value)
     assert words in str(caught.value)
@@ -134,6 +173,17 @@ def test_a_bad_value_is_told_by_name_with_what_belongs_there(variable: str, valu
 def test_a_bad_value_for_fetch(variable: str, value: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         fetch_config(ENV | {variable: value})
+
+
+def test_capture_is_off_without_a_spool_and_needs_the_namespace_with_one() -> None:
+    assert serve_config(ENV | {"CAPTURE_SETTINGS": "/etc/capture.json"}).capture is None
+    config = serve_config(ENV | {"CAPTURE_SPOOL": "/spool"})
+    assert config.capture == CaptureConfig(Path("/spool"), Path("/etc/modelfleet/capture/capture.json"))
+    assert config.namespace == "factory"
+    with pytest.raises(ConfigError, match="ROLLOUT_NAMESPACE is not set"):
+        serve_config(ENV | {"CAPTURE_SPOOL": "/spool", "ROLLOUT_NAMESPACE": ""})
+    with pytest.raises(ConfigError, match=r"CAPTURE_SETTINGS is .* absolute path"):
+        serve_config(ENV | {"CAPTURE_SPOOL": "/spool", "CAPTURE_SETTINGS": "capture.json"})
 
 
 def test_log_level() -> None:

@@ -13,15 +13,8 @@ from agent_models import CLASSES, SIDE, anchors, constant, yolo11_like
 from agent_processes import ROOT
 from onnx import TensorProto, helper
 
-from agent.serve.detector import (
-    Detections,
-    Detector,
-    InferenceFailed,
-    Letterbox,
-    ModelUnsupported,
-    decode,
-    decode_suppressed,
-)
+from agent.serve.backends.network import InferenceFailed, ModelUnsupported
+from agent.serve.detector import Detections, Detector, Letterbox, decode, decode_suppressed
 
 WHITE = np.full((SIDE, SIDE, 3), 255, np.uint8)
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from agent_processes import wait_until
+from agent_processes import PATIENCE, wait_until
 
 from agent.serve import feed
 from agent.serve.feed import Feed, Pace
 from agent.serve.frames import BrokenFrame, Frame, Source, SourceLost
 from agent.serve.health import Health
+from harness.timing import within
 
 
 class Script:
@@ -57,8 +58,17 @@ class Run:
     def __init__(self, source: Source, rate: float, backlog: int = 1000) -> None:
         self.dropped = 0
         self.broken = 0
+        self.lost: list[str] = []
         self.health = Health(60)
-        self.feed = Feed(source, rate, backlog, self.health, on_dropped=self._drop, on_broken=self._break)
+        self.feed = Feed(
+            source,
+            rate,
+            backlog,
+            self.health,
+            on_dropped=self._drop,
+            on_broken=self._break,
+            on_lost=self.lost.append,
+        )
         self.feed.start()
 
     def _drop(self) -> None:
@@ -68,7 +78,7 @@ class Run:
         self.broken += 1
 
     def origins(self, count: int) -> list[str]:
-        frames = [self.feed.take(timeout=10) for _ in range(count)]
+        frames = [self.feed.take(timeout=PATIENCE) for _ in range(count)]
         return [frame.origin if frame else "none" for frame in frames]
 
 
@@ -82,7 +92,7 @@ def run() -> Iterator[Callable[..., Run]]:
 
     yield start
     for one in runs:
-        one.feed.stop(timeout=5)
+        one.feed.stop(timeout=PATIENCE)
         assert not one.feed.alive
 
 
@@ -116,9 +126,10 @@ def test_pace_misses_nothing_when_on_the_dot(rate: float) -> None:
 
 def test_frames_come_in_order_at_the_rate(run: Callable[..., Run]) -> None:
     began = time.monotonic()
-    one = run(Script(itertools.count()), rate=50)
-    assert one.origins(20) == [str(k) for k in range(20)]
-    assert 0.35 < time.monotonic() - began < 5  # 19 periods of .02 s, and what a busy machine adds
+    with within(5):
+        one = run(Script(itertools.count()), rate=50)
+        assert one.origins(20) == [str(k) for k in range(20)]
+    assert time.monotonic() - began > 0.35  # 19 periods of .02 s
 
 
 def test_the_oldest_gives_way_and_is_counted() -> None:
@@ -163,28 +174,31 @@ def test_a_lost_source_is_opened_again(run: Callable[..., Run], monkeypatch: pyt
     assert one.origins(3) == ["0", "1", "2"]
     wait_until(lambda: source.opened >= 4, "it tries again")
     assert source.closed >= source.opened - 1
+    assert one.lost[:2] == ["it is over", "it is over"]
+    assert one.lost[2:4] == ["away", "away"]
 
 
 def test_retries_slow_down(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "FIRST_RETRY", 0.01)
     monkeypatch.setattr(feed, "LAST_RETRY", 0.04)
     source = Script(iter(()))
+    began = time.monotonic()
     run(source, rate=200)
-    time.sleep(0.6)
-    assert 3 <= source.opened <= 17  # .01 + .02 + .04 + .04 ...
+    wait_until(lambda: source.opened >= 15, "it tries")
+    assert source.opened <= 3 + (time.monotonic() - began) / 0.04  # at 0, .01, .03, .07, .11 ...
 
 
 def test_waiting_for_a_source_is_a_sign_of_life(run: Callable[..., Run]) -> None:
     one = run(Script(iter(())), rate=200)
-    one.health._stuck_after = 0.8
-    time.sleep(1.2)
+    one.health._stuck_after = 1.5
+    time.sleep(2)
     assert one.health.dead() is None
 
 
 def test_a_slow_rate_is_a_sign_of_life(run: Callable[..., Run]) -> None:
     one = run(Script(itertools.count()), rate=0.01)
-    one.health._stuck_after = 0.8
-    time.sleep(1.2)
+    one.health._stuck_after = 1.5
+    time.sleep(2)
     assert one.health.dead() is None
 
 
@@ -193,7 +207,7 @@ def test_a_source_that_hangs_is_none(run: Callable[..., Run]) -> None:
 
     class Hanging(Script):
         def advance(self) -> None:
-            gate.wait(10)
+            gate.wait(PATIENCE)
 
     one = run(Hanging(iter(())), rate=200)
     one.health._stuck_after = 0.1
@@ -205,9 +219,8 @@ def test_a_source_that_hangs_is_none(run: Callable[..., Run]) -> None:
 def test_stopping_ends_a_long_wait(run: Callable[..., Run]) -> None:
     one = run(Script(itertools.count()), rate=0.001)
     one.origins(1)
-    began = time.monotonic()
-    one.feed.stop(timeout=5)
-    assert time.monotonic() - began < 2
+    with within(2):
+        one.feed.stop(timeout=PATIENCE)
     assert not one.feed.alive
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -110,7 +111,7 @@ def test_a_fetch_that_is_killed_harms_nobody(stored: Make, agent: Callable[..., 
     os.mkfifo(source)  # a store that never answers: the fetch hangs in the middle, with its locks
     hanging = agent("fetch", model.env)
     lock = model.path.parent.parent / ".locks" / model.path.parent.name
-    wait_until(lambda: lock.exists() and any(model.path.parent.glob(".best.onnx.*")), "it downloads", hanging.log)
+    wait_until(lambda: lock.exists() and (model.path.parent / ".partial").exists(), "it downloads", hanging.log)
     hanging.process.kill()
     hanging.wait()
     source.unlink()
@@ -125,7 +126,7 @@ def test_a_fetch_that_hangs_ends_when_asked(stored: Make, agent: Callable[..., A
     source.unlink()
     os.mkfifo(source)
     hanging = agent("fetch", model.env)
-    wait_until(lambda: any(model.path.parent.glob(".best.onnx.*")), "it downloads", hanging.log)
+    wait_until(lambda: (model.path.parent / ".partial").exists(), "it downloads", hanging.log)
     assert hanging.stop() == 128 + signal.SIGTERM
 
 
@@ -269,6 +270,41 @@ def test_a_disk_that_is_too_full_loses_older_versions_first_but_no_rollouts_newe
     assert versions(cache) == {"theirs", "content 3"}
 
 
+def removal_cut_off(cache: Path, sha256: str, content: bytes) -> Path:
+    """What a fetch leaves that is killed in the middle of a removal."""
+    trash = cache / f".trash-{sha256}"
+    trash.mkdir()
+    (trash / "best.onnx").write_bytes(content)
+    return trash
+
+
+@pytest.mark.parametrize("fetching", [fetch.run, fetch.run_ahead])
+def test_a_removal_that_was_cut_off_does_not_leave_the_disk_full(
+    stored: Make, cache: Path, fetching: Callable[..., None]
+) -> None:
+    fetch.run(config(stored(b"content 0", "v0")))
+    trash = removal_cut_off(cache, "0" * 64, b"x" * 5000)
+    needed = len("content 1") + fetch.SPARE
+    fetching(config(stored(b"content 1", "v1")), free_bytes=lambda _: needed - trash.exists())
+    assert versions(cache) == {"content 0", "content 1"}
+    assert not trash.exists()
+
+
+def test_an_entry_is_removed_again_after_a_removal_that_was_cut_off(stored: Make, cache: Path) -> None:
+    models = [stored(f"content {k}".encode(), f"v{k}") for k in range(3)]
+    for model in models[:2]:
+        fetch.run(config(model))
+    trash = removal_cut_off(cache, models[0].path.parent.name, b"content 0")  # and was fetched again
+    needed = len("content 2") + fetch.SPARE
+
+    def free(_: Path) -> int:
+        return needed - ("content 0" in versions(cache))
+
+    fetch.run(config(models[2]), free_bytes=free)
+    assert versions(cache) == {"content 1", "content 2"}
+    assert not trash.exists()
+
+
 @pytest.fixture
 def small_disk(cache: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", cache]).returncode:
@@ -283,6 +319,21 @@ def test_a_disk_that_becomes_full_during_the_download(stored: Make, small_disk: 
         fetch.run(config(model), free_bytes=lambda _: 1 << 40)  # it looked large enough
     assert caught.value.reason == "DiskFull"
     assert [file for file in small_disk.rglob("*") if file.is_file() and file.stat().st_size] == []
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EUCLEAN, errno.ESTALE, errno.EROFS])
+def test_a_disk_that_breaks_during_the_download_is_no_store_that_can_not(
+    stored: Make, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    model = stored(b"one")
+
+    def write(self: object, chunk: bytes) -> None:
+        raise OSError(code, os.strerror(code), str(model.path))
+
+    monkeypatch.setattr("artifactstore._files.AtomicFile.write", write)
+    refusal = refused(model)
+    assert refusal.reason == "DiskError"
+    assert os.strerror(code) in refusal.message
 
 
 def test_the_real_file_system_is_asked(stored: Make, small_disk: Path) -> None:
@@ -300,6 +351,90 @@ def test_a_cache_that_is_not_ours_is_told(stored: Make, cache: Path) -> None:
         os.seteuid(0)
     assert refusal.reason == "CacheNotWritable"
     assert "by user 65532" in refusal.message
+
+
+# --- downloads that broke off, and when they start --------------------------------------------------------------------
+
+
+def test_what_is_there_of_a_file_counts_where_room_is_looked_for(stored: Make) -> None:
+    model = stored(b"one")
+    model.path.parent.mkdir()
+    (model.path.parent / ".partial").write_bytes(b"on")
+    fetch.run(config(model), free_bytes=lambda _: fetch.SPARE + 1)
+    assert model.path.read_bytes() == b"one"
+    assert {file.name for file in model.path.parent.iterdir()} == {"best.onnx", ".wanted-by-factory.line"}
+
+
+def test_a_disk_that_is_too_full_is_told_in_figures(stored: Make) -> None:
+    with pytest.raises(Refused) as caught:
+        fetch.run(config(stored(b"one")), free_bytes=lambda _: fetch.SPARE + 1)
+    assert "where 67108865 are free, 2 too few" in caught.value.message
+    assert "free that much on the node's disk" in caught.value.message
+
+
+class Waited(Exception):
+    pass
+
+
+def remember(seconds: float) -> None:
+    raise Waited(seconds)
+
+
+def test_downloads_start_spread_over_some_seconds_and_not_before_there_is_room(stored: Make) -> None:
+    remote = replace(config(stored(b"one")), uri="s3://models/v1/best.onnx", spread=7.0)
+    assert [fetch.start_delay(remote, draw) for draw in (0.0, 0.5, 1.0)] == [0.0, 3.5, 7.0]
+    with pytest.raises(Waited) as caught:
+        fetch.run(remote, sleep=remember)
+    assert 0 < caught.value.args[0] < 7
+    with pytest.raises(Refused, match="DiskFull"):
+        fetch.run(remote, free_bytes=lambda _: 0, sleep=remember)
+
+
+def test_what_is_cached_or_local_does_not_wait(stored: Make) -> None:
+    model = config(stored(b"one"))
+    fetch.run(model, sleep=remember)
+    fetch.run(replace(model, uri="s3://models/v1/best.onnx"), sleep=remember)
+    assert fetch.start_delay(replace(model, uri="s3://models/v2/best.onnx", spread=0), 0.9) == 0
+
+
+# --- ahead of its use -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_fetched_ahead_is_there_and_the_version_that_runs_stays_the_newest(stored: Make, cache: Path) -> None:
+    for k in range(3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    fetch.run_ahead(config(stored(b"content 3", "v3")))
+    assert versions(cache) == {"content 0", "content 1", "content 2", "content 3"}
+    with pytest.raises(Refused, match="DiskFull"):  # all but the newest may go
+        fetch.run(config(stored(b"content 4", "v4")), free_bytes=lambda _: 0)
+    assert versions(cache) == {"content 2"}
+
+
+def test_a_version_that_was_fetched_ahead_is_taken_without_its_store(stored: Make, cache: Path) -> None:
+    for k in range(2):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    ahead = stored(b"content 2", "v2")
+    for _ in range(2):
+        fetch.run_ahead(config(ahead))
+    Path(ahead.uri.removeprefix("file://")).unlink()
+    fetch.run(config(ahead, keep=2))
+    assert versions(cache) == {"content 1", "content 2"}
+
+
+def test_nothing_is_removed_for_what_is_fetched_ahead(stored: Make, cache: Path) -> None:
+    for k in range(3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}")))
+    with pytest.raises(Refused, match="DiskFull"):
+        fetch.run_ahead(config(stored(b"content 3", "v3")), free_bytes=lambda _: fetch.SPARE)
+    assert versions(cache) == {"content 0", "content 1", "content 2"}
+
+
+def test_the_command_that_fetches_ahead_stays_until_it_is_ended(stored: Make, agent: Callable[..., Agent]) -> None:
+    model = stored(b"one")
+    running = agent("prefetch", model.env)
+    wait_until(lambda: "fetched file://" in running.log.read_text(), "it fetched", running.log)
+    assert running.process.poll() is None
+    assert running.stop() == 128 + signal.SIGTERM
 
 
 def test_the_command_ends_with_0(stored: Make, agent: Callable[..., Agent]) -> None:

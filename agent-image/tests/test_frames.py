@@ -199,3 +199,14 @@ def test_a_source_that_is_not_open_says_so(tmp_path: Path) -> None:
         frames.advance()
     with pytest.raises(BrokenFrame, match="not open"):
         frames.decode()
+
+
+def test_a_camera_by_its_file_that_is_not_plugged_in() -> None:
+    """A real one was not to be had: what is tested is what is said without it."""
+    camera = source("camera:///dev/v4l/by-id/usb-none", 1)
+    assert (camera.name, camera.live) == ("camera /dev/v4l/by-id/usb-none", True)
+    with pytest.raises(SourceLost, match="/dev/v4l/by-id/usb-none does not exist; mount it into the pod"):
+        camera.open()
+    for address in ("camera:///etc/passwd", "camera://video0", "/dev/video0"):
+        with pytest.raises(ConfigError, match="it must be"):
+            source(address, 1)

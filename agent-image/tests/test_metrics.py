@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.metrics import CAPTURE_REASONS, CONFIDENCE_EDGES, DetectionMetrics, Identity, MissingVariable
+from agent.metrics import CONFIDENCE_EDGES, DetectionMetrics, Identity, MissingVariable
 
 GOLDEN = Path(__file__).parent / "metrics.txt"
 IDENTITY = Identity("line", "canary", "edge-1", "parts-detector", "v3")
@@ -43,11 +43,17 @@ def samples(registry: CollectorRegistry) -> dict[str, float]:
 
 def test_the_exposition_is_the_contract(registry: CollectorRegistry, metrics: DetectionMetrics) -> None:
     """Compared with a file, character by character: names, help, types, labels, buckets. Never change what is there."""
-    metrics.loaded(1_700_000_000.5)
+    metrics.loaded(1_700_000_000.5, "onnxruntime")
     metrics.frame([("bolt", 0.93), ("bolt", 0.25), ("nut", 0.5)], 0.012)
     metrics.frame([], 0.2)
     metrics.failed()
     metrics.dropped()
+    metrics.damaged()
+    metrics.frozen()
+    metrics.lost()
+    metrics.captured("sample", 0)
+    metrics.captured("unsure")
+    metrics.capture_dropped()
     assert generate_latest(registry).decode() == GOLDEN.read_text()
 
 
@@ -58,11 +64,32 @@ def test_every_series_exists_from_zero(registry: CollectorRegistry, metrics: Det
     metrics.frame([], 0.012)
     metrics.failed()
     metrics.dropped()
+    metrics.damaged()
+    metrics.frozen()
+    metrics.lost()
     assert set(before) == set(samples(registry))
     assert {name for name, value in before.items() if value} == {f"modelfleet_model_info{{{'ab' * 32}}}"}
-    for name in CAPTURE_REASONS:
-        assert before[f"modelfleet_captured_frames_total{{{name}}}"] == 0
     assert before["modelfleet_capture_dropped_total"] == 0
+
+
+def test_what_runs_the_model_is_known_once_it_is_loaded(registry: CollectorRegistry, metrics: DetectionMetrics) -> None:
+    def backends() -> list[str]:
+        (family,) = [f for f in registry.collect() if f.name == "modelfleet_model_info"]
+        return [sample.labels["backend"] for sample in family.samples]
+
+    assert backends() == [""]
+    metrics.loaded(1.0)
+    assert backends() == [""]  # an application that doesn't say
+    metrics.loaded(1.0, "openvino")
+    assert backends() == ["openvino"]
+
+
+def test_a_reason_exists_from_zero_once_it_is_named(registry: CollectorRegistry, metrics: DetectionMetrics) -> None:
+    assert not any(name.startswith("modelfleet_captured_frames_total") for name in samples(registry))
+    metrics.captured("unsure", 0)
+    assert samples(registry)["modelfleet_captured_frames_total{unsure}"] == 0
+    metrics.captured("unsure")
+    assert samples(registry)["modelfleet_captured_frames_total{unsure}"] == 1
 
 
 def test_the_edges_are_those_of_the_gate() -> None:
@@ -88,11 +115,18 @@ def test_frames_are_counted_by_what_came_of_them(registry: CollectorRegistry, me
     metrics.failed()
     metrics.dropped()
     metrics.dropped()
+    for _ in range(4):
+        metrics.damaged()
+    for _ in range(5):
+        metrics.frozen()
+    metrics.lost()
     found = samples(registry)
     assert found["modelfleet_frames_total"] == 3
     assert found["modelfleet_frames_failed_total"] == 1
     assert found["modelfleet_empty_frames_total"] == 1
     assert found["modelfleet_frames_dropped_total"] == 2
+    assert found["modelfleet_frames_damaged_total"] == 4
+    assert found["modelfleet_frames_frozen_total"] == 5
     assert found["modelfleet_detections_total{bolt}"] == 2
     assert found["modelfleet_detections_total{nut}"] == 1
     assert found["modelfleet_detection_confidence_count"] == 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_processes import Agent
@@ -17,16 +19,17 @@ from agent.config import ConfigError, verify_config
 from agent.termination import Refused
 from artifactstore import _address
 
+SIGNED = Path(__file__).parent / "signed"  # see test_signature.py
 WEIGHTS = {"best.onnx": b"onnx" * 1000, "best.pt": b"torch" * 1000}
 
 
-def declared(uri: str, contents: dict[str, bytes]) -> dict[str, str]:
+def declared(uri: str, contents: dict[str, bytes], **more: Any) -> dict[str, str]:
     """The environment that the operator gives the Job of a version with these files."""
     files = [
         {"name": name, "format": "onnx", "sha256": hashlib.sha256(content).hexdigest(), "sizeBytes": len(content)}
         for name, content in contents.items()
     ]
-    return {"ARTIFACT": json.dumps({"uri": uri, "files": files})}
+    return {"ARTIFACT": json.dumps({"uri": uri, "files": files} | more)}
 
 
 def refused(env: dict[str, str]) -> Refused:
@@ -203,3 +206,47 @@ def test_the_command_says_that_it_was_told_nothing(agent: Callable[..., Agent]) 
     running = agent("verify", {})
     assert running.wait() == 1
     assert running.message()["reason"] == "InvalidConfiguration"
+
+
+# --- where all models must be signed ----------------------------------------------------------------------------------
+
+
+def signed(tmp_path: Path, keys: str | None = None, **others: bytes) -> dict[str, str]:
+    """A version whose files model-signing has signed, in a folder of its own, and what it is to be verified by."""
+    folder = tmp_path / "parts"
+    shutil.copytree(SIGNED / "parts", folder)
+    contents = {name: (folder / name).read_bytes() for name in ("best.onnx", "best.pt")}
+    for name, content in others.items():
+        (folder / name).write_bytes(content)
+    demanded = {"uri": f"file://{folder}/model.sig", "keys": keys or (SIGNED / "key.pem").read_text()}
+    return declared(f"file://{folder}", contents | others, signature=demanded)
+
+
+def test_files_that_are_signed_are_verified_as_such(tmp_path: Path) -> None:
+    assert verify.run(verify_config(signed(tmp_path))).endswith("bytes, signed")
+
+
+def test_without_its_signature_no_file_is_read(tmp_path: Path) -> None:
+    env = signed(tmp_path)
+    for each in (tmp_path / "parts").iterdir():
+        each.unlink()  # what is not looked for is not missed
+    refusal = refused(env)
+    assert refusal.reason == "SignatureMissing"
+    assert f"file://{tmp_path}/parts/model.sig is not there" in refusal.message
+
+
+def test_each_of_the_files_must_be_signed(tmp_path: Path) -> None:
+    refusal = refused(signed(tmp_path, added=b"later"))
+    assert refusal.reason == "SignatureInvalid"
+    assert f"does not sign file://{tmp_path}/parts/added: it is of other files" in refusal.message
+
+
+def test_a_signed_file_must_still_be_what_is_there(tmp_path: Path) -> None:
+    env = signed(tmp_path)
+    (tmp_path / "parts/best.pt").write_bytes(b"x")
+    assert refused(env).reason == "DigestMismatch"
+
+
+def test_keys_that_are_none_are_the_settings_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ARTIFACT has no public key"):
+        verify.run(verify_config(signed(tmp_path, keys="nonsense")))

@@ -4,14 +4,16 @@ Layout below the cache's root (the volume `modelfleet-models`, which all pods of
 
     <sha256>/<file name>         a verified file, readable by everyone, never written again
     <sha256>/.wanted-by-<namespace>.<name>   that Rollout keeps it; the mark's time says when it last asked for the file
-    <sha256>/.<other>            a download under way, or what a crash left of one
+    <sha256>/.signed             the signature of the file, where one was demanded: verified again at each fetch
+    <sha256>/.partial            a download under way, or what there is of one that broke off: the next goes on with it
+    <sha256>/.<other>            what a crash left of a copy
     .locks/<sha256>              held (flock) by the one fetch that downloads or removes that digest
     .locks/cache                 held while entries are counted and removed
     .trash-<sha256>              an entry that is being removed
 
 Concurrency. Pods of several Rollouts may fetch on one node at once. Whoever holds a digest's lock is its only writer,
-so a second fetch of the same file waits and then finds it there, and a partial download seen under the lock is a
-crash's. `artifactstore` verifies a download before an atomic rename gives it its name: a reader sees all of it or
+so a second fetch of the same file waits and then finds it there, and a partial download seen under the lock is nobody
+else's. `artifactstore` verifies a download before an atomic rename gives it its name: a reader sees all of it or
 nothing. Locks are taken in the order own digest, cache, other digests, the last without waiting, so no two fetches
 can wait for each other; the kernel drops the locks of a process that dies.
 
@@ -19,6 +21,12 @@ In use. A file is never removed while a process holds a shared flock on it (`age
 nor the newest one of any Rollout, whatever runs it: an application that takes no lock, or one between a crash and its
 restart, keeps its file. Beyond that each Rollout keeps its newest `keep` entries, and what no Rollout keeps is removed;
 when the disk is too full for a download, all but the newest of each Rollout may go, the oldest first.
+
+Ahead. `agent prefetch` fetches a version that this node does not run yet. It takes what is free and removes nothing,
+and its mark is older than that of the newest version, which thereby stays what is kept first.
+
+Offline. With the file in the cache nothing is asked of the store: a reboot, and a rollback to one of the versions kept,
+need no network.
 """
 
 from __future__ import annotations
@@ -29,6 +37,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import random
 import re
 import shutil
 import time
@@ -36,7 +45,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import FetchConfig
+from agent.config import Demanded, FetchConfig
 from agent.termination import Refused
 from artifactstore import ArtifactError, fetch_file
 
@@ -45,19 +54,44 @@ SPARE = 64 * 1024 * 1024
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WANTED = ".wanted-by-"
+_SIGNED = ".signed"
+_PARTIAL = ".partial"
+_TRASH = ".trash-"
 
 _log = logging.getLogger(__name__)
 
 
-def run(config: FetchConfig, free_bytes: Callable[[Path], int] | None = None) -> None:
+def run(
+    config: FetchConfig,
+    free_bytes: Callable[[Path], int] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Make sure that `config.model.path` is the file with its digest and size.
 
     Raises Refused with a reason of artifactstore (DigestMismatch, NotFound, AccessDenied, Unreachable, DiskFull,
-    Unsupported) or of the cache (CacheNotWritable, CacheUnusable).
+    DiskError, Unsupported), of the signature (SignatureMissing, SignatureInvalid) or of the cache (CacheNotWritable,
+    CacheUnusable); ConfigError where the keys are none.
     `free_bytes` tells the space on a path's disk (default: ask the file system).
     """
+    with _refusing(config):
+        _run(config, free_bytes or _free_bytes, sleep, ahead=False)
+
+
+def run_ahead(
+    config: FetchConfig,
+    free_bytes: Callable[[Path], int] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """`run` for a version that is not used yet: it removes nothing from the cache, neither for room nor afterwards."""
+    with _refusing(config):
+        _run(config, free_bytes or _free_bytes, sleep, ahead=True)
+
+
+@contextlib.contextmanager
+def _refusing(config: FetchConfig) -> Iterator[None]:
+    """Turns what goes wrong inside into Refused."""
     try:
-        _run(config, free_bytes or _free_bytes)
+        yield
     except ArtifactError as error:
         raise Refused(error.reason, error.message) from error
     except OSError as error:
@@ -69,7 +103,9 @@ def run(config: FetchConfig, free_bytes: Callable[[Path], int] | None = None) ->
         raise Refused("CacheUnusable", f"{config.model.cache}: {error}") from error
 
 
-def _run(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
+def _run(
+    config: FetchConfig, free_bytes: Callable[[Path], int], sleep: Callable[[float], None], *, ahead: bool
+) -> None:
     model = config.model
     cache = model.cache
     (cache / ".locks").mkdir(mode=0o755, exist_ok=True)
@@ -77,18 +113,74 @@ def _run(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
         entry = model.path.parent
         entry.mkdir(mode=0o755, exist_ok=True)
         for leftover in entry.glob(".*"):
-            if not leftover.name.startswith(_WANTED):
+            if not leftover.name.startswith(_WANTED) and leftover.name not in (_SIGNED, _PARTIAL):
                 leftover.unlink()
                 _log.info("removed %s, left by a fetch that did not end", leftover)
+        signed = None if config.signature is None else _new_signature(config, config.signature, entry / _SIGNED)
         if _is_there(config):
             _log.info("%s is in the cache already, digest verified", model.path)
         else:
-            _make_room(config, free_bytes)
-            fetch_file(config.uri, model.path, sha256=model.sha256, size=model.size)
-            _log.info("fetched %s to %s (%d bytes), digest verified", config.uri, model.path, model.size)
+            _make_room(config, free_bytes, kept := _size(entry / _PARTIAL), may_remove=not ahead)
+            _download(config, kept, sleep)
+        if signed is not None:
+            _keep(entry / _SIGNED, signed)
         with _locked(cache / ".locks" / "cache", "another fetch that cleans the cache"):
-            _mark(config)
-            _prune(config)
+            if ahead:
+                _mark_ahead(config)
+            else:
+                _mark(config)
+                _prune(config)
+
+
+def _download(config: FetchConfig, kept: int, sleep: Callable[[float], None]) -> None:
+    model = config.model
+    if wait := start_delay(config, random.random()):
+        _log.info("downloading in %.1f s: starts are spread over %g s (MODEL_FETCH_SPREAD)", wait, config.spread)
+        sleep(wait)
+    if kept:
+        _log.info("going on with %d of %d bytes, left by a fetch that broke off", kept, model.size)
+    fetch_file(config.uri, model.path, sha256=model.sha256, size=model.size, partial=model.path.with_name(_PARTIAL))
+    _log.info("fetched %s to %s (%d bytes), digest verified", config.uri, model.path, model.size)
+
+
+def start_delay(config: FetchConfig, draw: float) -> float:
+    """Seconds to wait before a download; `draw` is a random number in [0, 1)."""
+    return 0.0 if config.uri.startswith("file://") else draw * config.spread
+
+
+def _size(partial: Path) -> int:
+    try:
+        return partial.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _new_signature(config: FetchConfig, demanded: Demanded, kept: Path) -> bytes | None:
+    """The bundle at the source that says that this file is signed; None where the one kept in the cache says so, so
+    that a reboot needs no network. It is verified before anything is downloaded, and binds the digest that the download
+    must have.
+    """
+    from agent.cache import bundle  # its library is needed only where signatures are demanded
+
+    name, sha256 = config.model.path.name, config.model.sha256
+    if kept.is_file():
+        try:
+            bundle.require(demanded, kept.read_bytes(), name, sha256, config.uri)
+        except Refused as refusal:
+            _log.info("the signature kept in %s does not count (%s): looking for another one", kept, refusal.message)
+        else:
+            _log.info("%s is signed, by the signature kept in the cache", name)
+            return None
+    content = bundle.read(demanded)
+    bundle.require(demanded, content, name, sha256, config.uri)
+    _log.info("%s is signed, by %s", name, demanded.uri)
+    return content
+
+
+def _keep(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def _is_there(config: FetchConfig) -> bool:
@@ -105,14 +197,22 @@ def _is_there(config: FetchConfig) -> bool:
     return False
 
 
-def _make_room(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
-    """See that the file fits on the disk, removing what may go, oldest first. Raises Refused(DiskFull)."""
+def _make_room(config: FetchConfig, free_bytes: Callable[[Path], int], kept: int, *, may_remove: bool) -> None:
+    """See that what is missing of the file fits on the disk, emptying the trash, and then removing what may go, oldest
+    first, if anything may.
+
+    `kept` bytes of it are there. Raises Refused(DiskFull).
+    """
     cache = config.model.cache
-    needed = config.model.size + SPARE
+    missing = max(config.model.size - kept, 0)
+    needed = missing + SPARE
     if free_bytes(cache) >= needed:
         return
     with _locked(cache / ".locks" / "cache", "another fetch that cleans the cache"):
-        for entry in _expendable(cache):
+        _empty_trash(cache)
+        if free_bytes(cache) >= needed:
+            return
+        for entry in _expendable(cache) if may_remove else ():
             _remove(cache, entry)
             if free_bytes(cache) >= needed:
                 return
@@ -120,8 +220,9 @@ def _make_room(config: FetchConfig, free_bytes: Callable[[Path], int]) -> None:
     if free < needed:
         raise Refused(
             "DiskFull",
-            f"{config.uri} needs {config.model.size} bytes and {SPARE} to spare in {cache}, where {free} are free "
-            "and nothing more may be removed from the cache; free some space on the node",
+            f"{config.uri} needs {missing} bytes and {SPARE} to spare in {cache}, where {free} are free, "
+            f"{needed - free} too few, and nothing more may be removed from the cache: free that much on the node's "
+            "disk, or publish a smaller model",
         )
 
 
@@ -148,8 +249,7 @@ def _entries(cache: Path) -> list[_Entry]:
 def _prune(config: FetchConfig) -> None:
     """Withdraw this Rollout's marks from all but its newest entries; remove what nobody wants. The cache is locked."""
     cache = config.model.cache
-    for trash in cache.glob(".trash-*"):  # left by a crash in the middle of a removal
-        shutil.rmtree(trash)
+    _empty_trash(cache)
     entries = _entries(cache)
     mine = sorted(
         (entry for entry in entries if config.owner in entry.wanted), key=lambda entry: entry.wanted[config.owner]
@@ -175,8 +275,18 @@ def _expendable(cache: Path) -> list[_Entry]:
     return sorted(others, key=lambda entry: max(entry.wanted.values(), default=0))
 
 
+def _empty_trash(cache: Path) -> None:
+    """Go on with removals that a crash cut off. The cache's lock is held."""
+    for trash in cache.glob(f"{_TRASH}*"):
+        shutil.rmtree(trash)
+        _log.info("removed %s, left by a removal that did not end", trash)
+
+
 def _remove(cache: Path, entry: _Entry) -> None:
-    """Remove an entry, unless it is being fetched or a process uses it. The cache's lock is held."""
+    """Remove an entry, unless it is being fetched or a process uses it.
+
+    The cache's lock is held, and the trash is empty: nothing can be renamed onto what lies there of the same digest.
+    """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_locked(cache / ".locks" / entry.sha256, None))
@@ -186,7 +296,7 @@ def _remove(cache: Path, entry: _Entry) -> None:
         except BlockingIOError:
             _log.info("kept %s: it is in use", cache / entry.sha256)
             return
-        trash = cache / f".trash-{entry.sha256}"
+        trash = cache / f"{_TRASH}{entry.sha256}"
         (cache / entry.sha256).rename(trash)
         shutil.rmtree(trash)
         (cache / ".locks" / entry.sha256).unlink()
@@ -226,6 +336,17 @@ def _mark(config: FetchConfig) -> None:
     asked = [entry.wanted.get(config.owner, 0) for entry in _entries(config.model.cache)]
     at = max(time.time_ns(), max(asked, default=0) + 1)
     mark = config.model.path.with_name(f"{_WANTED}{config.owner}")
+    mark.touch(mode=0o644)
+    os.utime(mark, ns=(at, at))
+
+
+def _mark_ahead(config: FetchConfig) -> None:
+    """Note that this Rollout will want this entry: just after it wanted the newest but one, before the newest."""
+    mark = config.model.path.with_name(f"{_WANTED}{config.owner}")
+    if mark.exists():
+        return
+    asked = [entry.wanted[config.owner] for entry in _entries(config.model.cache) if config.owner in entry.wanted]
+    at = max(asked, default=time.time_ns() + 1) - 1
     mark.touch(mode=0o644)
     os.utime(mark, ns=(at, at))
 

@@ -1,4 +1,4 @@
-"""The detector: one YOLO model in onnxruntime, from a frame to boxes.
+"""The detector: one YOLO model, from a frame to boxes. What runs its network is a backend (backends/).
 
 Pre- and post-processing follow ultralytics' predictor for an exported model (letterbox to a full square, best class per
 anchor, non-maximum suppression within each class), so that what was measured on the holdout is what runs on the node.
@@ -10,7 +10,6 @@ Two layouts of the network's output are known, both with boxes in pixels of the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -19,39 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Since 1.29 onnxruntime's Linux builds send usage data to Microsoft, facts about the model among it, unless this is set
-# before the import. No fleet's nodes should call out without being asked.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as _ort
+from agent.detection import Detection
+from agent.serve.backends import onnx_runtime
+from agent.serve.backends.network import Array, InferenceFailed, Loader, ModelUnsupported
 
 MAX_DETECTIONS = 300  # per frame, as ultralytics
 _PADDING = 114  # grey of the letterbox, as in training
 
 Image = NDArray[np.uint8]
 """One frame: uint8 [height, width, 3], channels blue, green, red as OpenCV reads them."""
-
-# onnxruntime's errors have no common base below Exception.
-_ORT_ERRORS = (
-    _ort.EPFail,
-    _ort.EngineError,
-    _ort.Fail,
-    _ort.InvalidArgument,
-    _ort.InvalidGraph,
-    _ort.InvalidProtobuf,
-    _ort.NoModel,
-    _ort.NotImplemented,
-    _ort.RuntimeException,
-)
-
-
-class ModelUnsupported(Exception):
-    """The file is no model that this agent can run; the message says what is wrong with it."""
-
-
-class InferenceFailed(Exception):
-    """The model could not be run on this one frame."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +39,11 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.confidences)
+
+    def named(self, classes: Sequence[str]) -> list[Detection]:
+        """The same as plain values, with names of classes."""
+        columns = zip(self.classes.tolist(), self.confidences.tolist(), self.boxes.tolist(), strict=True)
+        return [Detection(classes[index], confidence, tuple(box)) for index, confidence, box in columns]
 
 
 @dataclass(frozen=True)
@@ -140,8 +120,8 @@ class Detector:
     """A loaded model. `detect` is for one thread at a time.
 
     `model` is the file's content, so that what was verified is what is loaded. `threads` is the number of CPU threads
-    of one inference. Raises ModelUnsupported when the model can't be loaded or isn't a detector of these `classes`
-    for `image_size` pixels.
+    of one inference, `load` the backend. Raises ModelUnsupported when the model can't be loaded or isn't a detector of
+    these `classes` for `image_size` pixels, and BackendUnavailable.
     """
 
     def __init__(
@@ -153,42 +133,30 @@ class Detector:
         confidence: float = 0.25,
         iou: float = 0.7,
         threads: int = 1,
+        load: Loader = onnx_runtime.load,
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin between frames would take an edge node's cores from its other work.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except _ORT_ERRORS as error:
-            raise ModelUnsupported(f"onnxruntime can't load the model: {error}") from error
+        self._network = load(model, threads)
         self._confidence = confidence
         self._iou = iou
-        self._side = image_size
+        self.side = image_size
         self._classes = len(classes)
-        self._input, self._dtype = self._check_input()
-        self._suppressed = self._check_output(classes)
+        self._dtype = self._check_input()
+        self.suppressed = self._check_output(classes)
+        # Used again for each frame: memory that is new each time costs more than what is computed into it.
+        self._channels = [np.empty((image_size, image_size), np.uint8) for _ in range(3)]
+        self._pixels = np.empty((1, 3, image_size, image_size), self._dtype)
 
     def detect(self, image: Image) -> Detections:
         """Run the model on one frame, uint8 [height, width, 3] BGR. Raises InferenceFailed."""
         if not image.size:
             raise InferenceFailed(f"the frame has no pixels (shape {image.shape})")
-        letterbox = Letterbox(image.shape[0], image.shape[1], self._side)
+        letterbox = Letterbox(image.shape[0], image.shape[1], self.side)
         try:
-            square = letterbox.apply(image)
-            # BGR to RGB, height-width-channel to channel-height-width, 0..255 to 0..1
-            pixels = np.ascontiguousarray(square[:, :, ::-1].transpose(2, 0, 1)[None], dtype=self._dtype) / self._dtype(
-                255
-            )
-            (output,) = self._session.run(None, {self._input: pixels})
-        except (*_ORT_ERRORS, cv2.error) as error:
+            pixels = self.pixels(letterbox.apply(image))
+        except cv2.error as error:
             raise InferenceFailed(str(error)) from error
-        output = output[0].astype(np.float32, copy=False)
-        if not np.isfinite(output).all():
-            raise InferenceFailed("the model's output holds values that are not finite")
-        if self._suppressed:
+        output = self.output(pixels)
+        if self.suppressed:
             found = decode_suppressed(output, self._confidence)
         else:
             found = decode(output, self._confidence, self._iou)
@@ -200,33 +168,48 @@ class Detector:
 
     def smoke(self) -> Detections:
         """Run the model once on a plain grey frame: it works from end to end, and its first, slow run is over."""
-        return self.detect(np.full((self._side, self._side, 3), _PADDING, np.uint8))
+        return self.detect(np.full((self.side, self.side, 3), _PADDING, np.uint8))
 
-    def _check_input(self) -> tuple[str, type[np.floating]]:
-        inputs = self._session.get_inputs()
+    def pixels(self, square: Image) -> Array:
+        """What the network takes, [1, 3, side, side]: red, green, blue, from 0 to 1. Overwritten by the next call."""
+        cv2.split(square, self._channels)
+        for channel, plane in zip(self._channels, self._pixels[0, ::-1], strict=True):
+            np.divide(channel, self._dtype(255), out=plane)
+        return self._pixels
+
+    def output(self, pixels: Array) -> NDArray[np.float32]:
+        """The network's answer for one frame, without the batch. The next run may overwrite it. Raises
+        InferenceFailed."""
+        output = np.asarray(self._network.run(pixels)[0], np.float32)
+        if not np.isfinite(output).all():
+            raise InferenceFailed("the model's output holds values that are not finite")
+        return output
+
+    def _check_input(self) -> type[np.floating]:
+        inputs = self._network.inputs
         if len(inputs) != 1:
             raise ModelUnsupported(f"the model has {len(inputs)} inputs; a detector has one")
-        shape = inputs[0].shape
-        wanted = [1, 3, self._side, self._side]
+        shape = list(inputs[0].shape)
+        wanted = [1, 3, self.side, self.side]
         if len(shape) != 4 or any(isinstance(n, int) and n != m for n, m in zip(shape, wanted, strict=True)):
             raise ModelUnsupported(f"the model's input is {shape}, but the version's imageSize wants {wanted}")
-        types: dict[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-        if inputs[0].type not in types:
-            raise ModelUnsupported(f"the model's input is a {inputs[0].type}; known are {', '.join(types)}")
-        return inputs[0].name, types[inputs[0].type]
+        types: dict[str, type[np.floating]] = {"float32": np.float32, "float16": np.float16}
+        if inputs[0].dtype not in types:
+            raise ModelUnsupported(f"the model's input is of {inputs[0].dtype}; known are {', '.join(types)}")
+        return types[inputs[0].dtype]
 
     def _check_output(self, classes: Sequence[str]) -> bool:
         """True when the model suppresses itself. Dimensions that the file leaves open are checked by a first run."""
-        outputs = self._session.get_outputs()
+        outputs = self._network.outputs
         if len(outputs) != 1:
             names = ", ".join(output.name for output in outputs)
             raise ModelUnsupported(f"the model has {len(outputs)} outputs ({names}); a detector has one")
         shape = list(outputs[0].shape)
         if not all(isinstance(n, int) for n in shape):
-            pixels = np.full((1, 3, self._side, self._side), _PADDING / 255, self._dtype)
+            pixels = np.full((1, 3, self.side, self.side), _PADDING / 255, self._dtype)
             try:
-                shape = list(self._session.run(None, {self._input: pixels})[0].shape)
-            except _ORT_ERRORS as error:
+                shape = list(self._network.run(pixels).shape)
+            except InferenceFailed as error:
                 raise ModelUnsupported(f"the model can't be run: {error}") from error
         if len(shape) == 3 and shape[0] == 1:
             if shape[1] == 4 + len(classes):

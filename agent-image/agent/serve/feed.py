@@ -7,6 +7,9 @@ grabbed, and those that are due are decoded: what the model gets is never older 
 Backlog. When the model is slower than the pace the oldest waiting frame gives way. Frames that were left out or gave
 way are reported as dropped, those that can't be decoded as broken. When the source is lost it is opened again, after
 1 s at first and every 30 s in the end.
+
+No evidence. A frame that is damaged, and one of a picture that is frozen, say nothing of the model. They are reported
+as what they are and go no further. Only a live source can be frozen: files and folders hold what they hold.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from agent.serve.frames import BrokenFrame, Frame, Source, SourceLost
+from agent.serve.frames import BrokenFrame, DamagedFrame, Frame, Source, SourceLost
+from agent.serve.frozen import Frozen
 from agent.serve.health import Health
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds
@@ -51,7 +55,9 @@ class Pace:
 class Feed:
     """Frames at `rate` per second from `source`, with at most `backlog` of them waiting.
 
-    `on_dropped` and `on_broken` are called from the feed's thread, once for each such frame.
+    `on_dropped` and `on_broken` are called from the feed's thread, once for each such frame; `on_damaged` and
+    `on_frozen` likewise, and `on_lost` whenever the source is lost, with what is said of it. `frozen_after`: seconds
+    without a new picture after which a live source is frozen; 0: never.
     """
 
     def __init__(
@@ -63,6 +69,10 @@ class Feed:
         *,
         on_dropped: Callable[[], None],
         on_broken: Callable[[], None],
+        on_lost: Callable[[str], None] | None = None,
+        on_damaged: Callable[[str], None] | None = None,
+        on_frozen: Callable[[str], None] | None = None,
+        frozen_after: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -70,13 +80,18 @@ class Feed:
         self._health = health
         self._on_dropped = on_dropped
         self._on_broken = on_broken
+        self._on_lost = on_lost
+        self._on_damaged = on_damaged
+        self._on_frozen = on_frozen
+        self._frozen = Frozen(frozen_after) if source.live and frozen_after else None
+        self._is_frozen = False
         self._clock = clock
         self._stop = threading.Event()
         self._waiting: deque[Frame] = deque()
         self._backlog = backlog
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
-        self._last_broken_log = -math.inf
+        self._last_broken_log = self._last_damaged_log = -math.inf
 
     def start(self) -> None:
         """Begin to take frames."""
@@ -106,11 +121,16 @@ class Feed:
                 self._health.beat(PART)
                 self._source.open()
                 _log.info("reading frames from %s", self._source.name)
+                if self._frozen:
+                    self._frozen.restart()
+                    self._is_frozen = False
                 pace = Pace(self._rate, self._clock())
                 while self._step(pace):
                     retry = FIRST_RETRY
             except SourceLost as lost:
                 _log.warning("no frames: %s; trying again in %.0f s", lost, retry)
+                if self._on_lost:
+                    self._on_lost(str(lost))
             finally:
                 self._source.close()
             self._pause(retry)
@@ -128,13 +148,35 @@ class Feed:
         for _ in range(pace.take(now)):
             self._on_dropped()
         try:
-            self._offer(self._source.decode())
+            frame = self._source.decode()
         except BrokenFrame as broken:
             self._on_broken()
             if now - self._last_broken_log >= 60:  # the counter has them all
                 self._last_broken_log = now
                 _log.warning("broken frame: %s", broken)
+        except DamagedFrame as damaged:
+            if self._on_damaged:
+                self._on_damaged(str(damaged))
+            if now - self._last_damaged_log >= 60:  # the counter has them all
+                self._last_damaged_log = now
+                _log.warning("left out: %s", damaged)
+        else:
+            if not self._froze(frame):
+                self._offer(frame)
         return not self._stop.is_set()
+
+    def _froze(self, frame: Frame) -> bool:
+        """Whether the frame is one of a frozen picture, which is reported."""
+        frozen = self._frozen is not None and self._frozen.frozen(frame)
+        what = f"the picture of {self._source.name} is frozen: nothing new in it, to the last bit"
+        if frozen and not self._is_frozen:
+            _log.warning("left out until it moves: %s (FROZEN_AFTER=0 if this source is meant to stand still)", what)
+        elif self._is_frozen and not frozen:
+            _log.info("the picture of %s moves again", self._source.name)
+        self._is_frozen = frozen
+        if frozen and self._on_frozen:
+            self._on_frozen(what)
+        return frozen
 
     def _offer(self, frame: Frame) -> None:
         with self._changed:

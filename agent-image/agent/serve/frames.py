@@ -1,40 +1,62 @@
 """Where frames come from: a directory, a video file, a camera, an RTSP stream.
 
 A source is used by one thread. It has two steps, so that a live stream can be kept current without decoding what
-nobody wants: `advance` goes to the next frame, `decode` makes an image of it. Two things can go wrong. A frame that
-can't be decoded is a `BrokenFrame`: it is counted and the next one is taken. A source that gives nothing is a
-`SourceLost`: it is closed and opened again later, for as long as it takes.
+nobody wants: `advance` goes to the next frame, `decode` makes an image of it. Three things can go wrong. A frame that
+can't be decoded is a `BrokenFrame`, one of which parts were lost or made up is a `DamagedFrame`: it is counted and the
+next one is taken. A source that gives nothing is a `SourceLost`: it is closed and opened again later, for as long as it
+takes.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
 
 from agent.config import ConfigError
+from agent.redaction import cleaned, host, shown
+from agent.serve.damage import Damage, picture_damaged
 from agent.serve.detector import Image
+from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TIMEOUT = 10.0
 """Seconds that opening a network stream, or waiting for its next frame, may take before it counts as lost."""
 
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_OPENCV_DEFAULT = "rtsp_flags;prefer_tcp"  # what OpenCV takes where the variable is not set
+_COUNT_PACKETS = "reorder_queue_size;4"
+"""Over TCP FFmpeg does not compare the packets' numbers unless it has a queue; more packets would only wait longer."""
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One decoded frame and where it came from (a path, or a stream's address without credentials)."""
+    """One decoded frame and where it came from (a path, or a stream's address without credentials).
+
+    `taken` is when it was decoded, in seconds of the monotonic clock.
+    """
 
     image: Image
     origin: str
+    taken: float = field(default_factory=time.monotonic)
 
 
 class BrokenFrame(Exception):
     """One frame could not be decoded."""
+
+
+class DamagedFrame(Exception):
+    """One frame is not what the camera saw: parts of it, or of a frame it builds on, were lost."""
 
 
 class SourceLost(Exception):
@@ -56,27 +78,39 @@ class Source(Protocol):
         """Go to the next frame; after the last of a directory or file comes the first. Raises SourceLost."""
 
     def decode(self) -> Frame:
-        """The frame that `advance` went to. Raises BrokenFrame."""
+        """The frame that `advance` went to. Raises BrokenFrame and DamagedFrame."""
 
     def close(self) -> None:
         """Give back what `open` took. May be called at any time, more than once."""
 
 
-def source(address: str, threads: int) -> Source:
-    """The source that FRAMES names, decoding videos with so many threads. Raises ConfigError; opens nothing."""
+def source(address: str, threads: int, *, use_damaged: bool = False) -> Source:
+    """The source that FRAMES names, decoding videos with so many threads. Raises ConfigError; opens nothing.
+
+    `use_damaged`: damaged frames are frames like any other.
+    """
     scheme, separator, rest = address.partition("://")
     if scheme in ("directory", "file") and separator:
         path = Path(unquote(rest))
         if not path.is_absolute():
-            raise ConfigError("FRAMES", f"is {address!r}; the path must be absolute: {scheme}:///path")
-        return Directory(path) if scheme == "directory" else VideoFile(path, threads)
+            raise ConfigError("FRAMES", f"begins with {scheme}:// and no absolute path; write {scheme}:///path")
+        return Directory(path) if scheme == "directory" else VideoFile(path, threads, use_damaged)
     if scheme == "camera" and re.fullmatch(r"\d{1,3}", rest):
         return Camera(int(rest))
-    if scheme in ("rtsp", "rtsps") and urlsplit(address).hostname:
-        return Stream(address, threads)
+    if scheme == "camera" and re.fullmatch(r"/dev/[^\0]+", rest):
+        return Camera(unquote(rest))
+    if scheme in ("rtsp", "rtsps") and separator:
+        if not host(address):
+            raise ConfigError(
+                "FRAMES",
+                f"is {shown(address)!r}, in which the host can't be told apart from user and password; in those write "
+                "@ : / ? # [ ] and spaces as %40 %3A %2F %3F %23 %5B %5D and %20",
+            )
+        return Stream(address, threads, use_damaged)
     raise ConfigError(
         "FRAMES",
-        f"is {_without_credentials(address)!r}; it must be directory:///path, file:///video.mp4, camera://0 or rtsp://...",
+        f"is {shown(address)!r}; it must be directory:///path, file:///video.mp4, camera://0, "
+        "camera:///dev/v4l/by-id/... or rtsp://...",
     )
 
 
@@ -116,7 +150,7 @@ class Directory:
         except cv2.error as error:
             raise BrokenFrame(f"{path} can't be decoded: {error}") from error
         if image is None:
-            raise BrokenFrame(f"{path} is no image, or not all of one ({len(data)} bytes)")
+            raise BrokenFrame(f"{path} is not an image, or not all of one ({len(data)} bytes)")
         return Frame(cast(Image, image), str(path))
 
     def close(self) -> None:
@@ -135,8 +169,12 @@ class _Capture:
         capture = cv2.VideoCapture(target, backend, options)
         if not capture.isOpened():
             capture.release()
-            raise SourceLost(f"{self.name} can't be opened")
+            raise SourceLost(f"{self.name} can't be opened{self._why()}")
         self._capture = capture
+
+    def _why(self) -> str:
+        """What is known of why it can't be opened, to be added to that."""
+        return ""
 
     def _grab(self) -> bool:
         if self._capture is None:
@@ -160,20 +198,80 @@ class _Capture:
             self._capture = None
 
 
-class VideoFile(_Capture):
+class _Video(_Capture):
+    """What FFmpeg decodes, and what it says of that."""
+
+    _joined: bool
+    """Frames before the first key frame are of a stream that was running."""
+
+    def __init__(self, address: str, threads: int, use_damaged: bool) -> None:
+        self._address = address
+        self._threads = threads
+        self._use_damaged = use_damaged
+        self._log: FfmpegLog | None = None
+        self._damage: Damage | None = None
+        self._damaged: str | None = None  # why the frame that was grabbed last is
+        self._undecoded: str | None = None  # why there is none of it at all
+
+    def _open_video(self, options: list[int]) -> None:
+        self._log = ffmpeg_log()
+        self._messages()
+        self._open(self._address, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, self._threads, *options])
+        watched = self._log is not None and not self._use_damaged
+        self._damage = (
+            Damage(self._threads, joined=self._joined, opening=self._messages(), now=time.monotonic())
+            if watched
+            else None
+        )
+
+    def _grab(self) -> bool:
+        grabbed = super()._grab()
+        messages = self._messages()
+        # OpenCV says that there are no more frames, too, where a decoder can make nothing of one
+        failed = None if grabbed else next((message.text for message in messages if picture_damaged(message)), None)
+        self._undecoded = failed
+        if (grabbed or failed) and self._damage and self._capture:
+            kind = chr(int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)))
+            self._damaged = self._damage.next(messages, kind, time.monotonic())
+        return grabbed or failed is not None
+
+    def decode(self) -> Frame:
+        if self._damaged:
+            raise DamagedFrame(f"a frame of {self.name} is damaged: {cleaned(self._damaged, self._address)}")
+        if self._undecoded:  # what would be given is the one before it
+            raise BrokenFrame(f"a frame of {self.name} can't be decoded: {cleaned(self._undecoded, self._address)}")
+        return super().decode()
+
+    def close(self) -> None:
+        super().close()
+        self._damaged = self._undecoded = None
+
+    def _messages(self) -> list[Message]:
+        messages = self._log.drain() if self._log else []
+        for message in messages:
+            _log.debug("FFmpeg on %s: %s", self.name, cleaned(message.text, self._address))
+        return messages
+
+    def _why(self) -> str:
+        errors = [message.text for message in self._messages() if message.level <= ERROR]
+        return f": {cleaned(errors[-1], self._address)}" if errors else ""
+
+
+class VideoFile(_Video):
     """Each frame of a video file, over and over. The file's own frame rate is not used: FRAME_RATE sets the pace."""
 
     live = False
+    _joined = False
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, use_damaged: bool = False) -> None:
+        super().__init__(str(path), threads, use_damaged)
         self.name = f"video {path}"
-        self._threads = threads
         self._path = path
 
     def open(self) -> None:
         if not self._path.exists():
             raise SourceLost(f"{self._path} does not exist")
-        self._open(str(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, self._threads])
+        self._open_video([])
 
     def advance(self) -> None:
         if self._grab():
@@ -184,45 +282,43 @@ class VideoFile(_Capture):
 
 
 class Camera(_Capture):
-    """A camera of the node, by its index (/dev/video<index>)."""
+    """A camera of the node, by its index (/dev/video<index>) or its file, which with /dev/v4l/by-id/... stays the same
+    where the indices don't."""
 
     live = True
 
-    def __init__(self, index: int) -> None:
-        self.name = f"camera {index}"
-        self._index = index
+    def __init__(self, device: int | str) -> None:
+        self.name = f"camera {device}"
+        self._device = device
 
     def open(self) -> None:
-        self._open(self._index, cv2.CAP_V4L2, [])
+        if isinstance(self._device, str) and not Path(self._device).exists():
+            raise SourceLost(f"{self._device} does not exist; mount it into the pod, or plug the camera in")
+        self._open(self._device, cv2.CAP_V4L2, [])
 
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} gives no frames")
 
 
-class Stream(_Capture):
-    """A network stream that ffmpeg can read, RTSP over TCP. Silence longer than TIMEOUT counts as lost."""
+class Stream(_Video):
+    """A network stream that FFmpeg can read, RTSP over TCP unless OPENCV_FFMPEG_CAPTURE_OPTIONS says
+    `rtsp_transport;udp`. Silence longer than TIMEOUT counts as lost."""
 
     live = True
+    _joined = True
 
-    def __init__(self, url: str, threads: int = 1) -> None:
-        self._threads = threads
-        self.name = f"stream {_without_credentials(url)}"
-        self._url = url
+    def __init__(self, url: str, threads: int = 1, use_damaged: bool = False) -> None:
+        super().__init__(url, threads, use_damaged)
+        self.name = f"stream {shown(url)}"
 
     def open(self) -> None:
+        options = os.environ.get(_OPTIONS, _OPENCV_DEFAULT)
+        if "reorder_queue_size" not in options and "rtsp_transport;udp" not in options:
+            os.environ[_OPTIONS] = f"{options}|{_COUNT_PACKETS}"
         limit = int(TIMEOUT * 1000)
-        options = [cv2.CAP_PROP_N_THREADS, self._threads]
-        options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
-        self._open(self._url, cv2.CAP_FFMPEG, options)
+        self._open_video([cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit])
 
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} ended, or gave no frame for {TIMEOUT:.0f} s")
-
-
-def _without_credentials(url: str) -> str:
-    """The address without user, password and query, fit for a log."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

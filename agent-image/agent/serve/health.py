@@ -1,7 +1,8 @@
 """Health: is the agent alive, and is it ready to be counted?
 
-Ready means that the model was verified, loaded and tried once. It does not mean that frames come in: a camera that is
-away says nothing about the model, so it must not hold back a rollout.
+Ready means that the model was verified, loaded and tried once, and that the source of frames was given its time to open
+(opening.py). It does not mean that frames come in: a camera that is away says nothing about the model, so it must not
+hold back a rollout.
 
 Alive means that each part that must make progress (the start-up, the frame reader, the inference loop) gave a sign of
 life not longer than the limit ago. A part that waits, for a camera to come back or for a frame, keeps giving signs of

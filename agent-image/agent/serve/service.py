@@ -1,8 +1,8 @@
 """`agent serve`: verify the model, try it, then run it on frames and count what it does.
 
 The order at start-up is a promise: metrics and health answer first (not ready), then the file's digest is verified,
-then exactly the bytes that were verified are loaded, then the model is tried on one frame, and only then is the agent
-ready.
+then exactly the bytes that were verified are loaded, then the model is tried (backends/choice.py), then the source of
+frames is opened (opening.py), and only then is the agent ready.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import cv2
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, disable_created_metrics
 
+from agent import limits
+from agent.capture.recorder import Recorder, recording
 from agent.config import ModelFile, ServeConfig
+from agent.live.latest import Latest
+from agent.live.start import live_page
 from agent.metrics import DetectionMetrics
 from agent.serve import frames
-from agent.serve.detector import Detections, Detector, InferenceFailed, ModelUnsupported
+from agent.serve.backends import choice
+from agent.serve.backends.network import BackendUnavailable, InferenceFailed, Loader, ModelUnsupported
+from agent.serve.detector import Detections, Detector
 from agent.serve.feed import Feed
 from agent.serve.health import Health
-from agent.serve.server import Server
+from agent.serve.opening import Opening
+from agent.serve.server import Server, process_registry
 from agent.signals import Stop
 from agent.termination import Refused
 
@@ -38,11 +44,11 @@ _log = logging.getLogger(__name__)
 def run(config: ServeConfig, stop: Stop) -> None:
     """Serve until `stop.asked`.
 
-    Raises ConfigError for a FRAMES that names no source, and Refused with reason ModelMissing, DigestMismatch,
-    ModelUnsupported, SmokeInferenceFailed, PortInUse or FrameReaderFailed.
+    Raises ConfigError for a FRAMES that names no source, and Refused with reason ModelMissing, DiskError,
+    DigestMismatch, ModelUnsupported, BackendUnavailable, SmokeInferenceFailed, PortInUse or FrameReaderFailed.
     """
-    source = frames.source(config.frames, config.threads)
-    registry = _registry()
+    source = frames.source(config.frames, config.threads, use_damaged=config.use_damaged)
+    registry = process_registry()
     metrics = DetectionMetrics(config.identity, config.classes, config.model.sha256, registry=registry)
     health = Health(config.stuck_after.total_seconds())
     health.beat(PART)
@@ -50,9 +56,31 @@ def run(config: ServeConfig, stop: Stop) -> None:
         server = Server(config.port, registry, health)
     except OSError as error:
         raise Refused("PortInUse", f"port {config.port} can't be opened: {error.strerror}") from error
-    with contextlib.closing(server), _held(config.model) as file:
-        detector = _load(config, _verified(config.model, file, health), health)
-        metrics.loaded(time.time())
+    with (
+        contextlib.closing(server),
+        live_page(config, health.unready) as latest,
+        _held(config.model) as file,
+        recording(config, metrics, registry) as recorder,
+    ):
+        chosen = _load(config, _verified(config.model, file, health), health)
+        metrics.loaded(time.time(), chosen.backend)
+        told = latest.problem if latest else lambda _: None
+
+        opening = Opening(health)
+
+        def lost(what: str) -> None:
+            opening.lost()
+            metrics.lost()
+            told(what)
+
+        def damaged(what: str) -> None:
+            metrics.damaged()
+            told(what)
+
+        def frozen(what: str) -> None:
+            metrics.frozen()
+            told(what)
+
         feed = Feed(
             source,
             config.frame_rate,
@@ -60,11 +88,15 @@ def run(config: ServeConfig, stop: Stop) -> None:
             health,
             on_dropped=metrics.dropped,
             on_broken=metrics.failed,
+            on_lost=lost,
+            on_damaged=damaged,
+            on_frozen=frozen,
+            frozen_after=config.frozen_after.total_seconds(),
         )
+        opening.begin()
         feed.start()
-        health.ready()
         try:
-            _loop(stop, feed, detector, config.classes, metrics, health)
+            _loop(stop, feed, chosen.detector, config.classes, metrics, health, opening, latest, recorder)
         finally:
             health.waiting("the agent is stopping")
             feed.stop(timeout=2)
@@ -72,13 +104,22 @@ def run(config: ServeConfig, stop: Stop) -> None:
 
 
 def _loop(
-    stop: Stop, feed: Feed, detector: Detector, classes: tuple[str, ...], metrics: DetectionMetrics, health: Health
+    stop: Stop,
+    feed: Feed,
+    detector: Detector,
+    classes: tuple[str, ...],
+    metrics: DetectionMetrics,
+    health: Health,
+    opening: Opening,
+    latest: Latest | None,
+    recorder: Recorder | None,
 ) -> None:
     last_failure_log = -math.inf
     while not stop.asked:
         health.beat(PART)
         frame = feed.take(timeout=0.5)
         if frame is None:
+            opening.nothing()
             if not feed.alive:
                 raise Refused("FrameReaderFailed", "the thread that reads frames ended by an error; see the log")
             continue
@@ -87,11 +128,18 @@ def _loop(
             found = detector.detect(frame.image)
         except InferenceFailed as error:
             metrics.failed()
+            if latest:
+                latest.problem(f"inference failed on {frame.origin}: {error}")
             if started - last_failure_log >= 60:  # the counter has them all
                 last_failure_log = started
                 _log.warning("inference failed on %s: %s", frame.origin, error)
         else:
             metrics.frame(_named(found, classes), time.perf_counter() - started)
+            if latest:
+                latest.show(frame, found)
+            if recorder:
+                recorder.frame(frame.image, found.named(classes))
+        opening.frame()
 
 
 def _named(found: Detections, classes: tuple[str, ...]) -> list[tuple[str, float]]:
@@ -106,6 +154,8 @@ def _held(model: ModelFile) -> Iterator[BinaryIO]:
     try:
         file = model.path.open("rb")
     except OSError as error:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
+            raise _broken_disk(model, error) from error
         raise Refused(
             "ModelMissing",
             f"{model.path} can't be read: {error.strerror}; the init container `agent fetch` puts it there: "
@@ -122,10 +172,17 @@ def _held(model: ModelFile) -> Iterator[BinaryIO]:
         yield file
 
 
+def _broken_disk(model: ModelFile, error: OSError) -> Refused:
+    return Refused("DiskError", f"{model.path} can't be read: {error.strerror}; check the node's disk")
+
+
 def _verified(model: ModelFile, file: BinaryIO, health: Health) -> bytes:
     """The file's content, with the right digest. Raises Refused."""
     health.waiting("verifying the model file")
-    content = file.read()
+    try:
+        content = file.read()
+    except OSError as error:
+        raise _broken_disk(model, error) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != model.sha256:
         raise Refused(
@@ -136,43 +193,46 @@ def _verified(model: ModelFile, file: BinaryIO, health: Health) -> bytes:
     return content
 
 
-def _load(config: ServeConfig, content: bytes, health: Health) -> Detector:
-    """The model, loaded and tried once. Raises Refused."""
+def _load(config: ServeConfig, content: bytes, health: Health) -> choice.Choice:
+    """The model, loaded and tried by the backend that is to run it. Raises Refused."""
     health.beat(PART)
-    health.waiting("loading the model")
+    health.waiting("loading and trying the model")
     cv2.setNumThreads(config.threads)
-    try:
-        detector = Detector(
+
+    def make(load: Loader) -> Detector:
+        return Detector(
             content,
             config.classes,
             config.image_size,
             confidence=config.confidence,
             iou=config.iou,
             threads=config.threads,
+            load=load,
         )
-    except ModelUnsupported as error:
-        raise Refused("ModelUnsupported", f"{config.model.path}: {error}") from error
-    health.beat(PART)
-    health.waiting("trying the model")
+
     started = time.perf_counter()
     try:
-        detector.smoke()
+        chosen = choice.choose(
+            config.backend,
+            make,
+            cramped=choice.cramped(limits.memory(), limits.resident(), len(content)),
+            alive=lambda: health.beat(PART),
+        )
+    except BackendUnavailable as error:
+        raise Refused("BackendUnavailable", f"BACKEND is {config.backend}: {error}") from error
+    except ModelUnsupported as error:
+        raise Refused("ModelUnsupported", f"{config.model.path}: {error}") from error
     except InferenceFailed as error:
         raise Refused("SmokeInferenceFailed", f"{config.model.path} failed on its first frame: {error}") from error
     identity = config.identity
     _log.info(
-        "loaded %s %s (sha256 %s): first inference took %.3f s",
+        "loaded %s %s (sha256 %s) in %.1f s, run by %s (threads: %d), %s",
         identity.model,
         identity.version,
         config.model.sha256,
         time.perf_counter() - started,
+        chosen.backend,
+        config.threads,
+        chosen.why,
     )
-    return detector
-
-
-def _registry() -> CollectorRegistry:
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # their `_created` series would double what each node sends, and nothing reads them
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    return registry
+    return chosen
