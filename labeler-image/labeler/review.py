@@ -1,0 +1,159 @@
+"""How well a deployed model does, by the frames of the random sample that people have reviewed. Pure.
+
+Only the sample counts: its frames were drawn with a probability that is known. Images that were captured because the
+model was unsure would make it look worse than it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from detectiondata.captures import Capture
+from detectiondata.matching import match
+from detectiondata.ratio import Estimate, Floats, estimate
+from detectiondata.version import Box
+from labeler.calibration import Calibration, calibrate
+from labeler.settings import Deployed
+
+LEAST_FRAMES = 20  # below, nothing is said
+WORST = 10  # classes named
+_LEAST_OF_CLASS = 10  # frames with an object or a detection of a class, for it to be named
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A captured frame and what people found on it."""
+
+    capture: Capture
+    objects: tuple[Box, ...]
+
+    def of(self, classes: Sequence[str]) -> Reviewed:
+        """Of these classes: whether a detection of another is right, nobody was asked."""
+        found = tuple(each for each in self.capture.detections if each.label in classes)
+        objects = tuple(box for box in self.objects if box.label in classes)
+        return Reviewed(replace(self.capture, detections=found), objects)
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """Of one class; `frames` have an object or a detection of it. None where there is nothing to divide by; no interval
+    where too few node-days show it."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    frames: int
+    precision_interval: Estimate | None = None
+    recall_interval: Estimate | None = None
+
+    @property
+    def lower(self) -> float:
+        return min((value for value in (self.precision, self.recall) if value is not None), default=1.0)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`precision`, `recall` and `calibration` are None where the review does not suffice to say them."""
+
+    version: str
+    frames: int
+    node_days: int
+    precision: Estimate | None
+    recall: Estimate | None
+    worst: tuple[ClassFigures, ...]
+    calibration: Calibration | None
+
+
+def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures | None:
+    """Of the deployed version that most frames were reviewed of (the first of several); None for no frame at all."""
+    by_model: dict[str, list[Reviewed]] = {each.sha256: [] for each in deployed}
+    for frame in reviewed:
+        if frame.capture.weight is not None and frame.capture.model_sha256 in by_model:
+            by_model[frame.capture.model_sha256].append(frame)
+    best = max(deployed, key=lambda each: len(by_model[each.sha256]), default=None)
+    if best is None or not by_model[best.sha256]:
+        return None
+    return figures(best.version, by_model[best.sha256])
+
+
+def figures(version: str, frames: Sequence[Reviewed]) -> Figures:
+    """Of frames of the sample, at least one."""
+    node_days = sorted({frame.capture.node_day for frame in frames})
+    numbers = {node_day: number for number, node_day in enumerate(node_days)}
+    cluster = [numbers[frame.capture.node_day] for frame in frames]
+    tally = _Tally(frames, cluster)
+    enough = len(frames) >= LEAST_FRAMES
+    right = _column(tally.right)
+    return Figures(
+        version=version,
+        frames=len(frames),
+        node_days=len(node_days),
+        precision=estimate(right, _column(tally.detected), tally.weight, cluster) if enough else None,
+        recall=estimate(right, _column(tally.present), tally.weight, cluster) if enough else None,
+        worst=tally.worst() if enough else (),
+        calibration=tally.calibration(),
+    )
+
+
+class _Tally:
+    """Frame by frame and class by class: objects that are there, detections, and those of them that are right."""
+
+    def __init__(self, frames: Sequence[Reviewed], cluster: Sequence[int]) -> None:
+        self._cluster = cluster
+        self.right: list[Counter[str]] = []
+        self.detected: list[Counter[str]] = []
+        self.present: list[Counter[str]] = []
+        self._detections: list[tuple[float, float, float]] = []  # confidence, right, weight
+        self.weight = np.array([_weight(frame.capture) for frame in frames])
+        for frame, weight in zip(frames, self.weight.tolist(), strict=True):
+            found = frame.capture.detections
+            hits = [taken is not None for taken in match(found, frame.objects)]
+            self.right.append(Counter(each.label for each, hit in zip(found, hits, strict=True) if hit))
+            self.detected.append(Counter(each.label for each in found))
+            self.present.append(Counter(box.label for box in frame.objects))
+            self._detections += [(each.confidence, float(hit), weight) for each, hit in zip(found, hits, strict=True)]
+
+    def calibration(self) -> Calibration | None:
+        if not self._detections:
+            return None
+        confidence, right, weight = np.array(self._detections).T
+        return calibrate(confidence, right, weight)
+
+    def worst(self) -> tuple[ClassFigures, ...]:
+        names = sorted({name for counts in (*self.detected, *self.present) for name in counts})
+        of_all = [self._of_class(name) for name in names]
+        known = [each for each in of_all if each.frames >= _LEAST_OF_CLASS]
+        return tuple(sorted(known, key=lambda each: (each.lower, each.name))[:WORST])
+
+    def _of_class(self, name: str) -> ClassFigures:
+        right, detected, present = (
+            np.array([counts[name] for counts in column], dtype=float)
+            for column in (self.right, self.detected, self.present)
+        )
+        frames = int(np.count_nonzero(detected + present))
+        return ClassFigures(
+            name,
+            self._share(right, detected),
+            self._share(right, present),
+            frames,
+            estimate(right, detected, self.weight, self._cluster),
+            estimate(right, present, self.weight, self._cluster),
+        )
+
+    def _share(self, part: Floats, whole: Floats) -> float | None:
+        total = float(self.weight @ whole)
+        return float(self.weight @ part) / total if total else None
+
+
+def _weight(capture: Capture) -> float:
+    """For how many frames this one stands."""
+    assert capture.weight is not None  # of the sample only
+    return capture.weight
+
+
+def _column(counts: Iterable[Counter[str]]) -> Floats:
+    return np.array([count.total() for count in counts], dtype=float)

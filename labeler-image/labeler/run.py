@@ -1,0 +1,304 @@
+"""One run: ask people about captures, collect what they said, write a version, say how the deployed models do.
+
+Everything it knows it reads again: captures and versions from the object store, tasks and reviews from where people
+label. Each write is one that can be repeated, so that a run may end anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import artifactstore
+from artifactstore import ArtifactError
+from detectiondata import captures
+from detectiondata.captures import DISAGREE, Capture, Key
+from detectiondata.errors import DatasetError
+from detectiondata.fields import Wrong
+from detectiondata.problems import Problem
+from detectiondata.version import Box, Image
+from detectiondata.version_store import Stored, VersionStore
+from labeler import asked as record
+from labeler import choose, files, listing, replays, review, update, versions
+from labeler.choose import Chosen
+from labeler.failure import Failure, from_artifact
+from labeler.listing import Listing
+from labeler.replays import Disagreements
+from labeler.review import Figures, Reviewed
+from labeler.settings import FilesSettings, Run
+from labeler.tasks import LabelTool, Prediction, Review, Task
+from labeler.update import Judged, Next
+
+LISTED = 10  # versions told
+
+_AGAIN = timedelta(hours=1)  # reviews are read from so long before the newest that a version has
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has found and done. `history` are the newest versions, the latest first; `pending` are reviewed images
+    that no version has, or not as they were reviewed last."""
+
+    waiting: int
+    in_review: int
+    images: Mapping[str, Image]  # all that were reviewed, by digest
+    pending: int
+    reserved: int  # reviewed, of a day of the holdout, and not sampled: in no version
+    history: tuple[Stored, ...]
+    figures: Figures | None
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]  # of where people label
+    other_classes: str = ""  # a note on what reviews have of classes that the dataset does not have
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    judged: Sequence[Judged]
+    waiting: int
+    in_review: int
+    notes: tuple[str, ...] = ()
+
+
+def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
+    """`tool` is None where labels come as files. Raises Failure."""
+    problems: list[Problem] = []
+    with _told("CapturesUnreachable"):
+        found = listed(settings, now)
+        disagreements, unusable = replays.read(settings.captures, found.lists)
+    keys = found.keys
+    problems += [*found.problems, *unusable]
+    store = VersionStore(settings.store)
+    with _told("StoreUnreachable"):
+        numbers = store.numbers()
+        latest = store.read(numbers[-1]) if numbers else None
+        before = store.images(latest.version) if latest else {}
+        known = {image.sha256: update.capture_of(image) for image in before.values()}
+        if latest is not None:
+            store.complete(latest.version)
+    _log.info("%d captures; latest version: %s", len(keys), latest.version.number if latest else "none")
+    kept = {capture.key.image: capture for capture in known.values()}
+    again = latest is not None and latest.version.classes != settings.classes
+    look = _Look(settings, keys, before, kept, disagreements, now, again, problems)
+    labelled = look.at_files() if tool is None else look.at_tool(tool)
+    content = update.next_content(before, labelled.judged, settings.split, settings.classes)
+    with _told("StoreUnreachable"):
+        content, written = _write(settings, store, latest, before, content, now)
+        if written is not None:
+            numbers.append(written.version.number)
+        history = tuple(artifactstore.in_parallel(store.read, reversed(numbers[-LISTED:])))
+    problems += content.problems
+    known |= {each.capture.sha256: each.capture for each in labelled.judged}
+    reviewed = [
+        Reviewed(known[digest], image.reviewed).of(settings.classes) for digest, image in content.images.items()
+    ]
+    return Outcome(
+        waiting=labelled.waiting,
+        in_review=labelled.in_review,
+        images=content.images,
+        pending=sum(image.piece != "aside" for image in content.changed.values()) if written is None else 0,
+        reserved=content.reserved,
+        history=history,
+        figures=review.judge(reviewed, settings.deployed),
+        problems=tuple(problems),
+        notes=(
+            *_nothing_captured(settings, keys),
+            *labelled.notes,
+            *(() if tool is None else tool.notes()),
+        ),
+        other_classes=update.other_classes(before, content.images, settings.classes),
+    )
+
+
+def listed(settings: Run, now: datetime) -> Listing:
+    """The captures, and the state for the next sync written."""
+    uri, store = settings.captures, settings.store
+    with _told("StoreUnreachable"):
+        state = listing.read_state(store)
+        if state is not None and listing.is_due(state, uri, now):
+            state = None
+        older = None if state is None else listing.known(store, state)
+    found = None if state is None or older is None else listing.since(uri, state, older, now)
+    if found is None:
+        state, found = None, listing.everything(uri, now)
+    _log.info("listed %d objects of the captures, %s", found.objects, f"from {found.day} on" if found.day else "all")
+    with _told("StoreUnreachable"):
+        listing.write(store, found, state, uri, now)
+    return found
+
+
+def _write(
+    settings: Run,
+    store: VersionStore,
+    latest: Stored | None,
+    before: Mapping[str, Image],
+    content: Next,
+    now: datetime,
+) -> tuple[Next, Stored | None]:
+    """The content less what turned out to be unusable, and the version that was made of it, if it is one."""
+
+    def suffices(found: Next) -> bool:
+        renamed = latest is not None and latest.version.classes != settings.classes
+        enough = renamed or len(found.changed) >= settings.min_new_images
+        return enough and not update.leaves_nothing(before, found.images)
+
+    if not suffices(content):
+        return content, None
+    content = versions.bring_images(settings.captures, store, before, content)
+    if not suffices(content):
+        return content, None
+    written = versions.write(store, latest, before, content.images, settings.classes, now)
+    _log.info("wrote version %d: %d images", written.version.number, written.version.images)
+    return content, written
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What people have said. `known` are the captures that the latest version has, by the keys of their images;
+    `again`: all reviews are read again, since the classes that they are judged by are others."""
+
+    settings: Run
+    keys: Sequence[Key]
+    before: Mapping[str, Image]
+    known: Mapping[str, Capture]
+    disagreements: Disagreements
+    now: datetime
+    again: bool
+    problems: list[Problem]
+
+    def at_tool(self, tool: LabelTool) -> _Labelled:
+        tool.ensure()
+        asked = dict(tool.asked())
+        with _told("StoreUnreachable"):
+            remembered = record.read(self.settings.store, self.now)
+        # Where there is no task at all, it is another project, or it was emptied: people are asked from the start.
+        deleted = remembered - asked.keys() - self.known.keys() if asked else frozenset()
+        done = asked.keys() | self.known.keys() | deleted
+        waiting, readable = choose.worth_reading(self.keys, done, self.now)
+        already = choose.recent(asked, self.now)
+        if already.total() < self.settings.per_day:
+            wanted = [key for key in waiting if key.image in self.disagreements.ranks]
+            chosen = self._chosen(list(dict.fromkeys((*wanted, *readable))), done, already)
+            new = tool.push([_task(self.settings, each) for each in chosen])
+            _log.info("asked about %d images, %d of them new", len(chosen), new)
+            asked |= {each.capture.key.image: self.now for each in chosen}
+        with _told("StoreUnreachable"):
+            record.write(self.settings.store, remembered, asked, self.now)
+        newest = None if self.again else update.last_review(self.before.values())
+        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN))
+        in_review = asked.keys() - reviews.keys() - self.known.keys()
+        return _Labelled(
+            judged=self._judged(reviews),
+            waiting=sum(key.image not in asked for key in waiting),
+            in_review=len(in_review),
+            notes=(_deleted(len(deleted)),) if deleted else (),
+        )
+
+    def at_files(self) -> _Labelled:
+        assert isinstance(self.settings.labelling, FilesSettings)
+        with _told("CapturesUnreachable"):
+            matched = files.read(self.settings.labelling, self.keys)
+        self.problems.extend(matched.problems)
+        judged = []
+        for capture in self._captures({key.image: key for key in matched.labels}).values():
+            said = files.review(matched.labels[capture.key], capture)
+            if isinstance(said, Problem):
+                self.problems.append(said)
+            else:
+                judged.append(Judged(capture, said))
+        labelled = {key.image for key in matched.labels} | self.known.keys()
+        return _Labelled(judged, waiting=sum(key.image not in labelled for key in self.keys), in_review=0)
+
+    def _chosen(self, readable: Sequence[Key], done: Iterable[str], already: Counter[str]) -> list[Chosen]:
+        """Of a day of the holdout only the sample is of use; nobody is asked about the rest."""
+        sides = update.sides(self.before.values(), self.settings.split)
+        useful = (
+            capture
+            for capture in self._read(readable)
+            if capture.weight is not None or sides.of(capture.node_day) != "holdout"
+        )
+        settings = self.settings
+        distinct = choose.distinct(useful, done)
+        ranks = self.disagreements.ranks
+        return choose.choose(distinct, already, settings.per_day, settings.priority, settings.blind, ranks)
+
+    def _judged(self, reviews: Mapping[str, Review]) -> list[Judged]:
+        present = {name: key for key in self.keys if (name := key.image) in reviews}
+        found = self._captures(present)
+        found |= {name: self.known[name] for name in reviews if name in self.known}  # their images are kept
+        self.problems.extend(
+            Problem("reviews of images that are not among the captures", name, "")
+            for name in reviews
+            if name not in found and name not in present
+        )
+        return [Judged(found[name], said) for name, said in reviews.items() if name in found]
+
+    def _captures(self, wanted: Mapping[str, Key]) -> dict[str, Capture]:
+        read = self._read([key for name, key in wanted.items() if name not in self.known])
+        found = {capture.key.image: capture for capture in read}
+        return found | {name: self.known[name] for name in wanted if name in self.known}
+
+    def _read(self, keys: Iterable[Key]) -> Iterator[Capture]:
+        with _told("CapturesUnreachable"):
+            for found in captures.read(self.settings.captures, keys):
+                if isinstance(found, Problem):
+                    self.problems.append(found)
+                else:
+                    yield self._marked(found)
+
+    def _marked(self, capture: Capture) -> Capture:
+        """With the rule `disagree` if a replay has listed it: so a version keeps that it counts as such."""
+        if capture.key.image not in self.disagreements.listed or DISAGREE in capture.rules:
+            return capture
+        return replace(capture, rules=(*capture.rules, DISAGREE))
+
+
+def _nothing_captured(settings: Run, keys: Sequence[Key]) -> list[str]:
+    if keys:
+        return []
+    return [
+        f"There are no captures in {settings.captures}. If that stays so: it must be what the Rollouts have as "
+        "delivery.capture.destination."
+    ]
+
+
+def _deleted(count: int) -> str:
+    images = "1 image whose task was deleted is" if count == 1 else f"{count} images whose tasks were deleted are"
+    return f"{images} not asked about again (to have it asked, remove its day below asked/ in the store)."
+
+
+def _task(settings: Run, chosen: Chosen) -> Task:
+    capture = chosen.capture
+    return Task(
+        key=capture.key.image,
+        image_uri=f"{settings.captures.rstrip('/')}/{capture.key.image}",
+        width=capture.width,
+        height=capture.height,
+        predictions=tuple(
+            Prediction(Box(found.label, found.x1, found.y1, found.x2, found.y2), found.confidence)
+            for found in capture.detections
+        ),
+        blind=chosen.blind,
+        reason=chosen.reason,
+        captured_at=capture.key.at,
+        node=capture.key.node,
+    )
+
+
+@contextmanager
+def _told(unreachable: str) -> Iterator[None]:
+    """Errors of stores and of what is in them, as failures of the run."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise from_artifact(error, unreachable) from None
+    except DatasetError as error:
+        raise Failure(error.reason, error.message) from None
+    except Wrong as error:
+        raise Failure(
+            "DatasetInvalid", f"a manifest of the store holds a capture that makes no sense: {error}"
+        ) from None
