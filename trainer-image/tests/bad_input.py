@@ -76,7 +76,7 @@ def run_trainer(
         **variables,
     }
     done = subprocess.run(
-        [*within, *command], cwd=workspace, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*within, *command], cwd=workspace, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert log.exists(), done.stderr
     said = json.loads(log.read_text())

@@ -98,7 +98,7 @@ def test_what_is_taken_from_the_parent(mode: str, expected: dict[str, Value]) ->
         ({"extra": {"lr": "0.1"}}, "hyperparameters.extra.lr is not a training argument (did you mean lrf?)"),
         ({"extra": {"qqq": "0.1"}}, "hyperparameters.extra.qqq is not a training argument"),
         ({"augmentation": {"mosiac": "1"}}, "augmentation.mosiac is not a training argument (did you mean mosaic?)"),
-        ({"augmentation": {"lr0": "1"}}, "lr0 is no augmentation; give it under hyperparameters.extra"),
+        ({"augmentation": {"lr0": "1"}}, "lr0 is not an augmentation; give it under hyperparameters.extra"),
     ],
 )
 def test_what_is_refused(hyperparameters: dict[str, Any], message: str) -> None:

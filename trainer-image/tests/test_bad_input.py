@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -187,6 +188,24 @@ def test_a_full_disk_downloading(stored: Case, store: tuple[str, Path]) -> None:
     (store[1] / "data" / "parts.tar").write_bytes(b"\0" * 20_000_000)
     stored.within = SMALL_DISK
     check("full disk, downloading", stored)
+
+
+def test_names_of_any_bytes_are_told(tmp_path: Path) -> None:
+    """A tar of an old machine, its names in Latin-1, one label wrong: exit 64, and a message that can be written."""
+    trees.write(tmp_path / "parts", trees.pairs("images/{}.jpg", "labels/{}.txt", 4))
+    (tmp_path / "parts/labels/1.txt").write_text("9 0.5 0.5 0.2 0.2\n")
+    with tarfile.open(tmp_path / "parts.tar", "w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as opened:
+        for path in sorted((tmp_path / "parts").rglob("*.*")):
+            opened.add(path, f"{path.parent.name}/Köln{path.name}")
+    uri = f"file://{tmp_path}/parts.tar"
+    (tmp_path / "parts/data.yaml").write_text("names: [bolt]\n")
+    with tarfile.open(tmp_path / "parts.tar", "a") as opened:
+        opened.add(tmp_path / "parts/data.yaml", "data.yaml")
+    output = {"uri": f"file://{tmp_path}/v1/", "formats": ["onnx"]}
+    document = documents.document(dataset={"sources": [{"uri": uri}], "validationSplit": "0.2"}, output=output)
+    ended = run_trainer(tmp_path, document, {})
+    assert (ended.code, ended.reason) == (64, "DatasetInvalid")
+    assert "labels/K%F6ln1.txt line 1: class 9" in ended.message
 
 
 def test_every_row_is_run() -> None:

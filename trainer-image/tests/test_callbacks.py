@@ -29,9 +29,11 @@ class Heard:
     speeds: list[Speed] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     starts: int = 0
+    read: tuple[int, int] = (0, 0)
 
-    def began(self) -> None:
+    def began(self, train: int, val: int) -> None:
         self.starts += 1
+        self.read = (train, val)
 
     def epoch_done(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
@@ -47,6 +49,7 @@ class Trainer:
         self.callbacks: dict[str, list[Callable[[Any], None]]] = defaultdict(list)
         self.batch_size, self.epochs, self.epoch, self.start_epoch, self.stop = batch, 3, 0, 0, False
         self.train_loader = SimpleNamespace(dataset=range(images))
+        self.test_loader = SimpleNamespace(dataset=range(7))
         self.stopper = SimpleNamespace(best_epoch=1)
         self.args = SimpleNamespace(imgsz=160)
         self.device = SimpleNamespace(type="cpu")
@@ -115,7 +118,7 @@ def test_epochs_are_told_once_each_and_the_final_evaluation_is_none() -> None:
         trainer.train_epoch(0.1, 0.1)
     trainer.epoch = 2
     trainer.run("on_fit_epoch_end")
-    assert heard.starts == 1
+    assert (heard.starts, heard.read) == (1, (len(trainer.train_loader.dataset), 7))
     assert heard.epochs == [
         Epoch(number=1, epochs=3, start=0, best=1, over=False, image_size=160),
         Epoch(number=2, epochs=3, start=0, best=1, over=True, image_size=160),

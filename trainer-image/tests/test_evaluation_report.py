@@ -36,17 +36,21 @@ def judged(path: Path, *, blind: bool = False) -> Judged:
     )
 
 
+SOURCES = {"dataset": [{"uri": "s3://d/1.tar", "balance": {"files": 7}}], "holdout": None}
+
+
 def subject(images: tuple[Judged, ...], *, blind: bool = False, **changes: Any) -> Subject:
     measured = Measured(
         metrics=dict.fromkeys(FIGURES, "0") if blind else FIGURES,
         per_class={} if blind else {"bolt": FIGURES},
         calibration=None if blind else Calibration((0.5,) * 10),
         precision_by_recall={} if blind else {"bolt": tuple(1 - recall / 2 for recall in RECALLS)},
-        judged=images,
+        sighted=images,
     )
     given = {
         "run": {"trainingJob": "parts-1", "model": "parts", "version": "v1"},
         "data": {"part": "holdout", "uri": "s3://d/h.tar", "sha256": "0" * 64, "images": 1, "labels": 2},
+        "sources": SOURCES,
         "classes": ("bolt", "Mutter größe"),
         "image_size": 160,
         "measured": measured,
@@ -80,6 +84,7 @@ def test_the_report_holds_every_figure(tmp_path: Path) -> None:
     assert document["schema"] == "modelfleet.dev/report/v1"
     assert (document["trainingJob"], document["model"], document["version"]) == ("parts-1", "parts", "v1")
     assert document["measuredOn"]["part"] == "holdout"
+    assert document["sources"] == SOURCES
     assert document["operatingPoint"] == {"confidence": 0.25, "nmsIou": 0.7, "matchIou": 0.5}
     assert document["metrics"]["map50-95"] == 0.6
     bolt, nut = document["perClass"]
@@ -136,6 +141,7 @@ def test_a_picture_that_can_not_be_drawn_is_left_out_and_said(tmp_path: Path, mo
 
     monkeypatch.setattr(pictures, "draw_confusion", broken)
     gone = judged(tmp_path / "gone.jpg")
+    (tmp_path / "gone.jpg").write_bytes(b"no picture")
     document, paths, warnings = write(subject((gone,)), tmp_path / "report")
     assert set(paths) == {"precision_recall.png", "curves.png", "report.json"}
     assert warnings == [

@@ -81,10 +81,23 @@ def test_figures_are_decimal_strings(value: float, text: str) -> None:
         ("AccessDenied", 64),
         ("StorageUnavailable", 1),
         ("DiskFull", 1),
+        ("DiskError", 1),
         ("OutOfMemory", 1),
+        ("GpuMissing", 1),
         ("TrainingFailed", 1),
         ("Interrupted", 143),
     ],
 )
 def test_exit_codes(reason: str, code: int) -> None:
     assert Failure(reason, "").exit_code == code
+
+
+def test_a_name_in_any_bytes_can_be_told(tmp_path: Path) -> None:
+    log, stream = tmp_path / "termination", io.StringIO()
+    told = "K\udcf6ln.jpg is no picture: \x1b[31m\ud800"
+    write_termination(log, failed(Failure("DatasetInvalid", told)))
+    assert json.loads(log.read_bytes().decode())["message"] == "K\\xf6ln.jpg is no picture: \\x1b[31m\\ud800"
+    write_termination(log, {"message": told})
+    assert json.loads(log.read_bytes().decode())["message"] == "K\\xf6ln.jpg is no picture: \\x1b[31m\\ud800"
+    Reporter(stream).warning(told)
+    assert json.loads(stream.getvalue())["message"] == "K\\xf6ln.jpg is no picture: \\x1b[31m\\ud800"

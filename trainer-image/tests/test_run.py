@@ -82,6 +82,10 @@ def test_a_checkpoint_is_read_strictly(weights: dict[str, Any], message: str) ->
         documents.run(mode="FineTune", weights=weights)
 
 
+def test_gpus_that_were_asked_for() -> None:
+    assert documents.run(gpus=2).gpus == 2
+
+
 def test_what_may_be_left_out_has_a_default() -> None:
     document = documents.document()
     for key in ("parent", "hyperparameters", "checkpoint", "evaluation"):

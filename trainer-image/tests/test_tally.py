@@ -45,6 +45,14 @@ def test_right_and_found(one: Judged, right: list[bool], found: list[bool]) -> N
     assert (one.false, one.missed) == (right.count(False), found.count(False))
 
 
+def test_what_is_seen_from_a_confidence_on_does_not_depend_on_what_is_below() -> None:
+    every = judged([(0, 0), (1, 0)], [(0, 0, 0.9), (0, 0, 0.25), (1, 0, 0.2), (5, 1, 0.1)])
+    assert every.right.tolist() == [True, False, True, False]
+    seen = every.above(0.25)
+    assert (seen.confidences.tolist(), seen.classes.tolist(), seen.right.tolist()) == ([0.9], [0.0], [True])
+    assert (seen.missed, seen.false, len(seen.boxes)) == (1, 0, 1)
+
+
 SEEN = [
     judged([(0, 0), (1, 0), (2, 1)], [(0, 0, 0.9), (1, 1, 0.8), (5, 1, 0.3)]),  # one right, one mistaken, one made up
     judged([(0, 1)]),

@@ -100,18 +100,18 @@ def test_a_tracker_that_is_down_is_said_once_and_never_waited_for(
     behaviour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "RETRY", 0.01)
-    monkeypatch.setitem(feeds._ANSWER, "begin", 0.3)
+    monkeypatch.setitem(feeds._ANSWER, "begin", 3)
     told = Told()
     one = feed(tmp_path, behaviour, told)
     began = time.monotonic()
     one.begin({})
     for epoch in range(5):
         one.put(metrics(epoch))
-    assert time.monotonic() - began < 0.2  # the training goes on
+    assert time.monotonic() - began < 3  # the training goes on
     told.wait(lambda: bool(told.warnings))
-    assert close(one, 0.5) < 1.5
+    assert close(one, 0.5) < 10
     first, last = told.warnings
-    assert first.startswith("fake (http://tracker) is not told about this run: ")
+    assert first.startswith("fake (http://tracker) is not informed of this run: ")
     assert "The training goes on" in first
     assert "hunter2" not in first
     assert last == "fake (http://tracker) lacks 5 records of this run"
@@ -119,13 +119,13 @@ def test_a_tracker_that_is_down_is_said_once_and_never_waited_for(
 
 
 def test_a_tracker_that_was_never_reached_had_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "CLOSING", 0.2)
+    monkeypatch.setattr(feeds, "CLOSING", 3)
     told = Told()
     one = feed(tmp_path, HANGS, told)
     one.begin({})
     one.put(metrics(1))
-    time.sleep(0.25)
-    assert close(one) < 0.5
+    time.sleep(3)
+    assert close(one) < 3
     assert told.warnings[-1] == "fake (http://tracker) lacks 1 records of this run"
 
 
@@ -161,7 +161,7 @@ def test_a_record_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, mo
         time.sleep(0.01)
     close(one)
     assert [record["epoch"] for record in received(tmp_path) if record["do"] == "metrics"] == [0, 1, 2, 2, 3, 4]
-    assert [text.rpartition(" is not told")[0] or text for text in told.warnings] == [
+    assert [text.rpartition(" is not informed")[0] or text for text in told.warnings] == [
         "fake (http://tracker)",
         "fake (http://tracker) lacks 1 records of this run",
     ]

@@ -182,7 +182,7 @@ def _check_place(group: str, name: str) -> None:
     if name in FIELDS:
         raise Failure("UnknownArgument", f"{where}: give it as hyperparameters.{FIELDS[name]}")
     if group == "augmentation" and name in TRAINING:
-        raise Failure("UnknownArgument", f"{where} is no augmentation; give it under hyperparameters.extra")
+        raise Failure("UnknownArgument", f"{where} is not an augmentation; give it under hyperparameters.extra")
     if name not in AUGMENTATION | TRAINING:
         near = difflib.get_close_matches(name, AUGMENTATION | TRAINING | set(FIELDS), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -52,8 +52,8 @@ class Speed:
 class Listener(Protocol):
     """Called from the training's own thread, which waits for the answer."""
 
-    def began(self) -> None:
-        """All is set up and the first epoch starts."""
+    def began(self, train: int, val: int) -> None:
+        """All is set up and the first epoch starts, with so many images of each part as ultralytics' reader took."""
 
     def epoch_done(self, epoch: Epoch) -> None:
         """The checkpoint's files stay as they are until this returns."""
@@ -89,7 +89,7 @@ class _Watcher:
         self._batches = 0
 
     def on_train_start(self, trainer: Any) -> None:
-        self._listener.began()
+        self._listener.began(len(trainer.train_loader.dataset), len(trainer.test_loader.dataset))
 
     def on_train_epoch_start(self, trainer: Any) -> None:
         self._began = self._idle_since = self._told = self._clock()

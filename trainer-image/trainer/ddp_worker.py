@@ -73,8 +73,8 @@ class _Teller:
         self._stream.close()
         self._socket.close()
 
-    def began(self) -> None:
-        self._tell({"what": "began"})
+    def began(self, train: int, val: int) -> None:
+        self._tell({"what": "began", "train": train, "val": val})
 
     def epoch_done(self, epoch: Epoch) -> None:
         self._tell({"what": "epoch", "epoch": dataclasses.asdict(epoch)})

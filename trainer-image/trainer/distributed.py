@@ -87,7 +87,7 @@ def _serve(server: socket.socket, group: subprocess.Popen[bytes], listener: List
 def _pass_on(told: Mapping[str, Any], listener: Listener) -> None:
     match told["what"]:
         case "began":
-            listener.began()
+            listener.began(told["train"], told["val"])
         case "epoch":
             listener.epoch_done(Epoch(**told["epoch"]))
         case "speed":

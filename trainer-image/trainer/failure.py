@@ -5,7 +5,7 @@ docs/trainer.md lists the reasons for users.
 
 from __future__ import annotations
 
-from artifactstore import ArtifactError
+from artifactstore import ArtifactError, printable
 
 EXIT_DONE = 0
 EXIT_MAY_BE_RETRIED = 1
@@ -15,7 +15,9 @@ EXIT_STOPPED = 143  # 128 + SIGTERM, as a shell says it; podFailurePolicy ignore
 MESSAGE_LIMIT = 1024
 
 # What may differ at the next try: the node, the network, the disk, luck. Everything else is final.
-RETRYABLE = frozenset({"StorageUnavailable", "DiskFull", "OutOfMemory", "TrainingFailed", "Interrupted"})
+RETRYABLE = frozenset(
+    {"StorageUnavailable", "DiskFull", "DiskError", "OutOfMemory", "GpuMissing", "TrainingFailed", "Interrupted"}
+)
 
 
 class Failure(Exception):
@@ -41,6 +43,8 @@ class Interrupted(BaseException):
 
 
 def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters that any reader can decode: names of files hold any bytes. Lines stay lines."""
+    text = "\n".join(map(printable, text.split("\n")))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

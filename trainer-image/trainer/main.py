@@ -16,20 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifactstore import ArtifactError
-from detectiondata import (
-    Assembled,
-    CheckedSource,
-    DatasetError,
-    Source,
-    assemble,
-    assemble_holdout,
-    check_source,
-    fetch,
-)
+from detectiondata import isolated
+from detectiondata.assemble import Assembled, assemble, assemble_holdout
+from detectiondata.errors import DatasetError
+from detectiondata.fetch import Source, fetch
+from detectiondata.source import CheckedSource, check_source
 from trainer import arguments, environment, export, measure, publish, resume, training, weights
 from trainer.checkpoint import Checkpoints, Restored, Setup, remove_all
 from trainer.evaluation import Subject, diagnose, in_words, read_curves, write_report
-from trainer.failure import EXIT_DONE, Failure, Interrupted, from_artifact
+from trainer.failure import EXIT_DONE, Failure, Interrupted, from_artifact, shorten
 from trainer.measure import Measured
 from trainer.metrics import Exporter
 from trainer.publish import Published
@@ -45,8 +40,9 @@ if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
 
 TERMINATION_LOG = Path("/dev/termination-log")
+_WARNINGS, _WARNING = 8, 400  # of the data, and characters of each
 _INTERRUPTED = Failure(
-    "Interrupted", "the pod was asked to stop before the run was done; the next one goes on from the last checkpoint"
+    "Interrupted", "the pod was asked to stop before the run was done; the next one continues from the last checkpoint"
 )
 
 
@@ -123,6 +119,7 @@ def _run(variables: Mapping[str, str], workspace: Path, reporter: Reporter, stop
     environment.prepare(workspace)
     environment.configure_ultralytics()
     arguments.check(resolved)
+    training.check_gpus(run.gpus)
     folder = workspace / "run"
     if folder.exists():  # left by an earlier run in the same working directory
         shutil.rmtree(folder)
@@ -155,6 +152,7 @@ def _train(
     seed = int(str(resolved["seed"]))
     dataset = _dataset(run, seed, folder, reporter)
     holdout = _holdout(run.evaluation, dataset, folder, reporter) if run.evaluation else None
+    isolated.end()  # nothing more is checked
     baseline = run.evaluation.baseline if run.evaluation else None
     baseline_checkpoint = weights.fetch_checkpoint(baseline, "baseline", folder / "baseline") if baseline else None
     tracking.begin(_parameters(run, resolved, dataset))
@@ -178,11 +176,14 @@ def _train(
             folder / "compared",
             f"baseline {baseline.version}",
         )
+    for measured in (candidate, *([compared] if compared else [])):
+        training.all_read("holdout" if holdout else "val", len(measured.judged), judged_on.counts["val"]["images"])
     curves = read_curves(trained.curves)
     diagnosis = diagnose(curves)
     subject = Subject(
         run={"trainingJob": run.training_job, "model": run.model, "version": run.version},
         data=_judged_on(judged_on, "holdout" if holdout else "validation"),
+        sources={"dataset": _sources(dataset), "holdout": _sources(holdout) if holdout else None},
         classes=dataset.classes,
         image_size=trained.image_size,
         measured=candidate,
@@ -201,6 +202,7 @@ def _train(
         "threshold": in_words(subject.thresholds, dataset.classes),
         "report": publish.report_reference(run, report[-1]),
         "tracking": tracking.urls() or None,
+        "holdout": _measured_on(holdout),
     }
     reporter.event("uploading", uri=run.output.uri)
     return publish.publish(run, [(file.path, file.format) for file in files], candidate.metrics, detail, report)
@@ -239,7 +241,9 @@ def _fit(
     at = 0 if found is None else found.state.epoch
     with Saver(checkpoints, run.checkpoint_every_epochs, folder / "staged", reporter, stop.allow_more, at) as saver:
         begun = None if origin is None else origin.to_json()
-        progress = training.Progress(place, reporter, saver, exporter, share, stop.check, begun)
+        all_of_them = {part: counts["images"] for part, counts in dataset.counts.items()}
+        images = None if "fraction" in resolved else all_of_them
+        progress = training.Progress(place, reporter, saver, exporter, share, stop.check, images, begun)
         trained = training.train(start, dataset.yaml, resolved, place, reporter, progress)
     return trained, share, origin
 
@@ -348,9 +352,22 @@ def _dataset(run: Run, seed: int, folder: Path, reporter: Reporter) -> Assembled
         sha256=dataset.sha256,
         classes=list(dataset.classes),
         counts=dataset.counts,
-        sources=[source.to_json() for source in dataset.sources],
+        sources=_sources(dataset),
+        warnings=_warnings(dataset),
     )
     return dataset
+
+
+def _sources(data: Assembled) -> list[dict[str, Any]]:
+    return [source.to_json() for source in data.sources]
+
+
+def _warnings(data: Assembled) -> list[str]:
+    """As many, and as much of each, as the status of a TrainingJob holds; the log has them all."""
+    more = len(data.warnings) - _WARNINGS
+    told = f"{more + 1} more: the pod's log has them all"
+    kept = data.warnings if more <= 0 else (*data.warnings[: _WARNINGS - 1], told)
+    return [shorten(note, _WARNING) for note in kept]
 
 
 def _holdout(evaluation: Evaluation, dataset: Assembled, folder: Path, reporter: Reporter) -> Assembled:
@@ -358,7 +375,22 @@ def _holdout(evaluation: Evaluation, dataset: Assembled, folder: Path, reporter:
     holdout = assemble_holdout(source, dataset.classes, dataset.seen, folder / "holdout")
     for note in holdout.notes:
         reporter.warning(note)
+    reporter.event(
+        "holdout",
+        uri=holdout.uri,
+        sha256=holdout.sha256,
+        counts=holdout.counts,
+        sources=_sources(holdout),
+        warnings=_warnings(holdout),
+    )
     return holdout
+
+
+def _measured_on(holdout: Assembled | None) -> dict[str, Any] | None:
+    """For the lineage: figures of two versions compare only where they were measured on the same."""
+    if holdout is None:
+        return None
+    return {"uri": holdout.uri, "sha256": holdout.sha256, "images": holdout.images, "labels": holdout.labels}
 
 
 def _checked(source: Source, workspace: Path, fallback: tuple[str, ...] | None) -> CheckedSource:
@@ -392,7 +424,7 @@ def _detail(
             "sha256": dataset.sha256,
             "images": dataset.images,
             "labels": dataset.labels,
-            "sources": [source.to_json() for source in dataset.sources],
+            "sources": _sources(dataset),
         },
         "hyperparameters": arguments.to_texts(resolved),
         "software": environment.software(os.environ),

@@ -6,8 +6,9 @@ rectangles ultralytics validates with while training; figures may differ from th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from trainer.weights import load_checkpoint
 CONFIDENCE = EDGES[0]
 NMS_IOU = 0.7
 
+LEAST = 0.05
+"""Detections are looked at from here on, to tell whether the agent should take lower ones than it does."""
+
 RECALLS = tuple(number / 100 for number in range(101))
 """Where precision_by_recall is given."""
 
@@ -31,17 +35,27 @@ class Measured:
     """Figures as decimal strings: `metrics` overall, `per_class` for the classes the images show.
 
     precision_by_recall  for the same classes: precision at IoU 0.5 for each of RECALLS
-    judged               each image, with what is on it and what the agent would have seen
+    sighted              each image, with what is on it and all detections of more than LEAST
     """
 
     metrics: dict[str, str]
     per_class: dict[str, dict[str, str]]
     calibration: Calibration | None
     precision_by_recall: dict[str, tuple[float, ...]]
-    judged: tuple[Judged, ...]
+    sighted: tuple[Judged, ...]
+
+    @cached_property
+    def judged(self) -> tuple[Judged, ...]:
+        """Each image, with what the agent would have seen."""
+        return as_the_agent_sees(self.sighted)
 
     def to_json(self) -> dict[str, Any]:
         return {**self.metrics, "perClass": self.per_class}
+
+
+def as_the_agent_sees(sighted: Iterable[Judged]) -> tuple[Judged, ...]:
+    """With detections of more than the agent's least confidence alone."""
+    return tuple(one.above(CONFIDENCE) for one in sighted)
 
 
 def measure(checkpoint: Path, data: Path, classes: Sequence[str], image_size: int, folder: Path, what: str) -> Measured:
@@ -77,15 +91,16 @@ def measure(checkpoint: Path, data: Path, classes: Sequence[str], image_size: in
         },
     )
     validator(model=model)
+    judged = as_the_agent_sees(validator.sighted)
     return Measured(
         metrics=_overall(validator.metrics.box),
         per_class=_per_class(validator.metrics.box, classes),
         calibration=calibrate(
-            np.concatenate([*(one.confidences for one in validator.judged), []]),
-            np.concatenate([*(one.right for one in validator.judged), []]).astype(bool),
+            np.concatenate([*(one.confidences for one in judged), []]),
+            np.concatenate([*(one.right for one in judged), []]).astype(bool),
         ),
         precision_by_recall=_precision_by_recall(validator.metrics.box, classes),
-        judged=tuple(validator.judged),
+        sighted=tuple(validator.sighted),
     )
 
 
@@ -121,7 +136,7 @@ def _precision_by_recall(box: Any, classes: Sequence[str]) -> dict[str, tuple[fl
 
 
 def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Path, arguments: Mapping[str, Any]) -> Any:
-    """ultralytics' validator, which also keeps what the agent would see. Defined here to import torch late."""
+    """ultralytics' validator, which also keeps what the agent's NMS would leave. Defined here to import torch late."""
     import torch
     from ultralytics.models.yolo.detect import DetectionValidator
     from ultralytics.utils import nms
@@ -132,7 +147,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
     class Validator(DetectionValidator):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(save_dir=folder, args=dict(arguments))
-            self.judged: list[Judged] = []
+            self.sighted: list[Judged] = []
             self._detected: list[Any] = []
 
         def init_metrics(self, model: Any) -> None:
@@ -145,7 +160,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
             raw = preds[0] if isinstance(preds, (list, tuple)) else preds
             self._detected = [
                 self._translated({"bboxes": found[:, :4], "conf": found[:, 4], "cls": found[:, 5]})
-                for found in nms.non_max_suppression(raw.clone(), CONFIDENCE, NMS_IOU, max_det=300)
+                for found in nms.non_max_suppression(raw.clone(), LEAST, NMS_IOU, max_det=300)
             ]
             return [self._translated(found) for found in super().postprocess(preds)]
 
@@ -155,7 +170,7 @@ def _validator(translation: Sequence[int], classes: tuple[str, ...], folder: Pat
                 truth = self._prepare_batch(number, batch)
                 (tall, wide), (left, top) = truth["ratio_pad"]
                 border, gain = np.array([left, top] * 2), np.array([wide, tall] * 2)
-                self.judged.append(
+                self.sighted.append(
                     Judged(
                         image=Path(truth["im_file"]),
                         boxes=(_array(found["bboxes"]) - border) / gain,

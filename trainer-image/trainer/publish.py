@@ -56,7 +56,7 @@ def already(run: Run) -> Published | None:
         raise _failure(error) from None
     except (KeyError, TypeError) as error:
         where = artifactstore.join(run.output.uri, MANIFEST)
-        raise Failure("VersionExists", f"{where} is there and is no manifest of this trainer ({error})") from None
+        raise Failure("VersionExists", f"{where} exists and is not a manifest of this trainer ({error})") from None
     return published
 
 

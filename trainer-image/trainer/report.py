@@ -92,10 +92,13 @@ def failed(failure: Failure) -> dict[str, Any]:
 def write_termination(path: Path, message: dict[str, Any]) -> None:
     """Writes the termination message, its text cut so that the whole fits. Raises OSError."""
     limit = MESSAGE_LIMIT
-    encoded = json.dumps(message, ensure_ascii=False).encode()
+    encoded = _encoded(message, limit)
     while len(encoded) > TERMINATION_LIMIT and limit > 16:
         limit //= 2
-        encoded = json.dumps(
-            message | {"message": shorten(message.get("message", ""), limit)}, ensure_ascii=False
-        ).encode()
+        encoded = _encoded(message, limit)
     path.write_bytes(encoded)
+
+
+def _encoded(message: dict[str, Any], limit: int) -> bytes:
+    text = {"message": shorten(message["message"], limit)} if "message" in message else {}
+    return json.dumps(message | text, ensure_ascii=False).encode()

@@ -118,6 +118,7 @@ class Run:
     evaluation: Evaluation | None
     tracking: Trackers | None = None
     weights: Weights | None = None
+    gpus: int = 0  # that the container must see
 
 
 def parse(text: str) -> Run:
@@ -142,6 +143,7 @@ def parse(text: str) -> Run:
         evaluation=top.take("evaluation", _evaluation, None),
         tracking=top.take("tracking", _tracking, None),
         weights=top.take("weights", _weights, None),
+        gpus=top.take("gpus", _whole, 0),
     )
     top.end()
     if run.mode in ("Scratch", "Transfer") and run.architecture is None:

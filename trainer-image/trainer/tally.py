@@ -6,7 +6,7 @@ All at the agent's operating point: detections of at least its least confidence,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +28,12 @@ class Judged:
     confidences: Floats
     truth_boxes: Floats
     truth_classes: Floats
+
+    def above(self, confidence: float) -> Judged:
+        """With detections of more than this confidence alone. Neither NMS nor `match` lets a detection depend on less
+        certain ones, so that what is left is what would have been seen."""
+        kept = self.confidences > confidence
+        return replace(self, boxes=self.boxes[kept], classes=self.classes[kept], confidences=self.confidences[kept])
 
     @cached_property
     def _taken(self) -> Indices:

@@ -65,9 +65,11 @@ class Progress:
         exporter: Exporter,
         loaded_share: str | None,
         check: Callable[[], None],
+        images: Mapping[str, int] | None,
         origin: Mapping[str, Any] | None = None,
     ) -> None:
-        """`check` raises where the training is to stop."""
+        """`check` raises where the training is to stop; `images` of each part (train, val) are to be read; None where
+        the user asked for a share of them (`fraction`)."""
         self._place = place
         self._reporter = reporter
         self._saver = saver
@@ -75,10 +77,15 @@ class Progress:
         self._loaded_share = loaded_share
         self._origin = origin
         self._check = check
+        self._images = images
         self._began = time.monotonic()
         self.image_size = 0
 
-    def began(self) -> None:
+    def began(self, train: int, val: int) -> None:
+        """Raises Failure DatasetInvalid where ultralytics' reader dropped what was checked."""
+        if self._images is not None:
+            for part, read in (("train", train), ("val", val)):
+                all_read(part, read, self._images[part])
         self._began = time.monotonic()
 
     def measured(self, speed: Speed) -> None:
@@ -114,6 +121,16 @@ class Progress:
             del files[BEST]
         state = State(epoch.number, epoch.epochs, epoch.over, epoch.image_size, self._loaded_share, self._origin)
         self._saver.epoch_done(state, files)
+
+
+def all_read(part: str, read: int, images: int) -> None:
+    """What is trained on and measured on is what was checked and recorded. Raises Failure DatasetInvalid."""
+    if read != images:
+        raise Failure(
+            "DatasetInvalid",
+            f"ultralytics reads {read} of the {images} images of {part} that were checked; the pod's log names those "
+            "that it drops: correct or remove them, and report them as a fault of this trainer",
+        )
 
 
 def _named(row: Mapping[str, float]) -> dict[str, float]:
@@ -206,6 +223,20 @@ def mixed_precision_works(model: Any) -> bool:
     with torch.no_grad(), torch.autocast("cuda"):
         output = model.eval()(image)
     return bool(torch.isfinite(output[0] if isinstance(output, (list, tuple)) else output).all())
+
+
+def check_gpus(asked: int) -> None:
+    """Raises Failure GpuMissing where the pod was to have GPUs and sees fewer: it would train for days on the
+    processor, and nobody would know why."""
+    devices = _devices() if asked else "cpu"
+    found = 0 if devices == "cpu" else len(devices.split(","))
+    if found < asked:
+        raise Failure(
+            "GpuMissing",
+            f"spec.resources.gpus is {asked}, and the container sees {found or 'none'}: the node's container runtime "
+            "does not hand them out (runtimeClassName in spec.template may choose the one that does), or its driver is "
+            "older than CUDA in this image wants; nvidia-smi in a pod on the same node tells which",
+        )
 
 
 def _check_batch(batch: int, gpus: int) -> None:

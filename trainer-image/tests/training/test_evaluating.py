@@ -34,6 +34,12 @@ def test_the_report_lies_beside_the_weights(scratch: tuple[Outcome, Path, dict[s
         assert hashlib.sha256((folder / file["name"]).read_bytes()).hexdigest() == file["sha256"]
         assert cv2.imread(str(folder / file["name"])) is not None
     assert report["metrics"] == {name: float(text) for name, text in outcome.termination["metrics"].items()}
+    [source] = report["sources"]["dataset"]
+    balance = source["balance"]
+    assert (
+        sum(balance["images"].values()) + balance["labelFiles"] + sum(balance["otherFiles"].values())
+        == balance["files"]
+    )
     assert report["measuredOn"] | {"uri": "", "sha256": ""} == {
         "part": "validation",
         "uri": "",
@@ -113,10 +119,10 @@ def test_a_model_that_detects_nothing_has_a_report(
     objects = sum(len(path.read_text().splitlines()) for path in (copied / "labels").glob("*.txt"))
     measured = measure(tmp_path / "blind.pt", described(copied), shapes.CLASSES, 160, tmp_path / "work", "the model")
     assert set(measured.metrics.values()) == {"0"}
-    assert sum(len(one.confidences) for one in measured.judged) == 0
+    assert sum(len(one.confidences) for one in measured.sighted) == 0
     curves = read_curves(tmp_path / "results.csv")
     warnings: list[str] = []
-    subject = Subject({}, {}, shapes.CLASSES, 160, measured, None, curves, diagnose(curves))
+    subject = Subject({}, {}, {}, shapes.CLASSES, 160, measured, None, curves, diagnose(curves))
     *pictures, path = write_report(subject, tmp_path / "report", warnings.append)
     report = json.loads(path.read_text())
     assert warnings == []

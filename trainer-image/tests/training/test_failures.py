@@ -78,6 +78,19 @@ def test_bad_input(
     assert not (tmp_path / "v1").exists()
 
 
+def test_gpus_that_are_not_there_are_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    document = documents.document(
+        dataset={"sources": [{"uri": f"file://{tmp_path}/nowhere"}]},
+        hyperparameters=HYPERPARAMETERS,
+        output={"uri": f"file://{tmp_path}/v1/"},
+        gpus=64,
+    )
+    failed = train(tmp_path / "work", document)
+    assert failed.code == 1
+    assert failed.termination["reason"] == "GpuMissing"
+    assert "spec.resources.gpus is 64, and the container sees" in failed.termination["message"]
+
+
 def test_a_full_disk_in_the_middle_may_be_retried(data: Path, tmp_path: Path) -> None:
     document = documents.document(
         dataset={"sources": [{"uri": f"file://{data}"}]},

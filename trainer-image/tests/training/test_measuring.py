@@ -9,8 +9,9 @@ import shapes
 import torch
 from trainings import Outcome
 
-from detectiondata import assemble_holdout, check_source
+from detectiondata.assemble import assemble_holdout
 from detectiondata.fetch import Fetched
+from detectiondata.source import check_source
 from trainer.measure import measure
 
 

@@ -13,6 +13,7 @@ import shapes
 from trainings import HYPERPARAMETERS, Outcome, train
 
 import artifactstore
+from detectiondata.fetch import tree_digest
 from trainer.report import digest
 
 
@@ -81,6 +82,7 @@ def test_the_detail_is_whole_and_its_digest_right(scratch: tuple[Outcome, Path, 
     assert detail["hyperparameters"]["lr0"] == "0.002"
     assert set(detail["software"]) >= {"ultralytics", "torch", "onnx", "onnxruntime", "python"}
     assert detail["evaluation"] is None
+    assert detail["holdout"] is None
     assert detail["loadedShare"] is None
     calibration = detail["calibration"]
     if calibration is not None:  # three epochs may give no detection above .25
@@ -140,7 +142,9 @@ def test_finetune_takes_all_of_its_parent_and_goes_on_from_there(
     assert outcome.all("weights") == [{"event": "weights", "loadedShare": "1", "classChanges": changes}]
     assert (outcome.detail["loadedShare"], outcome.detail["classChanges"]) == ("1", changes)
     assert outcome.detail["imageSize"] == 160  # the parent's, as none was given
-    evaluation = outcome.detail["evaluation"]
+    evaluation, said = outcome.detail["evaluation"], outcome.detail["holdout"]
+    assert said["uri"] == f"file://{held}"
+    assert said["sha256"] == tree_digest(held, [path for path in held.rglob("*") if path.is_file()])
     assert {name: evaluation["candidate"][name] for name in outcome.termination["metrics"]} == outcome.termination[
         "metrics"
     ]

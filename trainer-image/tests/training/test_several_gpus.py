@@ -17,7 +17,9 @@ import documents
 import pytest
 from trainings import HYPERPARAMETERS
 
-from detectiondata import assemble, check_source, fetch
+from detectiondata.assemble import assemble
+from detectiondata.fetch import fetch
+from detectiondata.source import check_source
 from trainer import distributed, environment, training, weights
 from trainer.arguments import resolve
 from trainer.checkpoint import State
@@ -72,7 +74,7 @@ def train(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, saver: Save
     )
     run = Run(folder / "training", saver, io.StringIO(), Exporter(document))
     reporter = Reporter(run.log)
-    progress = training.Progress(run.place, reporter, saver, run.exporter, None, lambda: None)  # type: ignore[arg-type]
+    progress = training.Progress(run.place, reporter, saver, run.exporter, None, lambda: None, None)  # type: ignore[arg-type]
     start = weights.start("Scratch", "yolo11n", None, None, dataset.classes)
     run.trained = training.train(start.model, dataset.yaml, resolve(document), run.place, reporter, progress)
     return run

@@ -174,7 +174,7 @@ def test_trackers_that_are_down_cost_nothing_but_a_warning(
     assert outcome.detail["tracking"] is None
     warnings = [event["message"] for event in outcome.all("warning")]
     for name in ("mlflow", "wandb"):
-        assert sum(text.startswith(f"{name} (") and "is not told about this run" in text for text in warnings) == 1
+        assert sum(text.startswith(f"{name} (") and "is not informed of this run" in text for text in warnings) == 1
         assert sum(text.startswith(f"{name} (") and "lacks" in text for text in warnings) == 1
     everything = json.dumps(outcome.events) + outcome.stderr
     assert "hunter2" not in everything

@@ -21,6 +21,10 @@ HYPERPARAMETERS = {
 }
 
 
+# Seconds. A training of a minute has taken more than ten beside other tests: what ends it early is a hang alone.
+HANGS = 3600
+
+
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -67,7 +71,7 @@ def train(workspace: Path, document: dict[str, Any], prepare: Callable[[], None]
         env=environment(workspace, document),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANGS,
         check=False,
         preexec_fn=prepare,
     )

@@ -97,7 +97,9 @@ def draw_curves(curves: Curves, path: Path) -> None:
 def draw_judged(one: Judged, classes: Sequence[str], path: Path) -> None:
     """The image with its objects (green, orange where missed) and the detections (blue, red where false), as a JPEG of
     at most LARGEST_FILE bytes. Raises OSError for an image that can't be read any more."""
-    picture = cv2.imread(str(one.image), cv2.IMREAD_COLOR)
+    # from bytes: cv2.imread reads no TIFF that EXIF turns, and dies of names that are not UTF-8
+    content = np.frombuffer(one.image.read_bytes(), np.uint8)
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if picture is None:
         raise OSError(f"{one.image.name} can't be read")
     scale = min(1.0, LONGEST_SIDE / max(picture.shape[:2]))

@@ -22,7 +22,7 @@ from trainer.evaluation.curves import Curves
 from trainer.evaluation.diagnosis import Diagnosis
 from trainer.evaluation.threshold import Threshold, thresholds
 from trainer.matching import MATCH_IOU
-from trainer.measure import CONFIDENCE, NMS_IOU, RECALLS, Measured
+from trainer.measure import CONFIDENCE, LEAST, NMS_IOU, RECALLS, Measured
 from trainer.tally import Judged, confusion, tallies, worst
 
 SCHEMA = "modelfleet.dev/report/v1"
@@ -37,10 +37,13 @@ class Subject:
 
     run       {"trainingJob", "model", "version"}
     data      what was measured on: {"part": "holdout" | "validation", "uri", "sha256", "images", "labels"}
+    sources   what became of every file of each source: {"dataset": [{"uri", "sha256", "images", "labels", "balance"}],
+              "holdout": the same, or null}
     """
 
     run: Mapping[str, str]
     data: Mapping[str, Any]
+    sources: Mapping[str, Any]
     classes: Sequence[str]
     image_size: int
     measured: Measured
@@ -51,7 +54,7 @@ class Subject:
     @cached_property
     def thresholds(self) -> tuple[Threshold | None, ...]:
         """The best confidence to take detections from, of all classes together, then of each."""
-        return thresholds(self.measured.judged, len(self.classes), CONFIDENCE)
+        return thresholds(self.measured.sighted, len(self.classes), LEAST, CONFIDENCE)
 
 
 def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) -> tuple[Path, ...]:
@@ -94,6 +97,7 @@ def write_report(subject: Subject, folder: Path, warn: Callable[[str], None]) ->
     document = {
         "schema": SCHEMA,
         **subject.run,
+        "sources": dict(subject.sources),
         "measuredOn": {**subject.data, "imageSize": subject.image_size},
         "operatingPoint": {"confidence": CONFIDENCE, "nmsIou": NMS_IOU, "matchIou": MATCH_IOU},
         "threshold": _threshold(subject.thresholds[0]),

@@ -1,7 +1,7 @@
 """Which confidence to take detections from: the one that is best by F1, beside what the agent takes now. Pure.
 
 F1 = 2PR / (P + R), with precision P and recall R of the detections of at least that confidence, matched as everywhere
-here. Lower ones than the agent's least can't be told: below it, nothing is counted.
+here. It may be lower than the present one.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ class Threshold:
         return {"best": self.best.to_json(), "present": self.present.to_json()}
 
 
-def thresholds(judged: Sequence[Judged], count: int, present: float) -> tuple[Threshold | None, ...]:
+def thresholds(judged: Sequence[Judged], count: int, least: float, present: float) -> tuple[Threshold | None, ...]:
     """Of all classes together, then of each of `count` classes; None where no image shows an object of it.
 
-    `present` is the least confidence of the detections in `judged`.
+    `least` is the least confidence of the detections in `judged`, and of a threshold; `present` is whole steps above.
     """
     confidences = np.concatenate([*(one.confidences for one in judged), []])
     right = np.concatenate([*(one.right for one in judged), []]).astype(bool)
     guessed = np.concatenate([*(one.classes for one in judged), []]).astype(int)
     objects = np.concatenate([*(one.truth_classes for one in judged), []]).astype(int)
-    every = [_threshold(confidences, right, len(objects), present)]
+    every = [_threshold(confidences, right, len(objects), least, present)]
     for index in range(count):
         own = guessed == index
-        every.append(_threshold(confidences[own], right[own], int((objects == index).sum()), present))
+        every.append(_threshold(confidences[own], right[own], int((objects == index).sum()), least, present))
     return tuple(every)
 
 
@@ -72,11 +72,11 @@ def in_words(found: Sequence[Threshold | None], classes: Sequence[str]) -> dict[
 
 
 def _threshold(
-    confidences: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], objects: int, present: float
+    confidences: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], objects: int, least: float, present: float
 ) -> Threshold | None:
     if not objects:
         return None
-    candidates = present + STEP * np.arange(round((1 - present) / STEP) + 1)
+    candidates = np.round(least + STEP * np.arange(round((1 - least) / STEP) + 1), 2)
     order = np.argsort(confidences)
     # so many detections, and right ones, have at least the confidence of each candidate
     first = np.searchsorted(confidences[order], candidates - 1e-9)
@@ -86,8 +86,10 @@ def _threshold(
         precision = np.where(said > 0, hits / said, 0.0)
         recall = hits / objects
         f1 = np.where(hits > 0, 2 * precision * recall / (precision + recall), 0.0)
+    here = int(np.abs(candidates - present).argmin())
+    equals = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    best = int(equals[np.abs(equals - here).argmin()])  # of equals the one nearest to the present: change for nothing
     points = [
-        Point(float(candidates[at]), float(precision[at]), float(recall[at]), float(f1[at]))
-        for at in (int(f1.argmax()), 0)  # of equals the lowest: it finds the most
+        Point(float(candidates[at]), float(precision[at]), float(recall[at]), float(f1[at])) for at in (best, here)
     ]
     return Threshold(*points)

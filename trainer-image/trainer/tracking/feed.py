@@ -208,7 +208,7 @@ class Feed:
         for secret in self._settings.secrets:
             problem = problem.replace(secret, "***")
         self._warn(
-            f"{self._settings.name} ({self._settings.place}) is not told about this run: {problem}. The training goes "
+            f"{self._settings.name} ({self._settings.place}) is not informed of this run: {problem}. The training goes "
             f"on; it is tried again every {RETRY:.0f} s."
         )
 
