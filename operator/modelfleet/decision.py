@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol, Self
 
+from modelfleet.api.reasons.entry import Topic
 from modelfleet.kinds import Kind
 
 Manifest = Mapping[str, Any]
@@ -21,7 +22,7 @@ Manifest = Mapping[str, Any]
 
 
 class Status(Protocol):
-    """The status of one of the three kinds, as `modelfleet.api` models it."""
+    """The status of one of the four kinds, as `modelfleet.api` models it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values under their wire names, unset fields left out."""
@@ -84,20 +85,37 @@ Action = Apply | Create | Patch | Delete
 class Announce:
     """A Kubernetes Event on the owner, seen in `kubectl describe`. `reason` is CamelCase and stable; `message` says
     what happened and, where the user has to act, what to do (cut at 1,024 characters). `about` is another object that
-    the Event is about, not the owner: apiVersion, kind, and metadata with name, namespace, uid and resourceVersion."""
+    the Event is about, not the owner: apiVersion, kind, and metadata with name, namespace, uid and resourceVersion.
+
+    It is also a notification where the catalogue of reasons gives the reason a topic, or where `topic` does: for what
+    the reason alone does not tell. `version` is the version of the model, or of the Dataset, that it speaks of: for
+    programs, which should not have to read the message."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
     about: Manifest | None = None
+    topic: Topic | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
     """The outcome of one look at an owner. `status` None leaves the status as it is; `requeue_after` None means that
-    only an event wakes the owner again (the steady state)."""
+    only an event wakes the owner again (the steady state).
+
+    irrevocable  an action does what can't be taken back (a candidate goes to more machines, a version is quarantined).
+                 It is carried out only when decided on the owner as the API server has it now, whatever the watches
+                 say; any Delete is irrevocable without being called so
+    """
 
     actions: tuple[Action, ...] = ()
     announcements: tuple[Announce, ...] = ()
     status: Status | None = None
     requeue_after: timedelta | None = None
+    irrevocable: bool = False
+
+    @property
+    def needs_newest(self) -> bool:
+        """Whether the owner has to be read again before this is carried out."""
+        return self.irrevocable or any(isinstance(action, Delete) for action in self.actions)

@@ -48,23 +48,28 @@ class Key(NamedTuple):
 MODEL_VERSION = Kind(GROUP, "v1alpha1", "modelversions", "ModelVersion")
 TRAINING_JOB = Kind(GROUP, "v1alpha1", "trainingjobs", "TrainingJob")
 ROLLOUT = Kind(GROUP, "v1alpha1", "rollouts", "Rollout")
+DATASET = Kind(GROUP, "v1alpha1", "datasets", "Dataset")
 JOB = Kind("batch", "v1", "jobs", "Job")
 POD = Kind("", "v1", "pods", "Pod")
 DAEMON_SET = Kind("apps", "v1", "daemonsets", "DaemonSet")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENT = Kind("", "v1", "events", "Event")
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
-OWNERS: tuple[Kind, ...] = (MODEL_VERSION, TRAINING_JOB, ROLLOUT)
+OWNERS: tuple[Kind, ...] = (MODEL_VERSION, TRAINING_JOB, ROLLOUT, DATASET)
 """The kinds a user writes: each has a controller."""
 
-CHILDREN: tuple[Kind, ...] = (JOB, POD, DAEMON_SET, CONTROLLER_REVISION)
+CHILDREN: tuple[Kind, ...] = (JOB, POD, DAEMON_SET, CONTROLLER_REVISION, CONFIG_MAP)
 """The kinds the operator makes; watched by the label `app.kubernetes.io/managed-by: modelfleet`."""
 
 WATCHED: tuple[Kind, ...] = (*OWNERS, *CHILDREN, NODE)
 """Everything that is held in the store."""
 
-_BY_TYPE = {(kind.api_version, kind.kind): kind for kind in WATCHED}
+_OF_A_DAEMON_SET = "controller-revision-hash"
+
+_BY_TYPE = {(kind.api_version, kind.kind): kind for kind in (*WATCHED, LEASE)}
 
 
 def kind_of(obj: Mapping[str, Any]) -> Kind:
@@ -85,5 +90,9 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 
 def selector_of(kind: Kind) -> str:
-    """The label selector under which objects of this kind are listed and watched; "" for all of them."""
-    return f"{MANAGED_BY}={MANAGED_BY_VALUE}" if kind in CHILDREN else ""
+    """The label selector under which objects of this kind are listed and watched; "" for all of them.
+
+    Kubernetes keeps ControllerRevisions of its own for each DaemonSet, with the labels of its pods, ours among them,
+    and this one more: one for each group, which is more than ours are, and of no use here."""
+    ours = f"{MANAGED_BY}={MANAGED_BY_VALUE}" if kind in CHILDREN else ""
+    return f"{ours},!{_OF_A_DAEMON_SET}" if kind == CONTROLLER_REVISION else ours

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from modelfleet import rollout, telemetry, training, versions
+from modelfleet import datasets, rollout, telemetry, training, versions
 from modelfleet import settings as settings_module
 from modelfleet.kube import ApiError
 from modelfleet.runtime import Capability, Operator
 
 log = logging.getLogger(__name__)
 
-CAPABILITIES: tuple[Capability, ...] = (versions, training, rollout)
+CAPABILITIES: tuple[Capability, ...] = (versions, training, rollout, datasets)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,22 +7,26 @@ Order within one reconcile: the actions one after the other, then another look a
 controller can do that, see `Controller.with_status`), then the status, then the announcements. The first failure ends
 it; the key comes back with exponential backoff, and everything is observed and decided again. What may go wrong:
 
-* The process dies after any single write: the next start observes that write and goes on from there. An announcement is
-  made only after the status that makes its repeat silent, so at worst it is lost, never repeated for ever.
+* The process dies after any single write: the next start observes that write and goes on from there. An Event is made
+  only after the status that makes its repeat silent, so at worst it is lost, never repeated for ever. A notification is
+  written down before it, and is not lost (`modelfleet.notifications.notifier`).
 * A write is done twice: see `modelfleet.kube.client`.
 * What was read was old: responses go into the store at once, so that our own writes are never missed. The status is
   patched under the resourceVersion that is in the store; when somebody else's write is newer (a second operator during
-  an update), the server answers Conflict and the key is looked at again.
+  an update), the server answers Conflict and the key is looked at again. A watch may be cut for minutes while writes
+  still go through: before what can't be taken back, the owner is read from the API server (`Decision.needs_newest`),
+  and an abort or a pause that was set meanwhile is obeyed.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from modelfleet import prometheus, status_patch, telemetry
+from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Announce, Apply, Create, Decision, Delete, Patch, Status
 from modelfleet.kube import (
     AlreadyExists,
@@ -34,11 +38,15 @@ from modelfleet.kube import (
     Key,
     Kind,
     LogTails,
+    NotFound,
     Object,
     Queue,
     Store,
     Unavailable,
+    Unreadable,
+    key_of,
 )
+from modelfleet.notifications.notifier import Nobody, Transitions
 from modelfleet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,6 +69,8 @@ class Deps:
     """The time (UTC) for an `observe` that must ask for something as of now; the same clock that `decide` gets."""
     metrics: telemetry.Metrics
     """Where an `observe` shows what it saw."""
+    notifier: Transitions = field(default_factory=Nobody)
+    """Who is notified of what is announced, beside the Events."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,18 @@ class Controller(Generic[Snapshot]):
     with_status: Callable[[Snapshot, Any], Snapshot] | None = None
     """The snapshot as it would be had this status been written. With it, what actions bring about is looked at before
     the status is written, and comes into the same write; without it, that takes a second write."""
-    refused: Callable[[Key, str], None] | None = None
+    refused: Callable[[Key, Create, str], None] | None = None
     """Takes what the API server said when it refused an `optional` action, for the next `observe`. Without it none
     is."""
+
+
+class Refused(Exception):
+    """The API server refused an action for what it says, or forbids it: the owner's user has to read why."""
+
+    def __init__(self, action: Action, error: Invalid | Forbidden) -> None:
+        super().__init__(error.message)
+        self.action = action
+        self.error = error
 
 
 class Loop(Generic[Snapshot]):
@@ -132,6 +151,12 @@ class Loop(Generic[Snapshot]):
             delay = self.queue.retry(key, at_least)
             log.warning("could not apply (%s), trying again in %s: %s", _name(error), _short(delay), error.message)
             return "error"
+        except Unreadable as error:
+            self._failed(error)
+            await _report_unreadable(self.kind, key, error, self._deps)
+            delay = self.queue.retry(key)
+            log.error("trying again in %s: %s", _short(delay), error)
+            return "error"
         except Exception as error:  # a bug or a broken dependency: it must not end the worker
             self._failed(error)
             delay = self.queue.retry(key)
@@ -170,24 +195,87 @@ async def reconcile(
     status: Status | None = None
     announcements: list[Announce] = []
     decision = Decision()
+    look = _Look(controller, key, deps)
     for number in range(_LOOKS if controller.with_status is not None else 1):
         if number:
             observing()
-        snapshot = await controller.observe(key)
-        if snapshot is None:
-            return None
-        if status is not None and controller.with_status is not None:
-            snapshot = controller.with_status(snapshot, status)
-        decision = controller.decide(snapshot, deps.clock())
-        await _carry_out_all(controller, key, before, decision.actions, deps, metrics)
+        try:
+            found = await look.again(status)
+            if found is None:
+                return None
+            decision = found
+            await _carry_out_all(controller, key, decision.actions, deps, metrics)
+        except Refused as refusal:
+            await _tell(controller.kind, before, status, announcements, deps, metrics)
+            await _report_rejection(controller.kind, key, before, refusal, deps)
+            raise refusal.error from None
+        except Exception:
+            # What an earlier look of this reconcile announces was made true by its own writes, and is not found again.
+            await _tell(controller.kind, before, status, announcements, deps, metrics)
+            raise
         status = decision.status if decision.status is not None else status
         announcements += decision.announcements
         if not decision.actions or not _is_same(before, deps.store.get(controller.kind, key.namespace, key.name)):
             break
-    if status is not None:
-        patch = status_patch.patch_for(before.get("status") or {}, status)
-        if patch is not None and await _write_status(controller.kind, key, before, patch, deps):
-            metrics.status_writes.labels(controller.kind.kind).inc()
+    await _tell(controller.kind, before, status, announcements, deps, metrics)
+    return decision.requeue_after
+
+
+class _Look(Generic[Snapshot]):
+    """Observes and decides, within one reconcile. Before a decision that can't be taken back, the owner is read from
+    the API server, at most once for each of its resource versions."""
+
+    def __init__(self, controller: Controller[Snapshot], key: Key, deps: Deps) -> None:
+        self._controller = controller
+        self._key = key
+        self._deps = deps
+        self._newest = ""
+
+    async def again(self, status: Any) -> Decision | None:
+        """The decision, had `status` been written already; None when the owner is gone."""
+        based_on = self._version()
+        decision = await self._decide(status)
+        if decision is None or not decision.needs_newest or based_on == self._newest:
+            return decision
+        kind = self._controller.kind
+        try:
+            owner = await self._deps.client.get(kind, *self._key)
+        except NotFound:
+            return None  # the watch will say so, too
+        self._deps.store.put(owner)
+        self._newest = owner["metadata"]["resourceVersion"]
+        if based_on == self._newest:
+            return decision
+        log.info("was about to act on an older version of %s, and decides again", kind.kind)
+        return await self._decide(status)
+
+    async def _decide(self, status: Any) -> Decision | None:
+        snapshot = await self._controller.observe(self._key)
+        if snapshot is None:
+            return None
+        if status is not None and self._controller.with_status is not None:
+            snapshot = self._controller.with_status(snapshot, status)
+        return self._controller.decide(snapshot, self._deps.clock())
+
+    def _version(self) -> str:
+        owner = self._deps.store.get(self._controller.kind, *self._key)
+        return "" if owner is None else owner["metadata"]["resourceVersion"]
+
+
+async def _tell(
+    kind: Kind,
+    before: Object,
+    status: Status | None,
+    announcements: Sequence[Announce],
+    deps: Deps,
+    metrics: telemetry.Metrics,
+) -> None:
+    """Write the status where it differs from the one decided upon, then what follows from it."""
+    async with deps.notifier.transition(kind, before, announcements, deps.clock()):
+        if status is not None:
+            patch = status_patch.patch_for(before.get("status") or {}, status)
+            if patch is not None and await _write_status(kind, key_of(before), before, patch, deps):
+                metrics.status_writes.labels(kind.kind).inc()
     for announcement in announcements:
         log.info("announced %s: %s", announcement.reason, announcement.message)
         try:
@@ -200,8 +288,7 @@ async def reconcile(
             )
         except ApiError as error:  # the status says it all; an Event is a courtesy that must not hold up the rest
             log.warning("could not record the Event %s: %s", announcement.reason, error.message)
-            metrics.reconcile_errors.labels(controller.kind.kind, "Event").inc()
-    return decision.requeue_after
+            metrics.reconcile_errors.labels(kind.kind, "Event").inc()
 
 
 _LOOKS = 3
@@ -215,22 +302,21 @@ def _is_same(before: Object, now: Object | None) -> bool:
 async def _carry_out_all(
     controller: Controller[Any],
     key: Key,
-    before: Object,
     actions: Iterable[Action],
     deps: Deps,
     metrics: telemetry.Metrics,
 ) -> None:
+    """Raises Refused for an action that the owner's user must hear about, and any other ApiError as it is."""
     kind = controller.kind
     for action in actions:
         try:
             await _carry_out(action, deps)
         except (Invalid, Forbidden) as error:
             if controller.refused is not None and isinstance(action, Create) and action.optional:
-                controller.refused(key, error.message)
+                controller.refused(key, action, error.message)
                 log.warning("%s was refused: %s", _named_target(action), error.message)
                 continue
-            await _report_rejection(kind, key, before, action, error, deps)
-            raise
+            raise Refused(action, error) from error
         metrics.actions.labels(kind.kind, _name(action)).inc()
         log.info("%s", _told(action))
 
@@ -271,17 +357,35 @@ async def _write_status(kind: Kind, key: Key, before: Object, patch: Mapping[str
     return True
 
 
-async def _report_rejection(kind: Kind, key: Key, before: Object, action: Action, error: ApiError, deps: Deps) -> None:
+async def _report_rejection(kind: Kind, key: Key, before: Object, refusal: Refused, deps: Deps) -> None:
     """Tell the owner's user what the API server refused, in the server's words."""
-    if isinstance(error, Forbidden) and error.is_terminating:
+    if isinstance(refusal.error, Forbidden) and refusal.error.is_terminating:
         return  # the namespace goes, and the owner with it
-    patch = status_patch.rejection(before, _named_target(action), error.message, deps.clock())
+    current = deps.store.get(kind, key.namespace, key.name)
+    if current is None or not _is_same(before, current):
+        return
+    message = f"The API server refused {_named_target(refusal.action)}: {refusal.error.message}"
+    await _report_stuck(kind, key, current, Reason.APPLY_REJECTED, message, deps)
+
+
+async def _report_unreadable(kind: Kind, key: Key, found: Unreadable, deps: Deps) -> None:
+    """Tell the owner's user which object the operator can't read, and what is wrong with it."""
+    current = deps.store.get(kind, key.namespace, key.name)
+    if current is None:
+        return
+    of_another = "" if (found.kind, found.key) == (kind, key) else f" of {found.kind.kind} {found.key}"
+    message = f"The operator can't read this{of_another}, though the API server took it: {found.why}"
+    await _report_stuck(kind, key, current, Reason.UNREADABLE, message, deps)
+
+
+async def _report_stuck(kind: Kind, key: Key, current: Object, reason: Reason, message: str, deps: Deps) -> None:
+    patch = status_patch.stuck(current, reason, message, deps.clock())
     if patch is None:
         return
     try:
-        await _write_status(kind, key, before, patch, deps)
-    except ApiError as failure:  # the refusal itself is what must be raised and retried
-        log.warning("could not report the refusal in the status: %s", failure.message)
+        await _write_status(kind, key, current, patch, deps)
+    except ApiError as failure:  # what it is about is what must be raised and retried
+        log.warning("could not report %s in the status: %s", reason, failure.message)
 
 
 def _told(action: Action) -> str:

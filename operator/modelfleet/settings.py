@@ -1,27 +1,31 @@
 """The operator's settings: grouped, typed, read from one YAML file (`--config`), and from nothing else.
 
 Keys in the file are the fields' names in camelCase; durations are Go-style ("90s", "10h"). A key that does not exist
-is an error that says which one was meant: a setting that is silently ignored is worse than an operator that does not
-start.
+is an error that says which one was meant, and so is a key that is written twice: a setting that is silently ignored is
+worse than an operator that does not start.
+
+The file is long because each setting is explained where it stands; there is nothing else in it but how they are read.
 """
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import types
 import typing
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from modelfleet import strict_yaml
+from modelfleet.addresses import is_address
 from modelfleet.api import parse_duration
 from modelfleet.api.schemes import ARTIFACT
-from modelfleet.prometheus import DEFAULT, Credentials
+from modelfleet.credentials import Credentials
+from modelfleet.notifications.endpoint import Notifications
+from modelfleet.prometheus import DEFAULT
 
 
 class SettingsError(ValueError):
@@ -30,7 +34,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images of the pods that the operator makes. Both must be given: only the installer knows where they are."""
+    """The images of the pods that the operator makes. All must be given: only the installer knows where they are."""
 
     trainer: str
     """The image of training Jobs, from `trainer-image/`. A TrainingJob can name another one in `spec.template`; this
@@ -40,6 +44,9 @@ class Images:
     agent: str
     """The image of the init container that fetches a model to a node, from `agent-image/`. It runs beside every
     application that a Rollout delivers to, so it should be one that the nodes can pull over a slow link."""
+
+    labeler: str
+    """The image of the Jobs of Datasets, from `labeler-image/`. A Dataset can name another one in `spec.template`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +77,9 @@ class Prometheus:
     and a Rollout's reconcile hangs that long (others go on). A fleet's queries take well under a second."""
 
     credentials: Credentials = field(default_factory=Credentials)
-    """Files with a bearer token, or name and password, a CA bundle, and a client certificate with key (`bearerToken`,
-    `username`, `password`, `ca`, `certificate`, `key`). They are read again when they change. Default: none of them."""
+    """Files with a bearer token, or name and password, a CA bundle, a client certificate with key, and further headers,
+    a line `Name: value` each (`bearerToken`, `username`, `password`, `ca`, `certificate`, `key`, `headers`). They are
+    read again when they change. Default: none of them."""
 
     providers: Mapping[str, Provider] = field(default_factory=dict)
     """Further providers by name (a DNS label), for fleets whose metrics are in different places: each with `url`,
@@ -120,6 +128,20 @@ class Verification:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signatures:
+    """Which models nodes load: all, or those that somebody with a known key has signed. See docs/signatures.md."""
+
+    public_keys: str = ""
+    """Public keys in PEM, one after the other (elliptic curve: P-256, P-384 or P-521); a signature by one of them is
+    enough. To replace a key, add the new one, sign again, and take the old one away: each change is a new revision of
+    every Rollout that demands signatures, and goes through its groups and gates."""
+
+    required: bool = False
+    """Whether all models must be signed, whatever a Rollout says; then a ModelVersion is Ready only once its files are.
+    Otherwise those of Rollouts whose `spec.delivery.signed` is true."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Retention:
     """Which ModelVersions are removed. Only the object goes, never the artifact. See docs/versions.md."""
 
@@ -143,8 +165,8 @@ class Server:
     in the log)."""
 
     address: str = "0.0.0.0"
-    """Where to listen. In a pod it must be reachable for the kubelet and Prometheus, hence all addresses; 127.0.0.1
-    keeps a trial on a workstation to itself. "::" listens on IPv6."""
+    """Where to listen, an IP address. In a pod it must be reachable for the kubelet and Prometheus, hence all
+    addresses; 127.0.0.1 keeps a trial on a workstation to itself. "::" listens on IPv6."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +178,7 @@ class Retry:
 
     limit: timedelta = timedelta(minutes=5)
     """The longest delay. An object that the API server refuses (a quota, a webhook) is tried this often for ever; a
-    change to it is always tried at once. Longer is quieter, but later when the obstacle is gone."""
+    change to it is always tried at once. Longer is quieter, but later when the cause is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +198,41 @@ class Api:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeaderElection:
+    """For more than one replica: the one that holds the Lease works, the others stand by and are ready to."""
+
+    enabled: bool = False
+    """Off for a single replica: then it costs no writes. On, the leader renews its Lease twice in five seconds."""
+
+    namespace: str = ""
+    """Where the Lease is. Empty means the pod's own namespace; outside of a pod it has to be given."""
+
+    name: str = "modelfleet"
+    """Of the Lease; operators that share work must agree on it."""
+
+    lease_duration: timedelta = timedelta(seconds=15)
+    """How long a leader that says nothing more is waited for, from its last renewal on. A longer one bears a slower
+    API server and delays the takeover."""
+
+    renew_deadline: timedelta = timedelta(seconds=10)
+    """A leader that could not renew for so long writes nothing more and ends. The difference to `leaseDuration` is what
+    a request may be late by."""
+
+    retry_period: timedelta = timedelta(seconds=2)
+    """How often the leader renews and the others ask."""
+
+    def __post_init__(self) -> None:
+        _require(self.retry_period > timedelta(0), "leaderElection.retryPeriod", "must be above 0s")
+        _require(self.renew_deadline > self.retry_period, "leaderElection.renewDeadline", "must exceed retryPeriod")
+        _require(
+            self.lease_duration >= self.renew_deadline + timedelta(seconds=1),
+            "leaderElection.leaseDuration",
+            "must exceed renewDeadline by a second or more",
+        )
+        _require(bool(_NAME.fullmatch(self.name)), "leaderElection.name", "must be at most 63 of a-z, 0-9 and '-'")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings. Only `images` has no default."""
 
@@ -183,9 +240,12 @@ class Settings:
     prometheus: Prometheus = field(default_factory=Prometheus)
     server: Server = field(default_factory=Server)
     verification: Verification = field(default_factory=Verification)
+    signatures: Signatures = field(default_factory=Signatures)
     retention: Retention = field(default_factory=Retention)
+    notifications: Notifications = field(default_factory=Notifications)
     backoff: Retry = field(default_factory=Retry)
     api: Api = field(default_factory=Api)
+    leader_election: LeaderElection = field(default_factory=LeaderElection)
 
     namespaces: tuple[str, ...] = ()
     """The namespaces to serve; then the operator needs Roles there (and may list nodes), and no ClusterRole for the
@@ -205,24 +265,27 @@ class Settings:
     It has to be well above `prometheus.timeout`, and is never reached unless something is broken."""
 
     shutdown_timeout: timedelta = timedelta(seconds=20)
-    """After SIGTERM, how long reconciles that are under way may take to end. Keep it below the pod's
-    terminationGracePeriodSeconds (30 by default), else the kubelet kills the process before it has ended on its own.
-    Dying
-    in between is safe, only less tidy."""
+    """After SIGTERM, how long reconciles that are under way may take to end. The pod's terminationGracePeriodSeconds
+    has to be longer (in the chart it follows from this), else the kubelet kills the process before it has ended on its
+    own. Dying in between is safe, only less tidy."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.server.port <= 65535, "server.port", "must be between 0 and 65535")
+        _require(_is_ip(self.server.address), "server.address", "must be an IP address, such as 0.0.0.0 or ::")
         _require(self.workers >= 1, "workers", "must be at least 1")
-        _require(self.api.writes_per_second > 0, "api.writesPerSecond", "must be above 0")
+        sane = 0 < self.api.writes_per_second <= 1_000_000
+        _require(sane, "api.writesPerSecond", "must be above 0, and at most 1000000")
         _require(self.api.write_burst >= 1, "api.writeBurst", "must be at least 1")
         _require(self.backoff.base > timedelta(0), "backoff.base", "must be above 0s")
         _require(self.backoff.limit >= self.backoff.base, "backoff.limit", "must not be below backoff.base")
         _require(self.resync_period >= timedelta(minutes=1), "resyncPeriod", "must be at least 1m")
-        for path, image in (("images.trainer", self.images.trainer), ("images.agent", self.images.agent)):
-            _require(bool(image.strip()), path, "must name an image")
+        for each in dataclasses.fields(self.images):
+            image: str = getattr(self.images, each.name)
+            _require(bool(image.strip()), f"images.{each.name}", "must name an image")
         _require(self.api.request_timeout > timedelta(0), "api.requestTimeout", "must be above 0s")
         self._require_providers()
         self._require_verification()
+        self._require_signatures()
         for path, keep in (("retention.keepVersions", self.retention.keep_versions), *self._keeps()):
             _require(keep >= 0, path, "must not be negative; 0 keeps all versions")
         _require(len(set(self.namespaces)) == len(self.namespaces), "namespaces", "must not name one twice")
@@ -245,6 +308,13 @@ class Settings:
         )
         _require(named, "verification.template.spec", "must be a pod's spec; each of its containers needs a name")
 
+    def _require_signatures(self) -> None:
+        text = self.signatures.public_keys
+        blocks, ends = (text.count(f"-----{mark} PUBLIC KEY-----") for mark in ("BEGIN", "END"))
+        sound = blocks == ends and (blocks > 0 or not text.strip())
+        _require(sound, "signatures.publicKeys", "must be public keys in PEM: -----BEGIN PUBLIC KEY----- and so on")
+        _require(blocks > 0 or not self.signatures.required, "signatures.required", "needs signatures.publicKeys")
+
     def _require_providers(self) -> None:
         of = self.prometheus
         _require(
@@ -255,7 +325,7 @@ class Settings:
         for name, provider in of.by_name().items():
             path, url = of.path(name), provider.url
             _require(_NAME.fullmatch(name) is not None, path, "must be named by at most 63 of a-z, 0-9 and '-'")
-            _require(_is_http(url), f"{path}.url", f"must be an http or https address, not {url!r}")
+            _require(is_address(url), f"{path}.url", f"must be an http or https address, not {url!r}")
         timeouts = {"prometheus": of.timeout} | {of.path(name): each.timeout for name, each in of.by_name().items()}
         for path, timeout in timeouts.items():
             _require(timeout > timedelta(0), f"{path}.timeout", "must be above 0s")
@@ -283,9 +353,9 @@ def load(path: Path) -> Settings:
 def parse(text: str) -> Settings:
     """Read settings from YAML text. Raises SettingsError."""
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"not valid YAML: {error}") from error
+        data = strict_yaml.read(text)
+    except strict_yaml.StrictYamlError as error:
+        raise SettingsError(str(error)) from error
     return _read_group(Settings, {} if data is None else data, "")
 
 
@@ -372,9 +442,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _is_http(url: str) -> bool:
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _require(holds: bool, path: str, says: str) -> None:

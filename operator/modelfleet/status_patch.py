@@ -43,19 +43,17 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
     return patch
 
 
-def rejection(owner: Mapping[str, Any], what: str, message: str, now: datetime) -> dict[str, Any] | None:
-    """The status patch that tells the user that the API server refused `what`, in the server's own words.
+def stuck(owner: Mapping[str, Any], reason: Reason, message: str, now: datetime) -> dict[str, Any] | None:
+    """The status patch that tells the user why nothing could be decided or done.
 
-    Ready becomes False and Stalled True, both with reason ApplyRejected; Reconciling goes, all else stays as it is.
-    None when the status says so already. The next decision that is applied in full replaces all of it.
+    Ready becomes False and Stalled True, both with this reason; Reconciling goes, all else stays as it is. None when
+    the status says so already. The next decision that is applied in full replaces all of it.
     """
     stored = owner.get("status") or {}
     existing = [Condition.model_validate(raw) for raw in stored.get("conditions") or ()]
-    text = f"The API server refused {what}: {message}"
     replaced = {conditions.READY, conditions.STALLED, conditions.RECONCILING}
     desired = [
-        conditions.false(conditions.READY, Reason.APPLY_REJECTED, text),
-        conditions.true(conditions.STALLED, Reason.APPLY_REJECTED, text),
+        *conditions.stalled(reason, message),
         *(condition for condition in existing if condition.type not in replaced),
     ]
     generation = int(owner["metadata"].get("generation") or 0)

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from modelfleet.api import Verdict
 from modelfleet.kinds import Kind
+from modelfleet.prometheus import ProviderDown, Result
 from modelfleet.times import wire_time
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -47,8 +48,10 @@ class Metrics:
         self.queue_depth = self._gauge("queue_depth", "Objects that wait for a worker.", "kind")
         self.queue_seconds = self._histogram("queue_seconds", "Time objects waited for a worker.", "kind")
         self.queue_retries = self._counter("queue_retries", "Objects put back after a failure.", "kind")
+        self.failing_objects = self._gauge("failing_objects", "Objects whose last reconcile failed.", "kind")
         self.requests = self._counter("api_requests", "API requests, by outcome.", "verb", "resource", "code")
         self.request_seconds = self._histogram("api_request_seconds", "Time API requests took.", "verb")
+        self.queries = self._counter("prometheus_queries", "Queries to Prometheus, by outcome.", "provider", "result")
         self.watch_lists = self._counter("watch_lists", "Lists made by the watch streams.", "resource")
         self.resyncs = self._counter("resyncs", "Full lists compared with the store.", "reason")
         self.missed = self._counter("missed_changes", "Changes found only by a resync after start-up.", "kind")
@@ -58,7 +61,21 @@ class Metrics:
         )
         for verdict in Verdict:
             self.gate_verdicts.labels(verdict.value)  # an increase from nothing would be lost to Prometheus
-        self.ready = self._gauge("ready", "1 while the store is in sync and workers run.")
+        self.ready = self._gauge("ready", "1 while the store is in sync and workers run, or would if this one led.")
+        self.leader = self._gauge("leader", "1 while this operator works; 0 while it stands by.")
+        self.notifications_sent = self._counter("notifications_sent", "Notifications that a receiver took.", "endpoint")
+        self.notification_failures = self._counter(
+            "notification_failures", "Tries to notify that failed, by cause.", "endpoint", "cause"
+        )
+        self.notifications_lost = self._counter(
+            "notifications_lost", "Notifications given up, by cause.", "endpoint", "cause"
+        )
+        self.notifications_waiting = self._gauge(
+            "notifications_waiting", "Notifications that are not delivered yet.", "endpoint"
+        )
+        self.notification_outbox_errors = self._counter(
+            "notification_outbox_errors", "Writes to the outbox of notifications that failed."
+        )
         self.build_info = self._gauge("build_info", "Always 1; the labels tell the version.", "version", "python")
         self.build_info.labels(version, ".".join(map(str, sys.version_info[:3]))).set(1)
 
@@ -66,6 +83,14 @@ class Metrics:
         """Count an API request (an `Observer` of `modelfleet.kube.Client`)."""
         self.requests.labels(verb, kind.qualified, code).inc()
         self.request_seconds.labels(verb).observe(seconds)
+
+    def asked(self, provider: str, result: Result) -> None:
+        """Count a query to a provider. One that it refused (`BadQuery`) says nothing against the provider."""
+        if isinstance(result, ProviderDown):
+            outcome = "BadQuery" if result.bad_query else "ProviderDown"
+        else:
+            outcome = type(result).__name__
+        self.queries.labels(provider, outcome).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"modelfleet_operator_{name}", text, labels, registry=self.registry)
@@ -84,6 +109,7 @@ class QueueMeter:
         self._depth = metrics.queue_depth.labels(kind.kind)
         self._seconds = metrics.queue_seconds.labels(kind.kind)
         self._retries = metrics.queue_retries.labels(kind.kind)
+        self._failing = metrics.failing_objects.labels(kind.kind)
 
     def depth(self, items: int) -> None:
         """Items that are ready and wait for a worker."""
@@ -96,6 +122,38 @@ class QueueMeter:
     def retried(self) -> None:
         """An item failed and was put back with backoff."""
         self._retries.inc()
+
+    def failing(self, items: int) -> None:
+        """Items whose last try failed."""
+        self._failing.set(items)
+
+
+class NotificationMeter:
+    """Reports what becomes of the notifications to one endpoint."""
+
+    def __init__(self, metrics: Metrics, endpoint: str) -> None:
+        self._metrics = metrics
+        self._endpoint = endpoint
+        metrics.notifications_sent.labels(endpoint)  # an increase from nothing would be lost to Prometheus
+        for cause in ("refused", "expired", "queue_full"):
+            metrics.notifications_lost.labels(endpoint, cause)
+        self.waiting(0)
+
+    def sent(self) -> None:
+        """The receiver took one."""
+        self._metrics.notifications_sent.labels(self._endpoint).inc()
+
+    def failed(self, cause: str) -> None:
+        """A try failed."""
+        self._metrics.notification_failures.labels(self._endpoint, cause).inc()
+
+    def lost(self, cause: str) -> None:
+        """One was given up."""
+        self._metrics.notifications_lost.labels(self._endpoint, cause).inc()
+
+    def waiting(self, number: int) -> None:
+        """So many are not delivered yet."""
+        self._metrics.notifications_waiting.labels(self._endpoint).set(number)
 
 
 @contextmanager

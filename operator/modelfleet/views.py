@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelfleet.api import ModelVersion, Rollout, TrainingJob, conditions
-from modelfleet.kube import MODEL_VERSION, ROLLOUT, TRAINING_JOB, Index, Object, Store, View, key_of
+from modelfleet.api import Dataset, ModelVersion, Rollout, TrainingJob, conditions
+from modelfleet.kube import DATASET, MODEL_VERSION, ROLLOUT, TRAINING_JOB, Index, Object, Store, View, key_of
 
 
 def _rollout(raw: Object) -> Rollout:
@@ -18,6 +18,15 @@ def _rollout(raw: Object) -> Rollout:
         return Rollout.model_validate({name: value for name, value in raw.items() if name != "status"})
 
 
+def _dataset(raw: Object) -> Dataset:
+    """The Dataset, in the same way."""
+    try:
+        return Dataset.model_validate(raw)
+    except ValidationError:
+        return Dataset.model_validate({name: value for name, value in raw.items() if name != "status"})
+
+
+DATASETS: View[Dataset] = View(DATASET, _dataset)
 ROLLOUTS = View(ROLLOUT, _rollout)
 VERSIONS: View[ModelVersion] = View(MODEL_VERSION, ModelVersion.model_validate)
 TRAININGS: View[TrainingJob] = View(TRAINING_JOB, TrainingJob.model_validate)
@@ -29,6 +38,7 @@ def _namespace_and_model(raw: Object) -> Iterable[Hashable]:
     return [(key_of(raw).namespace, model["name"] if isinstance(model, dict) else model)]
 
 
+DATASETS_OF_MODEL = Index(DATASET, _namespace_and_model)
 ROLLOUTS_OF_MODEL = Index(ROLLOUT, _namespace_and_model)
 VERSIONS_OF_MODEL = Index(MODEL_VERSION, _namespace_and_model)
 TRAININGS_OF_MODEL = Index(TRAINING_JOB, _namespace_and_model)
@@ -36,8 +46,8 @@ TRAININGS_OF_MODEL = Index(TRAINING_JOB, _namespace_and_model)
 
 
 def versions_of(store: Store, namespace: str, model: str) -> tuple[ModelVersion, ...]:
-    """All versions of a model in a namespace, by name."""
-    return tuple(store.read(VERSIONS, raw) for raw in store.find(VERSIONS_OF_MODEL, (namespace, model)))
+    """All versions of a model in a namespace that can be read, by name."""
+    return tuple(store.readable(VERSIONS, store.find(VERSIONS_OF_MODEL, (namespace, model))))
 
 
 def usability(version: Object) -> object:
@@ -49,3 +59,11 @@ def usability(version: Object) -> object:
         if entry["type"] == conditions.READY
     ]
     return version["spec"], metadata.get("deletionTimestamp"), ready
+
+
+def versions_of_dataset(dataset: Object) -> object:
+    """What of a raw Dataset those go by who train on it: its versions, and what it says while there is none."""
+    status = dataset.get("status") or {}
+    latest = status.get("latest")
+    waiting = None if latest else status.get("conditions")
+    return dataset["spec"]["store"], latest, status.get("versions"), waiting

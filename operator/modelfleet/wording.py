@@ -21,6 +21,21 @@ def clauses(items: Iterable[str], most: int = LISTED, *, rest: str = "more") -> 
     return "; ".join([*shown, *([f"and {more} {rest}"] if more else [])])
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `3 nodes`, `1,234 detections`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def sentence(text: str) -> str:
+    """With a capital letter at the beginning and a full stop at the end, if it has no other end."""
+    return ended(text[:1].upper() + text[1:])
+
+
+def ended(text: str) -> str:
+    """With a full stop at the end, if it has no other end."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def clip(text: str, length: int) -> str:
     """A text of at most so many characters; one that was cut ends in "…"."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""The three kinds of modelfleet.dev/v1alpha1 as frozen pydantic models: the single source of the CRDs."""
+"""The four kinds of modelfleet.dev/v1alpha1 as frozen pydantic models: the single source of the CRDs."""
 
 from modelfleet.api import conditions, names
 from modelfleet.api.common import (
@@ -10,6 +10,17 @@ from modelfleet.api.common import (
     VersionRef,
 )
 from modelfleet.api.conditions import Condition
+from modelfleet.api.dataset import Dataset, DatasetSpec, DatasetStatus, LastSync, LatestVersion, VersionEntry
+from modelfleet.api.delivery import (
+    Capture,
+    CaptureImage,
+    CaptureRule,
+    CaptureSample,
+    Delivery,
+    DeliveryOverride,
+    Live,
+    WhenDrifting,
+)
 from modelfleet.api.driftspec import Drift, DriftSignal, Retrain, RetrainMetadata, RetrainSpec, RetrainTemplate
 from modelfleet.api.gatespec import (
     Check,
@@ -33,12 +44,14 @@ from modelfleet.api.modelversion import (
     FirstEpoch,
     Lineage,
     LineageDataset,
+    LineageHoldout,
     LineageSource,
     ModelVersion,
     ModelVersionSpec,
     ModelVersionStatus,
     Report,
     RetrainedFor,
+    SourceBalance,
     StartCheckpoint,
     Threshold,
     ThresholdPoint,
@@ -49,8 +62,6 @@ from modelfleet.api.modelversion import (
 from modelfleet.api.origin import Origin, SourceCheckpoint
 from modelfleet.api.quantities import IntOrPercent, format_decimal, format_duration, parse_decimal, parse_duration
 from modelfleet.api.rollout import (
-    Delivery,
-    DeliveryOverride,
     Group,
     ModelSelection,
     RollbackPolicy,
@@ -61,16 +72,20 @@ from modelfleet.api.rollout import (
 from modelfleet.api.rolloutstatus import DriftStatus, GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
 from modelfleet.api.trainingjob import (
     Checkpoint,
-    Dataset,
+    DatasetRef,
     DatasetSource,
+    EvaluationData,
     EvaluationGate,
     EvaluationSpec,
+    HoldoutRef,
     Hyperparameters,
     MLflow,
     Output,
+    PinnedData,
     Progress,
     Resources,
     Tracking,
+    TrainingData,
     TrainingJob,
     TrainingJobSpec,
     TrainingJobStatus,
@@ -83,6 +98,10 @@ __all__ = [
     "Artifact",
     "ArtifactFile",
     "Calibration",
+    "Capture",
+    "CaptureImage",
+    "CaptureRule",
+    "CaptureSample",
     "Check",
     "Checkpoint",
     "ClassChanges",
@@ -92,7 +111,10 @@ __all__ = [
     "ComparisonOverride",
     "Condition",
     "Dataset",
+    "DatasetRef",
     "DatasetSource",
+    "DatasetSpec",
+    "DatasetStatus",
     "Delivery",
     "DeliveryOverride",
     "Diagnosis",
@@ -100,6 +122,7 @@ __all__ = [
     "DriftSignal",
     "DriftStatus",
     "Evaluation",
+    "EvaluationData",
     "EvaluationGate",
     "EvaluationSpec",
     "FirstEpoch",
@@ -109,13 +132,18 @@ __all__ = [
     "Group",
     "GroupStatus",
     "HistoryEntry",
+    "HoldoutRef",
     "Hyperparameters",
     "IntOrPercent",
     "LabelSelector",
     "LabelSelectorRequirement",
+    "LastSync",
+    "LatestVersion",
     "Lineage",
     "LineageDataset",
+    "LineageHoldout",
     "LineageSource",
+    "Live",
     "MLflow",
     "ModelSelection",
     "ModelVersion",
@@ -126,6 +154,7 @@ __all__ = [
     "Origin",
     "Output",
     "OwnerReference",
+    "PinnedData",
     "Progress",
     "Quarantined",
     "Report",
@@ -140,6 +169,7 @@ __all__ = [
     "RolloutSpec",
     "RolloutStatus",
     "SecretRef",
+    "SourceBalance",
     "SourceCheckpoint",
     "StartCheckpoint",
     "Threshold",
@@ -147,6 +177,7 @@ __all__ = [
     "TimeoutPolicy",
     "TrackedRun",
     "Tracking",
+    "TrainingData",
     "TrainingJob",
     "TrainingJobSpec",
     "TrainingJobStatus",
@@ -154,8 +185,10 @@ __all__ = [
     "TrainingPhase",
     "UsedBy",
     "Verdict",
+    "VersionEntry",
     "VersionRef",
     "WandB",
+    "WhenDrifting",
     "Window",
     "conditions",
     "format_decimal",

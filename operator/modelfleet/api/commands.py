@@ -1,13 +1,15 @@
-"""The grammar of commands: annotations by which people steer a Rollout, and what writes them for people.
+"""The grammar of commands: annotations by which people steer a Rollout or a Dataset, and what writes them for people.
 
     modelfleet.dev/approve: v4      the version may leave the Manual group that it is in
     modelfleet.dev/promote: v4      the version may pass all remaining gates and approvals
     modelfleet.dev/abort: v4        back to stable, and quarantine the version
     modelfleet.dev/retry: v4@1      lift the version's quarantine
     modelfleet.dev/retrain: now@1   train a new version now, from spec.drift.retrain
+    modelfleet.dev/sync: now@1      (of a Dataset) look for captures and reviewed labels now
 
-A value names a version (`now` for `retrain`). Each value acts once; to give the same command again, `@` and anything
-that was not there before follow the version ("v4@2"). What follows from a command is decided in modelfleet.rollout.
+A value names a version (`now` for `retrain` and `sync`). Each value acts once; to give the same command again, `@` and
+anything that was not there before follow the version ("v4@2"). What follows from a command is decided in
+modelfleet.rollout, and for `sync` in modelfleet.datasets.
 """
 
 from collections.abc import Container, Mapping
@@ -15,9 +17,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from modelfleet.api import names
+from modelfleet.api.foreign import texts
 
 NOW = "now"
-"""What `retrain` names in place of a version."""
+"""What `retrain` and `sync` name in place of a version."""
+
+NOTED = f"{names.GROUP}/commands"
+"""The annotation of a ControllerRevision in which the operator keeps the commands that it has seen: a JSON object of
+`approve=v4@2` and where it counts."""
 
 _AGAIN = "@"
 
@@ -30,6 +37,7 @@ class Verb(StrEnum):
     ABORT = "abort"
     RETRY = "retry"
     RETRAIN = "retrain"
+    SYNC = "sync"
 
     @property
     def annotation(self) -> str:
@@ -62,6 +70,12 @@ class Command:
         """Annotation and value, as `kubectl annotate` takes them."""
         return f"{self.verb.annotation}={self.value}"
 
+    @property
+    def arguments(self) -> str:
+        """What stands behind `kubectl annotate rollout NAME`, so that neither Flux nor an older value undoes it."""
+        overwrite = " --overwrite" if _AGAIN in self.value else ""
+        return f"{self.assignment}{overwrite} --field-manager={names.CLI_FIELD_MANAGER}"
+
 
 def unused(verb: Verb, version: str, used: Container[str]) -> Command:
     """The command to give for a version, with a number behind it where its values were used before."""
@@ -70,3 +84,9 @@ def unused(verb: Verb, version: str, used: Container[str]) -> Command:
         number += 1
         value = f"{version}{_AGAIN}{number}"
     return Command(verb, version, value)
+
+
+def noted(annotations: Mapping[str, str], verb: Verb) -> set[str]:
+    """The values of this verb that the operator has noted on a ControllerRevision: they never act again."""
+    keys = (key.partition("=") for key in texts(annotations.get(NOTED, "")))
+    return {value for of, _, value in keys if of == verb}

@@ -1,4 +1,4 @@
-"""What the three kinds share: names, references, label selectors, pod templates, object metadata."""
+"""What the four kinds share: names, references, label selectors, pod templates, object metadata."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -185,37 +185,69 @@ _METADATA_SCHEMA = {
     "x-kubernetes-preserve-unknown-fields": True,
 }
 
-_POD_TEMPLATE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "metadata": _METADATA_SCHEMA,
-        "spec": {
-            "type": "object",
-            "description": "A PodSpec. Its fields are checked when the pods are made, not here.",
-            "x-kubernetes-preserve-unknown-fields": True,
-            "properties": {
-                "containers": {
-                    "type": "array",
-                    "description": "The pod's containers.",
-                    "maxItems": 32,
-                    "x-kubernetes-list-type": "map",
-                    "x-kubernetes-list-map-keys": ["name"],
-                    "items": {
-                        "type": "object",
-                        "required": ["name"],
-                        "x-kubernetes-preserve-unknown-fields": True,
-                        "properties": {
-                            "name": {"type": "string", "maxLength": 63, "description": "Name of the container."}
-                        },
-                    },
-                }
-            },
-        },
+_CONTAINERS_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "description": "The pod's containers.",
+    "maxItems": 32,
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"name": {"type": "string", "maxLength": 63, "description": "Name of the container."}},
     },
 }
 
+_PORTS_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "description": "The container's ports.",
+    "maxItems": 128,
+    "x-kubernetes-list-type": "atomic",
+    "items": {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"hostPort": {"type": "integer", "description": "A port of the node."}},
+    },
+}
+
+
+def _with_ports(containers: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The schema of containers whose host ports can be seen by rules."""
+    items = containers["items"]
+    return {**containers, "items": {**items, "properties": {**items["properties"], "ports": _PORTS_SCHEMA}}, **changes}
+
+
+def _pod_template(**declared: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a pod template, of whose spec only the declared fields can be seen by rules."""
+    return {
+        "type": "object",
+        "properties": {
+            "metadata": _METADATA_SCHEMA,
+            "spec": {
+                "type": "object",
+                "description": "A PodSpec. Its fields are checked when the pods are made, not here.",
+                "x-kubernetes-preserve-unknown-fields": True,
+                "properties": {"containers": _CONTAINERS_SCHEMA, **declared},
+            },
+        },
+    }
+
+
 # A pod template as Kubernetes has it, raw: modelfleet passes on what it does not know.
-PodTemplate = Annotated[Mapping[str, Any], WithJsonSchema(_POD_TEMPLATE_SCHEMA)]
+PodTemplate = Annotated[Mapping[str, Any], WithJsonSchema(_pod_template())]
+
+# The same for pods on the fleet's nodes, with what the rules of a Rollout go by.
+NodePodTemplate = Annotated[
+    Mapping[str, Any],
+    WithJsonSchema(
+        _pod_template(
+            hostNetwork={"type": "boolean", "description": "Use the network of the node."},
+            containers=_with_ports(_CONTAINERS_SCHEMA),
+            initContainers=_with_ports(_CONTAINERS_SCHEMA, description="What runs before them, or beside them."),
+        )
+    ),
+]
 
 
 class OwnerReference(StatusModel):

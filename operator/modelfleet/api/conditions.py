@@ -77,6 +77,21 @@ def unknown(type: str, reason: str, message: str = "") -> Condition:
     return Condition(type=type, status="Unknown", reason=reason, message=message)
 
 
+def ready(reason: str, message: str) -> tuple[Condition, ...]:
+    """All is as the spec asks (kstatus: Current)."""
+    return (true(READY, reason, message),)
+
+
+def reconciling(reason: str, message: str) -> tuple[Condition, ...]:
+    """Not ready, and under way (kstatus: InProgress)."""
+    return (false(READY, reason, message), true(RECONCILING, reason, message))
+
+
+def stalled(reason: str, message: str) -> tuple[Condition, ...]:
+    """Not ready, and somebody has to act (kstatus: Failed)."""
+    return (false(READY, reason, message), true(STALLED, reason, message))
+
+
 def unsupported(paths: Iterable[str]) -> tuple[Condition, ...]:
     """The condition that names the fields this release does not act on; nothing when there are none."""
     listed = ", ".join(paths)
@@ -101,7 +116,8 @@ def merge(
 ) -> tuple[Condition, ...]:
     """Stamp the complete set of `desired` conditions with `generation` and with their transition times.
 
-    A condition whose status did not change keeps its time; any other gets `now`. Types that are not desired are gone,
+    A condition whose status did not change keeps its time, but for one that is still to come (the clock was ahead when
+    it was written); any other gets `now`. Types that are not desired are gone,
     and Reconciling, Stalled and UnsupportedFields are left out unless True. Raises ValueError when a type comes twice.
     """
     before = {condition.type: condition for condition in existing}
@@ -113,7 +129,7 @@ def merge(
             continue
         old = before.get(condition.type)
         since = old.last_transition_time if old is not None and old.status == condition.status else None
-        if since is None or since == NEVER:
+        if since is None or since == NEVER or since > now:
             since = now
         merged[condition.type] = condition.replace(last_transition_time=since, observed_generation=generation)
     return tuple(merged.values())

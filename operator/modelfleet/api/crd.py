@@ -16,9 +16,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from modelfleet.api.dataset import Dataset
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.names import CATEGORY, GROUP, VERSION_V1ALPHA1
-from modelfleet.api.quantities import IntOrPercent, format_decimal, format_duration
+from modelfleet.api.quantities import IntOrPercent, Percent, format_decimal, format_duration
 from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rollout import Rollout
 from modelfleet.api.trainingjob import TrainingJob
@@ -133,10 +134,33 @@ RESOURCES: Final = (
             _READY,
             _REASON,
             Column("Drift", ".status.drift.state", wide=True),
+            Column("Replay", ".status.replay.result", wide=True),
             Column("Message", _condition("Ready", "message"), wide=True),
             _AGE,
         ),
         selectable=(".spec.model.name", ".spec.model.version", ".spec.model.tag", ".status.phase"),
+        new_status=_NEW_STATUS,
+    ),
+    Resource(
+        Dataset,
+        plural="datasets",
+        short_name="mds",
+        columns=(
+            Column("Model", ".spec.model"),
+            Column("Version", ".status.latest.number", type="integer"),
+            Column("Images", ".status.latest.images", type="integer"),
+            Column("Waiting", ".status.waiting", type="integer"),
+            Column("InReview", ".status.inReview", type="integer"),
+            Column("Reviewed", ".status.reviewed", type="integer"),
+            Column("Precision", ".status.review.precision.value"),
+            Column("Recall", ".status.review.recall.value"),
+            _READY,
+            _REASON,
+            Column("Next", ".status.nextSync", wide=True),
+            Column("Message", _condition("Ready", "message"), wide=True),
+            _AGE,
+        ),
+        selectable=(".spec.model",),
         new_status=_NEW_STATUS,
     ),
 )
@@ -153,7 +177,7 @@ class _WireDefaults(GenerateJsonSchema):
                 return format_duration(dft)
             case Decimal():
                 return format_decimal(dft)
-            case IntOrPercent():
+            case IntOrPercent() | Percent():
                 return dft.to_wire()
             case _:
                 return super().encode_default(dft)

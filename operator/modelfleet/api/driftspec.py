@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from modelfleet.api.base import Rule, SpecModel
+from modelfleet.api.base import Constraint, Rule, SpecModel
 from modelfleet.api.common import CronSchedule, DNSLabel, LabelKey, LabelValue
 from modelfleet.api.quantities import (
     DURATION_CEL,
@@ -34,7 +34,18 @@ class DriftSignal(SpecModel):
     """One figure that is watched."""
 
     rules = (
-        Rule("has(self.minDrop) != has(self.minRise)", "set exactly one of minDrop or minRise"),
+        Rule(
+            "self.name.startsWith('reviewed-') || has(self.minDrop) != has(self.minRise)",
+            "set exactly one of minDrop or minRise",
+        ),
+        Rule(
+            "!self.name.startsWith('reviewed-') || has(self.minimum) && !has(self.minDrop) && !has(self.minRise)",
+            "reviewed-recall and reviewed-precision take minimum alone: they are compared with no baseline",
+        ),
+        Rule(
+            "self.name.startsWith('reviewed-') || !has(self.minimum)",
+            "minimum is for reviewed-recall and reviewed-precision: other figures are compared with their baseline",
+        ),
         Rule(
             "!(self.name in ['confidence', 'detection-rate']) || has(self.minDrop)",
             "confidence and detection-rate take minDrop: a rise of them is no drift",
@@ -45,14 +56,26 @@ class DriftSignal(SpecModel):
         ),
     )
 
-    name: Literal["confidence", "low-confidence-rate", "detection-rate", "empty-frame-rate"]
+    name: Literal[
+        "confidence",
+        "low-confidence-rate",
+        "detection-rate",
+        "empty-frame-rate",
+        "reviewed-recall",
+        "reviewed-precision",
+    ]
     """What is watched. confidence: the expected precision of detections, calibrated. low-confidence-rate: the share of
     detections with a confidence of at most 0.5. detection-rate: expected true detections per frame. empty-frame-rate:
-    the share of frames without a detection."""
+    the share of frames without a detection. reviewed-recall, reviewed-precision: the share of objects that are
+    found, and of detections that are right, by frames of the random sample that people have reviewed (status.review of
+    a Dataset)."""
     min_drop: Change | None = None
     """A smaller fall is no drift, however certain. Of detection-rate: relative, "0.20" is a fifth fewer detections."""
     min_rise: Change | None = None
     """A smaller rise is no drift, however certain. Of detection-rate: relative."""
+    minimum: Change | None = None
+    """Of reviewed-recall and reviewed-precision: it is drift once the whole 95% interval is below, until the estimate
+    is back."""
 
 
 class RetrainMetadata(SpecModel):
@@ -65,7 +88,8 @@ class RetrainMetadata(SpecModel):
 
 
 class RetrainSpec(TrainingJobSpec):
-    """A TrainingJob's spec; from defaults to what the Rollout has as stable, and each run makes a new version."""
+    """A TrainingJob's spec. from defaults to what the Rollout has as stable, and dataset to the newest version of the
+    model's Dataset, where the namespace has exactly one. Each run makes a new version."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         NEEDS_ARCHITECTURE,
@@ -98,7 +122,11 @@ class Retrain(SpecModel):
     """Maximum number of retrainings started within seven days."""
     require_new_data: bool = True
     """Do not retrain on the data that the stable version was trained on: where the template pins every source by its
-    sha256, and these are the sources of the stable version."""
+    sha256, and these are the sources of the stable version; or where it names a Dataset that has fewer than
+    minNewImages new images since."""
+    min_new_images: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    """With requireNewData: minimum number of images added to the Dataset since the version that the stable version was
+    trained on."""
     schedule: CronSchedule | None = None
     """Also retrain on this schedule: minute, hour, day of month, month, day of week (UTC)."""
     suspend: bool = False
@@ -137,11 +165,15 @@ class Drift(SpecModel):
         Field(
             min_length=1,
             max_length=8,
+            # Atomic, not a map by name: of a map, the entries of the default would stay beside those that a later
+            # server-side apply gives, since no manager owns them.
             json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
+                "x-kubernetes-list-type": "atomic",
                 "default": [signal.to_dict() for signal in _SIGNALS],
             },
+        ),
+        Constraint(
+            "self.all(signal, self.exists_one(other, other.name == signal.name))", "each signal must be named once"
         ),
     ] = _SIGNALS
     """The figures that are watched."""

@@ -1,4 +1,7 @@
-"""ModelVersion: the immutable record of one trained model."""
+"""ModelVersion: the immutable record of one trained model.
+
+One kind, one file, long as it is: most of it are the descriptions that `kubectl explain` prints.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -42,6 +45,15 @@ class ArtifactFile(SpecModel):
 class Artifact(SpecModel):
     """Where the model's files lie."""
 
+    rules = (
+        Rule(
+            f"!self.uri.startsWith('oci://') || self.uri.matches('{schemes.PINNED}')",
+            "an oci:// address must end with its manifest's digest, since a tag can be moved to other files: "
+            "oci://registry/repository@sha256:<64 hex digits> (oras resolve registry/repository:tag prints the digest)",
+            field_path=".uri",
+        ),
+    )
+
     uri: Annotated[
         str,
         Text(
@@ -50,7 +62,8 @@ class Artifact(SpecModel):
             f"must be an {schemes.listed(schemes.ARTIFACT)} address",
         ),
     ]
-    """The folder of the files: s3://, gs://, az://, https://, oci://, or file:// for a volume mounted in the pods."""
+    """The folder of the files: s3://, gs://, az://, https://, or file:// for a volume mounted in the pods. In a
+    registry the manifest whose layers are the files, by its digest: oci://registry/repository@sha256:..."""
     files: Annotated[
         tuple[ArtifactFile, ...],
         Field(
@@ -109,7 +122,8 @@ class Report(SpecModel):
     """The report of the evaluation, for people: figures, curves and pictures, beside the model's files."""
 
     uri: Annotated[
-        str, Text(1100, r"^[a-z0-9]+://[^\s]+$", "must be an address such as s3://models/parts/v3/report.json")
+        str,
+        Text(1100, schemes.ANY, "must be an address such as s3://models/parts/v3/report.json"),
     ]
     """The report.json. The files that it names lie beside it."""
     sha256: Sha256
@@ -165,10 +179,62 @@ class Threshold(SpecModel):
 class TrackedRun(SpecModel):
     """Where experiment trackers show the training."""
 
-    mlflow: Annotated[str, Text(1024, r"^https?://[^\s]+$", "must be an http:// or https:// address")] | None = None
+    mlflow: Annotated[str, Text(1024, schemes.WEB, "must be an http:// or https:// address")] | None = None
     """The run's page in MLflow."""
-    wandb: Annotated[str, Text(1024, r"^https?://[^\s]+$", "must be an http:// or https:// address")] | None = None
+    wandb: Annotated[str, Text(1024, schemes.WEB, "must be an http:// or https:// address")] | None = None
     """The run's page in Weights & Biases."""
+
+
+class LeftOut(SpecModel):
+    """Files or objects that were left out for one reason."""
+
+    why: Annotated[str, Text(128)]
+    """The reason, as in: 2 images in no annotation file."""
+    count: Annotated[int, Field(ge=0)]
+    """How many."""
+    first: Annotated[
+        tuple[Annotated[str, Text(128)], ...],
+        Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """The first three files."""
+
+
+LeftOuts = Annotated[tuple[LeftOut, ...], Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"})]
+
+
+class UsedImages(SpecModel):
+    """How many images of a source are used, by part."""
+
+    train: Annotated[int, Field(ge=0)]
+    """Trained on."""
+    val: Annotated[int, Field(ge=0)]
+    """Validated with."""
+    test: Annotated[int, Field(ge=0)]
+    """Of the test part, which a training leaves alone."""
+
+
+class SourceBalance(SpecModel):
+    """What became of every file of a source, and of every labelled object. It adds up: files are images, used or left
+    out, label files, used or left out, and others; annotations are used or left out."""
+
+    files: Annotated[int, Field(ge=0)]
+    """All files."""
+    images: UsedImages
+    """Images that are used."""
+    images_left_out: LeftOuts = ()
+    """Images that are not, by reason; the most frequent eight."""
+    label_files: Annotated[int, Field(ge=0)]
+    """Label files that are used."""
+    label_files_left_out: LeftOuts = ()
+    """Label files that are not, by reason."""
+    annotations: Annotated[int, Field(ge=0)]
+    """Labelled objects that are used."""
+    annotations_left_out: LeftOuts = ()
+    """Labelled objects that are not, by reason."""
+    other_files: Annotated[Mapping[str, Annotated[int, Field(ge=0)]], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    """Files that are neither images nor label files, by kind."""
 
 
 class LineageSource(SpecModel):
@@ -182,11 +248,17 @@ class LineageSource(SpecModel):
     """How many of its images were trained or validated with; copies that were left out do not count."""
     labels: Annotated[int, Field(ge=0)]
     """How many labelled objects those show."""
+    balance: SourceBalance | None = None
+    """What became of every file of it."""
 
 
 class LineageDataset(SpecModel):
     """The data that the version was trained on."""
 
+    dataset: Annotated[str, Text(63)] | None = None
+    """Name of the Dataset, where it is a version of one."""
+    version: Annotated[int, Field(ge=1)] | None = None
+    """Number of that version."""
     uri: Annotated[str, Text(1024)] | None = None
     """Where it was read from."""
     sha256: Sha256 | None = None
@@ -200,6 +272,24 @@ class LineageDataset(SpecModel):
     ] = ()
     """The parts that were merged, in order. Of one source the digest above is its own; of several it is that of the
     lines "<sha256>  <uri>" of this list."""
+
+
+class LineageHoldout(SpecModel):
+    """The holdout that the version's figures were measured on. Those of two versions may be compared where its digest
+    is the same, and only there."""
+
+    dataset: Annotated[str, Text(63)] | None = None
+    """Name of the Dataset, where it is that of a version of one."""
+    version: Annotated[int, Field(ge=1)] | None = None
+    """Number of that version."""
+    uri: Annotated[str, Text(1024)]
+    """Where it was read from."""
+    sha256: Sha256
+    """Its digest, as the trainer measured it."""
+    images: Annotated[int, Field(ge=0)] | None = None
+    """How many images."""
+    labels: Annotated[int, Field(ge=0)] | None = None
+    """How many labelled objects."""
 
 
 class ClassChanges(SpecModel):
@@ -271,6 +361,9 @@ class Lineage(SpecModel):
     """How it was trained: Scratch, Continue, FineTune or Transfer."""
     dataset: LineageDataset | None = None
     """What it was trained on."""
+    holdout: LineageHoldout | None = None
+    """What its figures (spec.metrics, calibration and threshold) were measured on; none: the run's validation data, or
+    it is not known."""
     hyperparameters: Annotated[Mapping[str, FreeText], Field(max_length=256)] = Field(default_factory=dict)
     """Every training argument that was in effect."""
     software: Annotated[Mapping[str, FreeText], Field(max_length=64)] = Field(default_factory=dict)
@@ -323,6 +416,9 @@ class ModelVersionSpec(SpecModel):
     calibration: Calibration | None = None
     """Expected precision by confidence. Without it, or with other edges than those of the metrics, a gate compares raw
     confidence and says so."""
+    created_at: Time | None = None
+    """When the model was made: what "newest" goes by. The trainer's versions have it. Without it the object's own
+    creation counts, which a restore from a backup, or applying everything again from Git, resets."""
     lineage: Lineage | None = None
     """Where the version comes from."""
     evaluation: Evaluation | None = None

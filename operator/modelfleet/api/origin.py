@@ -15,7 +15,7 @@ class SourceCheckpoint(SpecModel):
         str,
         Text(
             1024,
-            schemes.pattern(schemes.READABLE, r"[^\s]*[^\s/]"),
+            schemes.pattern(schemes.READABLE, f"{schemes.no_space()}*{schemes.no_space('/')}"),
             f"must be the {schemes.listed(schemes.READABLE)} address of a file, such as s3://models/yolo11n.pt",
         ),
     ]

@@ -67,7 +67,7 @@ class DurationText:
             f"self.matches('{DURATION_CEL}') && duration(self) >= duration('{self.minimum}')"
             f" && duration(self) <= duration('{self.maximum}')"
         )
-        says = f"must be a duration between {self.minimum} and {self.maximum}, such as 90s, 10m or 1h30m"
+        says = f"must be a duration between {self.minimum} and {self.maximum}, such as 90s, 10m or 1h30m (a day is 24h)"
         return add_rules({"type": "string", "minLength": 2, "maxLength": 20}, (Rule(rule, says),))
 
 
@@ -190,6 +190,46 @@ PositiveIntOrPercent = Annotated[
 ]
 
 
+@dataclass(frozen=True, order=True)
+class Percent:
+    """A share in whole percent: `15%`."""
+
+    value: int
+
+    @classmethod
+    def parse(cls, value: Any) -> "Percent":
+        """Read a string "0%".."100%". Raises ValueError with what is allowed."""
+        if isinstance(value, Percent):
+            return value
+        if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,3})%", value)) and int(found[1]) <= 100:
+            return cls(int(found[1]))
+        raise ValueError(f"{value!r} is not a percentage from 0% to 100%")
+
+    @property
+    def share(self) -> Decimal:
+        """`0.15`."""
+        return Decimal(self.value).scaleb(-2)
+
+    def to_wire(self) -> str:
+        """`"15%"`."""
+        return f"{self.value}%"
+
+    def __str__(self) -> str:
+        return self.to_wire()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(cls.to_wire, when_used="json")
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        rule = "self.matches('^(100|[0-9]{1,2})%$')"
+        says = "must be a percentage from 0% to 100%, such as 15%"
+        return add_rules({"type": "string", "minLength": 2, "maxLength": 4}, (Rule(rule, says),))
+
+
 _QUANTITY: Final = r"^[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 
@@ -263,7 +303,10 @@ Message = Annotated[str, ClippedText(1024)]
 def _utc_seconds(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs its time zone")
-    return value.astimezone(UTC).replace(microsecond=0)
+    try:
+        return value.astimezone(UTC).replace(microsecond=0)
+    except OverflowError as error:
+        raise ValueError("a time in UTC must be of the years 1 to 9999") from error
 
 
 # Whole seconds, as Kubernetes keeps them: what is written equals what is read back.

@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modelfleet.api.base import Rule, SpecModel, StatusModel
-from modelfleet.api.common import CronSchedule, DNSLabel, FileFormat, LabelSelector, ObjectMeta, PodTemplate
+from modelfleet.api.common import CronSchedule, DNSLabel, LabelSelector, NodePodTemplate, ObjectMeta
+from modelfleet.api.delivery import Delivery, DeliveryOverride
 from modelfleet.api.driftspec import Drift
 from modelfleet.api.gatespec import Gate, GateOverride
-from modelfleet.api.quantities import DURATION_CEL, DurationText, IntOrPercent, PositiveIntOrPercent, Text
+from modelfleet.api.quantities import DURATION_CEL, DurationText, IntOrPercent, Text
+from modelfleet.api.replay import Replay
 from modelfleet.api.rolloutstatus import RolloutStatus
-
-MountPath = Annotated[str, Text(512, r"^/[A-Za-z0-9/._-]+$", "must be an absolute path such as /models")]
 
 
 class ModelSelection(SpecModel):
@@ -34,41 +34,31 @@ class ModelSelection(SpecModel):
     A version without a file that some group can load is passed over, and the status says so."""
 
 
-class Delivery(SpecModel):
-    """How the model's file reaches the application."""
-
-    format: FileFormat = "onnx"
-    """The format that the application loads."""
-    mount_path: MountPath = "/models"
-    """Where the models are mounted; MODEL_PATH is the file's path below it."""
-    cache: Literal["Node", "Pod"] = "Node"
-    """Node keeps files on the node across pods and reboots; Pod fetches them again for each pod."""
-    container: DNSLabel = "agent"
-    """The container that runs the model."""
-
-
-class DeliveryOverride(SpecModel):
-    """What one group has delivered differently, field by field."""
-
-    format: FileFormat | None = None
-    """Overrides spec.delivery.format."""
-    mount_path: MountPath | None = None
-    """Overrides spec.delivery.mountPath."""
-    cache: Literal["Node", "Pod"] | None = None
-    """Overrides spec.delivery.cache."""
-    container: DNSLabel | None = None
-    """Overrides spec.delivery.container."""
+def _not_zero(field: str) -> str:
+    """CEL: a number of nodes, or a share of them, is not 0."""
+    return f"(type({field}) == int ? {field} > 0 : !{field}.matches('^0+%$'))"
 
 
 class Group(SpecModel):
     """Some of the nodes: a step of every rollout."""
 
+    rules = (
+        Rule(
+            f"{_not_zero('self.maxUnavailable')} != {_not_zero('self.maxSurge')}",
+            "exactly one of maxUnavailable and maxSurge must be 0, as in a DaemonSet: with maxSurge: 1 set"
+            " maxUnavailable: 0 beside it",
+        ),
+    )
+
     name: DNSLabel
     """Name of the group, for example canary. The DaemonSet is called <rollout>-<group>."""
     node_selector: LabelSelector
     """The nodes. A node belongs to the first group that it matches."""
-    max_unavailable: PositiveIntOrPercent = IntOrPercent(1)
-    """So many nodes are updated at a time; unreachable ones don't count against it."""
+    max_unavailable: IntOrPercent = IntOrPercent(1)
+    """Maximum number of nodes updated at once; unreachable nodes don't count. 0 where maxSurge is set."""
+    max_surge: IntOrPercent = IntOrPercent(0)
+    """Maximum number of nodes on which a pod of the new version starts beside the old one, which goes once the new one
+    is ready. For cameras that two pods can open; a node needs room for both. Needs maxUnavailable: 0."""
     approval: Literal["Automatic", "Manual"] = "Automatic"
     """Manual asks before a version leaves this group: annotate the Rollout with modelfleet.dev/approve: <version>."""
     gate: GateOverride | None = None
@@ -122,6 +112,45 @@ class RolloutSpec(SpecModel):
             "!has(self.drift) || !has(self.drift.retrain) || self.drift.retrain.template.spec.model == self.model.name",
             "drift.retrain must train the model that the Rollout runs: set its template's spec.model to model.name",
         ),
+        Rule(
+            "!has(self.delivery.capture) || !has(self.delivery.capture.whenDrifting) || has(self.drift)",
+            "delivery.capture.whenDrifting needs spec.drift: without it nothing is watched for drift; drift: {} takes"
+            " all defaults",
+        ),
+        Rule(
+            "!has(self.delivery.live) || !self.delivery.live.enabled || !has(self.template.spec)"
+            " || !has(self.template.spec.hostNetwork) || !self.template.spec.hostNetwork",
+            "delivery.live can't be enabled with hostNetwork: true: the page listens on 127.0.0.1, which would be the"
+            " node's own, open to every process there. Leave out one of the two",
+        ),
+        Rule(
+            # one rule for each, so that each costs the API server little
+            f"!self.groups.exists(g, {_not_zero('g.maxSurge')}) || !has(self.template.spec)"
+            " || !has(self.template.spec.hostNetwork) || !self.template.spec.hostNetwork",
+            "groups[].maxSurge can't be set with hostNetwork: true: two pods on a node would want the same ports of the"
+            " node. Leave out one of the two",
+        ),
+        *(
+            Rule(
+                f"!self.groups.exists(g, {_not_zero('g.maxSurge')}) || !has(self.template.spec)"
+                f" || !has(self.template.spec.{containers}) || self.template.spec.{containers}.all(c,"
+                " !has(c.ports) || c.ports.all(p, !has(p.hostPort) || p.hostPort == 0))",
+                f"groups[].maxSurge can't be set with a hostPort ({containers}): no node takes a second pod that wants"
+                " the same port. Leave out one of the two",
+            )
+            for containers in ("containers", "initContainers")
+        ),
+        Rule(
+            "!has(self.delivery.live) || !self.delivery.live.enabled || !self.delivery.live.mask"
+            " || has(self.delivery.capture)",
+            "delivery.live.mask hides the areas of delivery.capture.image.mask, and there is no delivery.capture: set"
+            " live.mask to false to show everything, or set capture",
+        ),
+        Rule(
+            "!has(self.replay) || has(self.delivery.capture)",
+            "replay compares versions on the frames of delivery.capture, and there is no delivery.capture: set it, or"
+            " leave out replay",
+        ),
     )
 
     model: ModelSelection
@@ -135,14 +164,14 @@ class RolloutSpec(SpecModel):
         ),
     ]
     """The steps of every rollout, in order; for example canary, then fleet."""
-    template: PodTemplate
+    template: NodePodTemplate
     """The pod template of the application, as in a DaemonSet."""
     delivery: Delivery = Field(default_factory=Delivery, json_schema_extra={"default": {}})
-    """How the model's file reaches the application."""
+    """How the model's file reaches the application, and what comes back."""
     gate: Gate = Field(default_factory=Gate, json_schema_extra={"default": {}})
     """When a version may leave a group."""
     min_reachable: IntOrPercent = IntOrPercent(50, is_percent=True)
-    """So many of a group's nodes must be reachable and updated before the group counts as done."""
+    """Minimum number of a group's nodes that must be reachable and updated before the group counts as done."""
     progress_deadline: Annotated[timedelta, DurationText("10s", "168h")] = timedelta(minutes=10)
     """A reachable node that is not ready on the new version by then fails the version."""
     windows: Annotated[
@@ -157,6 +186,8 @@ class RolloutSpec(SpecModel):
     """How many old revisions (version, template, delivery) are kept."""
     drift: Drift | None = None
     """Watches the stable version for drift, and retrains."""
+    replay: Replay | None = None
+    """Compares a new version with the stable one on captured frames before it enters the first group."""
 
 
 class Rollout(StatusModel):

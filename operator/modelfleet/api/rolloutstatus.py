@@ -8,9 +8,16 @@ from modelfleet.api.base import StatusModel
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.gatespec import Verdict
 from modelfleet.api.modelversion import RetrainTrigger
-from modelfleet.api.quantities import Message, Number, ShortText, Time, clip_list
+from modelfleet.api.quantities import Fraction, Message, Number, ShortText, Time, clip_list
+from modelfleet.api.replay import ReplayStatus
 
 Count = Annotated[int, Field(ge=0)]
+
+
+def is_of_model(named: str | None, model: str) -> bool:
+    """Whether a version is one of `model`, by the model that a status names with it. An older release named none: it
+    meant the spec's."""
+    return named in (model, None)
 
 
 class GroupStatus(StatusModel):
@@ -22,6 +29,8 @@ class GroupStatus(StatusModel):
     """Where the group stands; for display only."""
     version: ShortText | None = None
     """The version that the group's nodes should run."""
+    model: ShortText | None = None
+    """The model that it is a version of."""
     revision: ShortText | None = None
     """The revision (version, template, delivery) that the group's nodes should run."""
     nodes: Count = 0
@@ -42,6 +51,22 @@ class GroupStatus(StatusModel):
     """What the gate said of this revision when it went on from here to the next group."""
 
 
+class ProductionCalibration(StatusModel):
+    """What a version's confidence was worth in production when the gate started, by reviewed frames."""
+
+    dataset: ShortText
+    """The Dataset that has it in status.review."""
+    version: ShortText
+    """The version that the frames are of."""
+    frames: Count = 0
+    """Reviewed frames."""
+    precision: Annotated[
+        tuple[Fraction, ...],
+        Field(min_length=10, max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ]
+    """The share of right detections in each bucket of the metrics."""
+
+
 class GateStatus(StatusModel):
     """The judgement of the group in which a new version is now."""
 
@@ -51,6 +76,8 @@ class GateStatus(StatusModel):
     """The version that is judged."""
     started_at: Time | None = None
     """When the judging began; every look can be computed again from here."""
+    production: ProductionCalibration | None = None
+    """The calibration by reviewed frames that all looks of this gate go by; none: that of the holdout."""
     verdict: Verdict | None = None
     """Pass, Fail, Inconclusive, NoData or ProviderDown."""
     since: Time | None = None
@@ -80,14 +107,15 @@ class GateStatus(StatusModel):
 
 
 class DriftSignalStatus(StatusModel):
-    """One figure of the median node, compared with its own baseline."""
+    """One figure of the median node, compared with its own baseline; or one by reviewed frames."""
 
     name: ShortText
     """The figure."""
     change: Number | None = None
-    """By how much it has changed; of detection-rate: relative."""
+    """By how much it has changed; of detection-rate: relative. Of reviewed-recall and reviewed-precision: the figure
+    itself; none: it can't be measured."""
     threshold: Number | None = None
-    """The change from which on a node counts as drifted."""
+    """The change from which on a node counts as drifted; of reviewed-recall and reviewed-precision: the minimum."""
 
 
 class DriftStratum(StatusModel):
@@ -132,7 +160,7 @@ class RetrainStatus(StatusModel):
     until: Time | None = None
     """When that is over, where it is known."""
     next: Time | None = None
-    """The next time of drift.retrain.schedule."""
+    """The next time of drift.retrain.schedule; one that is held back stays for six hours."""
     message: Message = ""
     """The same in words."""
 
@@ -174,6 +202,13 @@ class DriftStatus(StatusModel):
         clip_list(3),
     ] = ()
     """Nodes that have drifted most, at most 3."""
+    declared_by: Annotated[
+        tuple[ShortText, ...],
+        Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        clip_list(3),
+    ] = ()
+    """Where reviewed frames are watched: what keeps drift declared. figures (of the nodes), reviewed-recall,
+    reviewed-precision."""
     message: Message = ""
     """What is seen, in words."""
     retrain: RetrainStatus | None = None
@@ -191,6 +226,8 @@ class Quarantined(StatusModel):
 
     version: ShortText
     """The version."""
+    model: ShortText | None = None
+    """The model that it is a version of."""
     revision: ShortText | None = None
     """The revision, where only that one is quarantined."""
     reason: Message = ""
@@ -204,6 +241,8 @@ class HistoryEntry(StatusModel):
 
     version: ShortText
     """The version that was rolled out."""
+    model: ShortText | None = None
+    """The model that it is a version of."""
     result: Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Installed"]
     """How it ended."""
     started_at: Time | None = None
@@ -232,10 +271,14 @@ class RolloutStatus(StatusModel):
     """Ready, Reconciling, Stalled; DriftDetected while drift is watched for."""
     stable_version: ShortText | None = None
     """The version that the fleet is known to be well on."""
+    stable_model: ShortText | None = None
+    """The model that it is a version of: not the one in spec.model where the Rollout goes to another one."""
     stable_revision: ShortText | None = None
     """The ControllerRevision of the stable version, its template and its delivery."""
     candidate_version: ShortText | None = None
     """The version on its way through the groups."""
+    candidate_model: ShortText | None = None
+    """The model that it is a version of."""
     candidate_revision: ShortText | None = None
     """The ControllerRevision on its way through the groups."""
     current_group: ShortText | None = None
@@ -252,6 +295,8 @@ class RolloutStatus(StatusModel):
     """The judgement of the current group."""
     drift: DriftStatus | None = None
     """What the watch for drift sees."""
+    replay: ReplayStatus | None = None
+    """What the replay of the new version found."""
     approved: ShortList = ()
     """Versions that modelfleet.dev/approve allowed, the newest first."""
     promoted: ShortList = ()

@@ -1,4 +1,7 @@
-"""TrainingJob: one bounded training run that ends with a ModelVersion."""
+"""TrainingJob: one bounded training run that ends with a ModelVersion.
+
+One kind, one file, long as it is: most of it are the descriptions that `kubectl explain` prints.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from modelfleet.api import schemes
 from modelfleet.api.base import Constraint, Rule, SpecModel, StatusModel
 from modelfleet.api.common import (
     DNSLabel,
@@ -35,6 +39,7 @@ from modelfleet.api.modelversion import (
 )
 from modelfleet.api.origin import Origin
 from modelfleet.api.quantities import (
+    ClippedText,
     DecimalText,
     Duration,
     DurationText,
@@ -44,6 +49,7 @@ from modelfleet.api.quantities import (
     ShortText,
     Text,
     Time,
+    clip_list,
 )
 
 # Training arguments of ultralytics that have a field of their own, or that the trainer sets.
@@ -70,14 +76,37 @@ class DatasetSource(SpecModel):
     """The layout of images and labels. Auto finds out."""
 
 
-class Dataset(SpecModel):
+class DatasetRef(SpecModel):
+    """A version of a Dataset."""
+
+    dataset: DNSLabel
+    """Name of a Dataset in the same namespace."""
+    version: Annotated[int, Field(ge=1)] | None = None
+    """Number of the version; left out: the newest one when the run starts. It may be one that is still to come."""
+
+    def __str__(self) -> str:
+        return f"Dataset {self.dataset}" + ("" if self.version is None else f" version {self.version}")
+
+
+class HoldoutRef(SpecModel):
+    """The frozen holdout of a Dataset."""
+
+    dataset: DNSLabel
+    """Name of a Dataset in the same namespace. Where the run trains on a version of it, that version's holdout is
+    meant; else the newest version's."""
+
+
+class TrainingData(SpecModel):
     """What to train on."""
 
     sources: Annotated[
         tuple[DatasetSource, ...],
-        Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-    ]
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
     """The parts, merged in order."""
+    from_: Annotated[DatasetRef | None, Field(alias="from")] = None
+    """A version of a Dataset, which comes first. It is resolved once, when the run starts, and pinned by its digest: a
+    newer version changes nothing of a run."""
     validation_split: Annotated[Decimal, DecimalText("0.01", "0.9")] = Decimal("0.2")
     """The share that is set aside for validation where the data has no validation part; chosen by the seed."""
 
@@ -110,7 +139,7 @@ class Hyperparameters(SpecModel):
     batch: Annotated[int, Field(ge=-1, le=65_536)] | None = None
     """Images per step; -1 takes what fits into the GPU's memory."""
     patience: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    """Stop after so many epochs without improvement; 0 never stops early."""
+    """Number of epochs without improvement after which training stops; 0 never stops early."""
     optimizer: (
         Annotated[str, Text(32, r"^[A-Za-z]+$", "must be the name of an optimizer such as auto, SGD or AdamW")] | None
     ) = None
@@ -118,7 +147,7 @@ class Hyperparameters(SpecModel):
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
     """Seed of everything that is random."""
     freeze: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Freeze the first so many layers."""
+    """Number of layers that are frozen, counted from the first."""
     augmentation: Annotated[Mapping[str, Number], Field(max_length=64), _ARGUMENT_NAMES] = Field(default_factory=dict)
     """Augmentation arguments of ultralytics: degrees, translate, scale, fliplr, hsv_h, mosaic, ..."""
     extra: Annotated[Mapping[str, FreeText], Field(max_length=64), _ARGUMENT_NAMES] = Field(default_factory=dict)
@@ -164,7 +193,7 @@ class Checkpoint(SpecModel):
     """How often the training state is saved."""
 
     every_epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
-    """Save after so many epochs; a restarted pod resumes from the last one."""
+    """Number of epochs between two checkpoints; a restarted pod resumes from the last one."""
 
 
 class EvaluationGate(SpecModel):
@@ -182,6 +211,30 @@ class EvaluationGate(SpecModel):
     """Demand it of each class separately."""
 
 
+class EvaluationData(SpecModel):
+    """The data that versions are judged on: a folder or an archive, or the holdout of a Dataset."""
+
+    rules = (
+        Rule(
+            "has(self.uri) != has(self.from)",
+            "set exactly one of uri (a holdout of your own) or from (the holdout of a Dataset)",
+        ),
+        Rule(
+            "!has(self.from) || !has(self.sha256)",
+            "sha256 must be left out with from: a holdout of a Dataset is pinned automatically",
+        ),
+    )
+
+    uri: SourceURI | None = None
+    """Where it lies: s3://, gs://, az://, https://, or file:// for a volume mounted by spec.template."""
+    sha256: Sha256 | None = None
+    """Its digest. Where given, other data is refused."""
+    format: Literal["Auto", "YOLO", "COCO"] = "Auto"
+    """The layout of images and labels. Auto finds out."""
+    from_: Annotated[HoldoutRef | None, Field(alias="from")] = None
+    """The holdout of a Dataset, of the version that is trained on. It is resolved once, when the run starts."""
+
+
 class EvaluationSpec(SpecModel):
     """Judges the new version on labelled data before anything runs it."""
 
@@ -192,7 +245,7 @@ class EvaluationSpec(SpecModel):
         ),
     )
 
-    dataset: DatasetSource
+    dataset: EvaluationData
     """The frozen holdout, never trained on."""
     baseline: VersionRef | None = None
     """The version to compare with, measured on the same data."""
@@ -209,7 +262,7 @@ class MLflow(SpecModel):
         str,
         Text(
             1024,
-            r"^https?://[^\s@]+$",
+            schemes.WEB_WITHOUT_USER,
             "must be an http:// or https:// address without credentials, which belong in secretRef",
         ),
     ]
@@ -267,6 +320,12 @@ NEW_VERSION = Rule(
 )
 
 
+NEEDS_DATA = Rule(
+    "has(self.dataset) && (has(self.dataset.sources) && self.dataset.sources.size() > 0 || has(self.dataset.from))",
+    "there is no data to train on: set dataset.sources, dataset.from (a version of a Dataset), or both",
+)
+
+
 class TrainingJobSpec(SpecModel):
     """One training run. Everything but suspend and ttlAfterFinished is immutable."""
 
@@ -277,6 +336,7 @@ class TrainingJobSpec(SpecModel):
         SCRATCH_HAS_NO_PARENT,
         CONTINUE_NEEDS_VERSION,
         NEW_VERSION,
+        NEEDS_DATA,
     )
     immutable_except: ClassVar[frozenset[str] | None] = frozenset({"suspend", "ttl_after_finished"})
 
@@ -295,8 +355,8 @@ class TrainingJobSpec(SpecModel):
     """An ultralytics architecture such as yolo11n; required by Scratch and Transfer."""
     from_: Annotated[Origin | None, Field(alias="from")] = None
     """The parent version, or a checkpoint to start from; required by Continue, FineTune and Transfer."""
-    dataset: Dataset
-    """What to train on."""
+    dataset: TrainingData = Field(default_factory=TrainingData)
+    """What to train on: sources, a version of a Dataset, or both."""
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
     """How to train."""
     resources: Resources = Field(default_factory=Resources)
@@ -317,7 +377,7 @@ class TrainingJobSpec(SpecModel):
     active_deadline: Annotated[timedelta, DurationText("1s", "99999h")] = timedelta(hours=24)
     """The run fails when it takes longer than this."""
     ttl_after_finished: Duration = timedelta(hours=168)
-    """The Job and its pods are removed so long after the end; the ModelVersion stays."""
+    """How long after the end the Job and its pods are removed; the ModelVersion stays."""
     suspend: bool = False
     """Stops the run while true. The label kueue.x-k8s.io/queue-name hands this to Kueue."""
 
@@ -351,6 +411,19 @@ class Progress(StatusModel):
     """Figures on the validation data after this epoch."""
 
 
+class PinnedData(StatusModel):
+    """What a reference to a Dataset meant: an address that never changes its content, and its digest."""
+
+    dataset: ShortText
+    """Name of the Dataset."""
+    version: Annotated[int, Field(ge=1)]
+    """Number of its version."""
+    uri: Annotated[str, Text(1100)]
+    """Address of the version's description."""
+    sha256: Sha256
+    """Digest of that description, which holds those of all images and labels."""
+
+
 class TrainingJobStatus(StatusModel):
     """What modelfleet knows about the run now."""
 
@@ -372,6 +445,10 @@ class TrainingJobStatus(StatusModel):
     """The version that the run makes."""
     parent: ShortText | None = None
     """The version that spec.from meant when the run started."""
+    dataset: PinnedData | None = None
+    """The version that spec.dataset.from meant when the run started."""
+    holdout: PinnedData | None = None
+    """The version whose holdout spec.evaluation.dataset.from meant when the run started."""
     checkpoint: StartCheckpoint | None = None
     """The checkpoint that the run started from, as the trainer found it."""
     baseline: ShortText | None = None
@@ -392,6 +469,15 @@ class TrainingJobStatus(StatusModel):
     """From which confidence on to take detections, as measured; advice. By class: in the ModelVersion."""
     tracking: TrackedRun | None = None
     """Where experiment trackers show the run."""
+    warnings: (
+        Annotated[
+            tuple[Annotated[str, ClippedText(512)], ...],
+            Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+            clip_list(16),
+        ]
+        | None
+    ) = None
+    """What the trainer says of the data: what was left out and why, with the first files; what is worth a look."""
     started_at: Time | None = None
     """When the first pod started."""
     finished_at: Time | None = None

@@ -5,25 +5,15 @@ A user who sets one is told so by the condition `UnsupportedFields`; nothing is 
 
 from collections.abc import Iterator
 
-from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.trainingjob import TrainingJob
 
 
-def unsupported_fields(obj: ModelVersion | TrainingJob) -> tuple[str, ...]:
-    """The paths of the fields set on `obj` that this release does not act on."""
-    match obj:
-        case ModelVersion():
-            return tuple(_of_model_version(obj))
-        case TrainingJob():
-            return tuple(_of_training_job(obj))
+def unsupported_fields(training: TrainingJob) -> tuple[str, ...]:
+    """The paths of the fields set on `training` that this release does not act on."""
+    return tuple(_formats(training))
 
 
-def _of_model_version(obj: ModelVersion) -> Iterator[str]:
-    if obj.spec.artifact.uri.startswith("oci://"):
-        yield "spec.artifact.uri (oci://)"
-
-
-def _of_training_job(obj: TrainingJob) -> Iterator[str]:
-    for format in obj.spec.output.formats:
+def _formats(training: TrainingJob) -> Iterator[str]:
+    for format in training.spec.output.formats:
         if format != "onnx":
             yield f"spec.output.formats ({format})"

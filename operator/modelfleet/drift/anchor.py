@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from modelfleet.api.foreign import parsed
 from modelfleet.drift.policy import FIGURES
 from modelfleet.times import parse_time
 
@@ -22,6 +23,7 @@ LIMIT = 200_000
 """Characters that a packed anchor may have: the annotations of an object hold 256 KiB together."""
 
 _VERSION = 1
+_MOST = 16 << 20  # bytes; of 10,000 nodes it is less than one MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +74,27 @@ def _pack(anchor: Anchor, names: list[str]) -> str:
 def unpack(text: str) -> Anchor:
     """Raises Unreadable."""
     try:
-        content = zlib.decompress(base64.b64decode(text, validate=True))
+        content = _inflated(base64.b64decode(text, validate=True))
         size = int.from_bytes(content[:4], "little")
-        head = json.loads(content[4 : 4 + size])
+        head = parsed(content[4 : 4 + size])
         body = content[4 + size :]
         names = head["nodes"]
         if head["version"] != _VERSION:
             raise Unreadable(f"version {head['version']}")
         spread = np.frombuffer(body[:16], "<f4").astype(np.float32)
+        if spread.shape != (4,) or not all(isinstance(name, str) for name in names):
+            raise Unreadable("its head or its spread is not as it should be")
         figures = np.frombuffer(body[16:], "<f2").astype(np.float32).reshape(len(names), len(FIGURES))
         begins, means = parse_time(head["begins"]), dict(zip(names, figures, strict=True))
         return Anchor(begins, str(head["basis"]), spread, means)
-    except (ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error) as error:
         raise Unreadable(str(error)) from error
+
+
+def _inflated(packed: bytes) -> bytes:
+    """Raises Unreadable: an annotation holds 256 KiB, of which somebody could make more than there is memory."""
+    inflater = zlib.decompressobj()
+    content = inflater.decompress(packed, _MOST)
+    if not inflater.eof:
+        raise Unreadable(f"it is cut off, or unpacks to more than {_MOST} bytes")
+    return content

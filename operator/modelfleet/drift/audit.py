@@ -30,6 +30,7 @@ def record(plan: Plan, judgement: Judgement) -> dict[str, Any]:
         "version": plan.version,
         "policy": {
             "signals": [{"name": each.figure.value, "change": round(each.change, _DIGITS)} for each in policy.signals],
+            "reviewed": [{"name": each.figure.value, "minimum": each.minimum} for each in policy.floors],
             "nodes": str(policy.nodes),
             "stratifyBy": policy.stratify_by,
             "baseline": format_duration(policy.baseline),
@@ -41,6 +42,7 @@ def record(plan: Plan, judgement: Judgement) -> dict[str, Any]:
         "calibrated": plan.calibrated,
         "state": judgement.state.value,
         "declared": judgement.declared,
+        "declaredBy": list(judgement.by),
         "since": _time(judgement.since),
         "message": judgement.message,
         "baselineFrom": _time(judgement.baseline_from),

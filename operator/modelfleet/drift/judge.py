@@ -46,7 +46,7 @@ def judge(plan: Plan, hours: Hours | None, anchor: Anchor | None, before: Before
     found = figures.changes(plan.policy, hours, anchor, plan.basis)
     watched = _watched(plan, hours, found, before)
     own = [each for each in watched if each.signal in plan.policy.signals]
-    calling = [each for each in own if each.calls] or own
+    calling = [each for each in own if each.calls] or own or watched  # reviewed frames alone may be asked for
     measured = np.any([each.seen.measured for each in calling], axis=0)
     begun = hours.start + int(np.median(figures.begun(hours))) * hours.part
     common = Judgement(
@@ -64,7 +64,7 @@ def judge(plan: Plan, hours: Hours | None, anchor: Anchor | None, before: Before
         until = plan.learned(begun)
         if now >= until + plan.policy.window:
             return replace(common, message=messages.too_little(plan, hours, figures.MIN_DETECTIONS))
-        return replace(common, message=messages.learning(plan, hours, until), learning_until=until)
+        return replace(common, message=messages.learning(plan, hours, begun, until), learning_until=until)
     silent = figures.silent(hours)
     if silent >= PARTS:
         since = hours.end - silent * hours.part
@@ -106,12 +106,14 @@ def _judged(
     since = hours.ending(track.since) if track is not None and track.since is not None else None
     if before.state == state and before.since is not None:
         since = before.since
-    bad = calling or own
+    elif state is State.DRIFTING and before.declared:  # one episode, though the watch was paused in between
+        since = before.declared_since or since
+    bad = calling or own or [each for each in watched if each.calls]
     if state in (State.MORE_CONFIDENT, State.FEWER_OBJECTS):
         bad = [each for each in watched if each.track is track]
     down = np.any([each.seen.down[:, last] for each in bad], axis=0)
     known = np.any([np.isfinite(each.seen.change[:, last]) for each in bad], axis=0)
-    lone = _lone(hours, bad, down, plan.policy.sustained) if state is State.STEADY else ()
+    lone = _lone(hours, bad, down, plan.policy.sustained) if own and state is State.STEADY else ()
     named = lone if state is State.STEADY else _worst(hours, bad, down, last)
     judgement = replace(
         common,
@@ -135,7 +137,7 @@ def _judged(
         depth=float(np.nanmedian(deep)) if np.isfinite(deep).any() else None,
         held=max((each.track.streak for each in bad), default=0) * hours.part,
         found=float(np.expm1(np.nanmedian(rate))) if np.isfinite(rate).any() else None,
-        set_aside=hours.set_aside,
+        lacking=messages.lacking(plan, hours),
     )
     return replace(judgement, message=messages.of(facts))
 

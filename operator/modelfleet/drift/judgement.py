@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from modelfleet.drift.anchor import Anchor
 
+BY_FIGURES = "figures"
+
 
 class State(StrEnum):
     """Where the watch stands."""
@@ -40,11 +42,18 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Before:
-    """What is known from earlier looks at the same revision. `declared`: drift was, and was not taken back."""
+    """What is known from earlier looks at the same revision.
+
+    declared        drift was by the figures of the nodes, and was not taken back
+    reviewed        by which figures of reviewed frames it was, and was not taken back
+    declared_since  since when drift has been declared without a break, by whichever; None: it is not
+    """
 
     declared: bool = False
     state: str | None = None
     since: datetime | None = None
+    reviewed: tuple[str, ...] = ()
+    declared_since: datetime | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,7 @@ class Judgement:
 
     since        when the state was reached, as far as the figures tell
     declared     drift is: so it is while the watch is paused, too
+    by           where reviewed frames are watched: what declares it, BY_FIGURES or names of reviewed figures
     nodes        with figures and a baseline; `nodes_down` of them have drifted
     examples     of those that have, the worst first
     lone         nodes that have, on their own, for as long as makes a state
@@ -65,6 +75,7 @@ class Judgement:
     message: str
     since: datetime | None = None
     declared: bool = False
+    by: tuple[str, ...] = ()
     learning_until: datetime | None = None
     baseline_from: datetime | None = None
     nodes: int = 0

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import expm1
 
+import numpy as np
+
 from modelfleet.api.quantities import format_duration
-from modelfleet.drift.hours import Hours
+from modelfleet.drift.hours import PASSED, Hours
 from modelfleet.drift.judgement import Judgement, State
 from modelfleet.drift.plan import Plan
 from modelfleet.drift.policy import LEAST_WINDOWS, Figure, Signal
 from modelfleet.times import to_minute
-from modelfleet.wording import listed
+from modelfleet.wording import counted, listed
 
 SAME = 0.20
 """A change of what is found of less than a fifth is called the same amount: traffic differs from day to day."""
@@ -31,7 +33,7 @@ class Facts:
     depth      the change of that signal on the median of the nodes that have drifted; None: none has
     held       for how long the rule has held without a break
     found      relative change of what is found per frame, of the nodes that have drifted; None: not known yet
-    set_aside  nodes whose figures can't be used
+    lacking    what is asked for in the spec and is not there, in words
     """
 
     plan: Plan
@@ -40,34 +42,43 @@ class Facts:
     depth: float | None
     held: timedelta
     found: float | None
-    set_aside: int
+    lacking: str = ""
 
 
 def nothing_seen(version: str, set_aside: int) -> str:
     """No hour of any node is known."""
     if set_aside:
         return (
-            f"{_nodes(set_aside)} with {version} have figures, but none that can be used: scraped less than 80% of the "
-            "time, or counts that do not add up."
+            f"{counted(set_aside, 'node')} with {version} have figures, but none that can be used: scraped less than "
+            "80% of the time, or counts that do not add up."
         )
     return f"There are no figures of {version} yet. Nodes must run it for a whole part of the window first."
 
 
-def learning(plan: Plan, hours: Hours, until: datetime) -> str:
-    """There is no baseline yet."""
-    return (
-        f"Learning how {plan.version} behaves on {_nodes(len(hours.nodes))}, until {to_minute(until)} at least. Drift "
-        "can't be seen before."
-    ) + _aside(hours.set_aside)
+def learning(plan: Plan, hours: Hours, begun: datetime, until: datetime) -> str:
+    """There is no baseline yet. `begun`: from when on the nodes have figures."""
+    nodes = counted(len(hours.nodes), "node")
+    said = (
+        f"Learning how {plan.version} behaves on {nodes}, until {to_minute(until)} at least. Drift can't be seen "
+        "before."
+    )
+    if begun - hours.start >= plan.policy.window:
+        kept = format_duration(plan.policy.parts * plan.policy.part)
+        said += (
+            f" It has been stable since {to_minute(plan.begins)}, and Prometheus has no figures of it before "
+            f"{to_minute(begun)}: it did not scrape the nodes, or does not keep figures for {kept}."
+        )
+    return said + lacking(plan, hours)
 
 
 def too_little(plan: Plan, hours: Hours, least: int) -> str:
     """There should be a baseline by now, and is none."""
+    nodes = counted(len(hours.nodes), "node")
     return (
-        f"Learning: {_nodes(len(hours.nodes))} with figures of {plan.version}, but too few with at least {least} "
+        f"Learning: {nodes} with figures of {plan.version}, but too few with at least {least} "
         f"detections in enough parts of {LEAST_WINDOWS} windows. Check that they are scraped without gaps, or choose a "
         "longer drift.window."
-    ) + _aside(hours.set_aside)
+    ) + lacking(plan, hours)
 
 
 def no_figures(plan: Plan, since: datetime) -> str:
@@ -93,14 +104,14 @@ def of(facts: Facts) -> str:
         State.FEWER_OBJECTS: _fewer_objects,
     }[facts.judgement.state](facts)
     raw = "" if facts.plan.calibrated else f" {facts.plan.version} has no calibration: raw confidence was used."
-    return said + _basis(facts) + raw + _aside(facts.set_aside)
+    return said + _basis(facts) + raw + facts.lacking
 
 
 def _steady(facts: Facts) -> str:
     alone = len(facts.judgement.lone)
     said = (
         f"{facts.plan.version} behaves as in its baseline: {_of_median(facts)} on the median of "
-        f"{_nodes(facts.judgement.nodes)} (drift: {_threshold(facts)})."
+        f"{counted(facts.judgement.nodes, 'node')} (drift: {_threshold(facts)})."
     )
     if alone:
         names = listed(facts.judgement.examples, total=alone)
@@ -138,7 +149,7 @@ def _fewer_objects(facts: Facts) -> str:
 
 def _sentence(facts: Facts, what: str) -> str:
     judgement = facts.judgement
-    down = f"{judgement.nodes_down} of {_nodes(judgement.nodes)}"
+    down = f"{judgement.nodes_down:,} of {counted(judgement.nodes, 'node')}"
     where = f" ({listed(judgement.examples, total=judgement.nodes_down)})" if judgement.examples else ""
     strata = ", ".join(f"{each.name}: {each.nodes_down} of {each.nodes}" for each in judgement.strata)
     return (
@@ -174,23 +185,29 @@ def _of_median(facts: Facts) -> str:
     found = next(each for each in facts.judgement.signals if each.name == facts.worst.figure.value)
     if found.change is None:
         return _NAMES[facts.worst.figure]
-    return f"{_NAMES[facts.worst.figure]} {_number(facts.worst.figure, found.change)}"
+    return f"{_NAMES[facts.worst.figure]} {_moved(facts.worst.figure, found.change)}"
 
 
 def _of_these(facts: Facts) -> str:
     figure = facts.worst.figure
     if facts.depth is None:
         return _NAMES[figure]
-    return f"{_NAMES[figure]} {_number(figure, expm1(facts.depth) if figure is Figure.RATE else facts.depth)}"
+    return f"{_NAMES[figure]} {_moved(figure, expm1(facts.depth) if figure is Figure.RATE else facts.depth)}"
 
 
 def _threshold(facts: Facts) -> str:
     found = next(each for each in facts.judgement.signals if each.name == facts.worst.figure.value)
-    return _number(facts.worst.figure, found.threshold if found.threshold is not None else facts.worst.change)
+    threshold = found.threshold if found.threshold is not None else facts.worst.change
+    return f"a {'fall' if threshold < 0 else 'rise'} of {_size(facts.worst.figure, threshold)}"
 
 
-def _number(figure: Figure, value: float) -> str:
-    return f"{value:+.0%}" if figure is Figure.RATE else f"{value:+.3f}"
+def _moved(figure: Figure, value: float) -> str:
+    size = _size(figure, value)
+    return f"{'fell' if value < 0 else 'rose'} by {size}" if size.strip("0.%") else "is the same"
+
+
+def _size(figure: Figure, value: float) -> str:
+    return f"{abs(value):.0%}" if figure is Figure.RATE else f"{abs(value):.3f}"
 
 
 def _basis(facts: Facts) -> str:
@@ -198,9 +215,15 @@ def _basis(facts: Facts) -> str:
     return f" Compared with each node itself since {to_minute(begins)}." if begins is not None else ""
 
 
-def _aside(nodes: int) -> str:
-    return f" {_nodes(nodes)} with figures that can't be used." if nodes else ""
-
-
-def _nodes(number: int) -> str:
-    return f"{number} node" if number == 1 else f"{number} nodes"
+def lacking(plan: Plan, hours: Hours) -> str:
+    """What can't be used, and what the spec asks for and nothing has: a name that is misspelt shows here."""
+    aside, key = hours.set_aside, plan.policy.stratify_by
+    said = f" {counted(aside, 'node')} with figures that can't be used." if aside else ""
+    if key is not None and not plan.strata:
+        said += f" No node has the label {key} (drift.stratifyBy), so that the fleet is judged as one."
+    if plan.policy.exposure is not None and not np.isfinite(hours.counts[:, :, PASSED]).any():
+        said += (
+            " drift.exposure.query has given no count for any of these nodes, so that detection-rate can't be judged: "
+            "it must have one value for each of them, under the label node."
+        )
+    return said

@@ -1,6 +1,8 @@
 """Asks Prometheus for the hours that are not known yet: six queries for each new part, however many nodes."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -22,11 +24,14 @@ class Provider(Protocol):
 async def extend(prometheus: Provider | ProviderDown, plan: Plan, known: Hours | None, now: datetime) -> Hours | None:
     """The hours up to the newest that can be known at `now`, of which `known` need not be asked for again.
 
-    Long stretches (after a restart) are asked for a window at a time. Raises NotAnswered.
+    Long stretches (after a restart) are asked for a window at a time. Where `known` reaches beyond `now`, the clock was
+    ahead: hours were asked for before they were over, so all are asked for again. Raises NotAnswered.
     """
     last = plan.last(now)
     if last is None:
         return None
+    if known is not None and known.end > last:
+        known = None
     part, first = plan.policy.part, plan.first(last)
     next_end = first if known is None else max(first, known.end + part)
     while next_end <= last:
@@ -67,7 +72,15 @@ async def _read(prometheus: Provider, plan: Plan, first: datetime, last: datetim
     answers = await asyncio.gather(*(prometheus.range(query, first, last, part) for query in asked))
     down = next((answer for answer in answers if isinstance(answer, ProviderDown)), None)
     if down is not None:
-        raise NotAnswered(down, None)
+        raise NotAnswered(_blamed(down, answers, plan), None)
     found = [answer if isinstance(answer, Samples) else None for answer in answers]
     passed = found.pop() if plan.policy.exposure is not None else None
     return table.read(first, last, part, found[:-1], found[-1], passed)
+
+
+def _blamed(down: ProviderDown, answers: Sequence[Result], plan: Plan) -> ProviderDown:
+    """With the field to correct, where the one query that people write was refused."""
+    theirs = answers[-1] if plan.policy.exposure is not None else None
+    if not isinstance(theirs, ProviderDown) or not theirs.bad_query:
+        return down
+    return replace(theirs, message=f"drift.exposure.query can't be asked: {theirs.message}")

@@ -68,6 +68,21 @@ ALWAYS = (FEWER, MORE_CONFIDENT)
 """Watched or shown whatever the policy lists."""
 
 
+class ReviewedFigure(StrEnum):
+    """What is watched by reviewed frames, as the API names it."""
+
+    RECALL = "reviewed-recall"
+    PRECISION = "reviewed-precision"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A figure by reviewed frames, and how good it is to be. It is compared with no baseline."""
+
+    figure: ReviewedFigure
+    minimum: float
+
+
 @dataclass(frozen=True)
 class Policy:
     """Everything that a judgement goes by, the figures aside. See `spec.drift` of a Rollout for the fields."""
@@ -80,6 +95,7 @@ class Policy:
     sustain: timedelta = timedelta(days=1)
     exposure: str | None = None
     provider: str | None = None
+    floors: tuple[Floor, ...] = ()
 
     def calls(self, figure: Figure) -> bool:
         """Whether a change of this figure calls for a training: one that traffic alone can make does not."""
@@ -107,11 +123,16 @@ class Policy:
         return (self.windows + GAP) * PARTS + 2 * self.sustained
 
 
+_REVIEWED = frozenset(ReviewedFigure)
+
+
 def policy(spec: Drift) -> Policy:
     """The policy of a Rollout's `spec.drift`."""
     return Policy(
         signals=tuple(
-            _signal(Figure(each.name), float(each.min_drop or 0), float(each.min_rise or 0)) for each in spec.signals
+            _signal(Figure(each.name), float(each.min_drop or 0), float(each.min_rise or 0))
+            for each in spec.signals
+            if each.name not in _REVIEWED
         ),
         nodes=spec.nodes,
         stratify_by=spec.stratify_by,
@@ -120,6 +141,11 @@ def policy(spec: Drift) -> Policy:
         sustain=spec.sustain,
         exposure=spec.exposure.query if spec.exposure is not None else None,
         provider=spec.provider,
+        floors=tuple(
+            Floor(ReviewedFigure(each.name), float(each.minimum or 0))
+            for each in spec.signals
+            if each.name in _REVIEWED
+        ),
     )
 
 

@@ -16,12 +16,14 @@ The test behind it can be used without a cluster, on per-node counts from anywhe
 from modelfleet.api.gatespec import ComparisonMethod, Verdict
 from modelfleet.gate import audit, observe
 from modelfleet.gate.evidence import Evidence
-from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, infer
+from modelfleet.gate.inference import Endpoint, Inference, Rules, infer
 from modelfleet.gate.judge import judge
 from modelfleet.gate.judgement import EndpointName, Figure, Judgement, SetAside
 from modelfleet.gate.messages import explain
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Check, Comparison, Policy, resolve
+from modelfleet.gate.problem import Problem
+from modelfleet.gate.production import Production
 from modelfleet.measurement.csvfile import read_csv
 from modelfleet.measurement.fleet import Counts, Fleet
 
@@ -39,9 +41,10 @@ __all__ = [
     "Judgement",
     "Plan",
     "Policy",
+    "Problem",
+    "Production",
     "Rules",
     "SetAside",
-    "Shortfall",
     "Verdict",
     "audit",
     "explain",

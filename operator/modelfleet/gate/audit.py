@@ -15,12 +15,14 @@ from typing import Any
 
 from modelfleet.api.gatespec import Verdict
 from modelfleet.api.quantities import format_duration
-from modelfleet.gate import permutation_look
+from modelfleet.gate import permutation_look, weights
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.evidence import Asked, Evidence
 from modelfleet.gate.judgement import Figure, Judgement
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Policy
+from modelfleet.gate.production import Production
+from modelfleet.measurement.backends import Backends
 from modelfleet.times import wire_time
 from modelfleet.wording import clip
 
@@ -75,6 +77,7 @@ def record(plan: Plan, evidence: Evidence, judgement: Judgement, standing: Verdi
         "endpoints": [_endpoint(plan, evidence, figure) for figure in judgement.endpoints],
         "nodes": {"canary": judgement.canary_nodes, "control": judgement.control_nodes},
         "detections": judgement.detections,
+        "backends": _backends(evidence.backends),
         "setAside": [
             {
                 "side": each.side,
@@ -106,12 +109,40 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "stableVersion": plan.stable_version,
         "candidateWeights": None if plan.candidate_weights is None else [_number(w) for w in plan.candidate_weights],
         "stableWeights": None if plan.stable_weights is None else [_number(w) for w in plan.stable_weights],
+        "production": _production(plan.production),
+        "calibration": _calibration(plan),
         "pastUntil": _time(plan.past_until),
         "startedAt": _time(plan.started_at),
         "measuredFrom": _time(plan.measured_from),
         "policy": _policy(plan.policy),
         "strata": len(set(plan.strata.values())),
     }
+
+
+def _production(production: Production | None) -> dict[str, Any] | None:
+    if production is None:
+        return None
+    return {
+        "dataset": production.dataset,
+        "version": production.version,
+        "frames": production.frames,
+        "precision": [_number(each) for each in production.precision],
+    }
+
+
+def _backends(found: Backends | None) -> dict[str, Any] | None:
+    """How many nodes of each side ran which backend; "" is that of nodes that don't say."""
+    if found is None:
+        return None
+    sides = {"canary": found.canary, "control": found.control}
+    return {side: {clip(name, _NAME_LIMIT): nodes for name, nodes in its.items()} for side, its in sides.items()}
+
+
+def _calibration(plan: Plan) -> dict[str, Any]:
+    """By which calibration detections count (production, holdout, or raw confidence), and what each one does."""
+    used = weights.of(plan)
+    sides = {"canary": used.canary, "control": used.control}
+    return {"source": used.source, **{side: [_number(float(w)) for w in each] for side, each in sides.items()}}
 
 
 def _policy(policy: Policy) -> dict[str, Any]:

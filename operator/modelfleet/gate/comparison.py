@@ -6,12 +6,14 @@ from math import expm1, isfinite
 
 from modelfleet.api.gatespec import ComparisonMethod
 from modelfleet.gate import messages, permutation_look, threshold, weights
+from modelfleet.gate.cause import Cause
 from modelfleet.gate.evidence import Evidence
-from modelfleet.gate.inference import Endpoint, Shortfall
+from modelfleet.gate.inference import Endpoint
 from modelfleet.gate.judgement import EndpointName, Figure, SetAside, Tested, tally
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Comparison
-from modelfleet.gate.threshold import Difference, Gap
+from modelfleet.gate.problem import Problem
+from modelfleet.gate.threshold import Difference
 from modelfleet.gate.weights import Weights
 from modelfleet.measurement.endpoints import RATE_LOSS
 from modelfleet.measurement.node_table import Table
@@ -23,9 +25,9 @@ class Compared:
     """What came out.
 
     by         method and strength, for a message
-    worse      CamelCase reason why the new version is worse, or None; `no_worse`: it is shown not to be
-    gap        why nothing can be said, or None; `lasting`: it has been so for long enough to be called no data
-    missing    what is missing for a decision, where neither `worse` nor `no_worse` nor `gap`
+    worse      why the new version is worse, or None; `no_worse`: it is shown not to be
+    problem    why nothing can be said, or None; `lasting`: it has been so for long enough to be called no data
+    missing    what is missing for a decision, where neither `worse` nor `no_worse` nor `problem`
     figures    the newest figures in words; `endpoints` as numbers
     aside      the nodes that are not used
     basis      how much was looked at, and what was set aside, in words
@@ -38,9 +40,9 @@ class Compared:
     detections: int
     basis: str
     aside: tuple[SetAside, ...] = ()
-    worse: str | None = None
+    worse: Cause | None = None
     no_worse: bool = False
-    gap: Gap | None = None
+    problem: Problem | None = None
     lasting: bool = False
     missing: str = ""
     figures: str = ""
@@ -64,10 +66,9 @@ def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence
     newest, table = found[-1], evidence.looks[-1].table
     worse = None
     if enough and all(difference.finds_less for difference in differences):
-        worse = "FindsLess"
+        worse = Cause.FINDS_LESS
     elif enough and all(difference.less_precise for difference in differences):
-        worse = "LessPrecise"
-    gap = newest if isinstance(newest, Gap) else None
+        worse = Cause.LESS_PRECISE
     shown = newest if isinstance(newest, Difference) else None
     return Compared(
         method=ComparisonMethod.THRESHOLD,
@@ -79,15 +80,16 @@ def _by_threshold(plan: Plan, comparison: Comparison, weights: Weights, evidence
         aside=asides(table),
         worse=worse,
         no_worse=enough and all(difference.within for difference in differences),
-        gap=gap,
-        lasting=_made(plan, evidence) >= CONSECUTIVE and all(isinstance(each, Gap) and each.missing for each in found),
+        problem=newest if isinstance(newest, Problem) else None,
+        lasting=_made(plan, evidence) >= CONSECUTIVE
+        and all(isinstance(each, Problem) and each.missing for each in found),
         missing=f"{CONSECUTIVE} looks in a row must agree, and do not yet",
         figures="" if shown is None else messages.sentence(messages.difference(shown), weights.note),
         endpoints=() if shown is None else _differences(evidence, found, shown.margin),
     )
 
 
-def _differences(evidence: Evidence, found: Sequence[Difference | Gap], margin: float) -> tuple[Figure, ...]:
+def _differences(evidence: Evidence, found: Sequence[Difference | Problem], margin: float) -> tuple[Figure, ...]:
     """Both endpoints of the Threshold method; one that is no number (no detections to be precise) is left out."""
     made = [
         (look.number, each) for look, each in zip(evidence.looks, found, strict=True) if isinstance(each, Difference)
@@ -106,15 +108,14 @@ def _by_permutation(plan: Plan, comparison: Comparison, weights: Weights, eviden
     look = evidence.looks[-1]
     if evidence.trial is None:
         first = clock(plan.test_time(1) + plan.settle)
-        gap = _unusable(look.table) or Gap("Waiting", f"the first of {plan.tests} tests is at {first}", missing=False)
-        return _nothing(look.table, gap, lasting=gap.missing and _made(plan, evidence) >= CONSECUTIVE)
+        problem = _unusable(look.table) or Problem(Cause.WAITING, f"the first of {plan.tests} tests is at {first}")
+        return _nothing(look.table, problem, lasting=problem.missing and _made(plan, evidence) >= CONSECUTIVE)
     table = evidence.trial.table
     found = permutation_look.evaluate(plan, comparison, weights, evidence.trial)
-    if isinstance(found, Shortfall):
+    if isinstance(found, Problem):
         unusable = _unusable(table)
-        gap = unusable or Gap(found.reason, found.message, missing=False)
-        return _nothing(table, gap, lasting=unusable is not None, aside=found.aside)
-    worse = "FindsLess" if found.rate.worse else "LessPrecise" if found.precision.worse else None
+        return _nothing(table, unusable or found, lasting=unusable is not None, aside=found.aside)
+    worse = Cause.FINDS_LESS if found.rate.worse else Cause.LESS_PRECISE if found.precision.worse else None
     return Compared(
         method=ComparisonMethod.PERMUTATION,
         by=f"Permutation{_within(plan, comparison)}, test {found.look} of {found.looks}",
@@ -164,7 +165,7 @@ def _made(plan: Plan, evidence: Evidence) -> int:
     return evidence.looks[-1].number - plan.first_look + 1
 
 
-def _nothing(table: Table, gap: Gap, *, lasting: bool, aside: tuple[tuple[str, str], ...] = ()) -> Compared:
+def _nothing(table: Table, problem: Problem, *, lasting: bool, aside: tuple[tuple[str, str], ...] = ()) -> Compared:
     """A permutation test that can't be made."""
     text = messages.basis(len(table.canary.nodes), table.canary.detections, len(table.control.nodes))
     return Compared(
@@ -175,15 +176,15 @@ def _nothing(table: Table, gap: Gap, *, lasting: bool, aside: tuple[tuple[str, s
         detections=table.canary.detections,
         basis=messages.sentence(text, _remarks(table, aside)),
         aside=asides(table, aside),
-        gap=gap,
+        problem=problem,
         lasting=lasting,
     )
 
 
-def _unusable(table: Table) -> Gap | None:
+def _unusable(table: Table) -> Problem | None:
     for side, name in ((table.canary, "canary"), (table.control, "control")):
         if not side.nodes:
-            return Gap("NoNodes", f"no {name} node can be used", missing=True)
+            return Problem(Cause.NO_NODES, f"no usable {name} node", missing=True)
     return None
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.permutation_look import Trial
+from modelfleet.measurement.backends import Backends
 from modelfleet.measurement.node_table import Table
 from modelfleet.prometheus.results import ProviderDown
 
@@ -40,6 +41,7 @@ class Evidence:
     past      the nodes before the update, over as long as the newest look sees; None where it was not asked for
     large     the policy wants a permutation test, and (for Auto) the fleet is large enough for one
     trial     the newest permutation test's facts; None where there is none, or the first is not yet due
+    backends  what the nodes of both sides ran at the newest look; None where nothing is compared
     """
 
     looks: tuple[Look, ...] = ()
@@ -50,3 +52,4 @@ class Evidence:
     past: Table | None = None
     large: bool = False
     trial: Trial | None = None
+    backends: Backends | None = None

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelfleet.api.gatespec import Verdict
+from modelfleet.gate.cause import Cause
+from modelfleet.gate.problem import Problem, too_few
 from modelfleet.measurement import permutation
 from modelfleet.measurement.endpoints import MIDPOINTS, RATE_MARGIN, Array
 from modelfleet.measurement.fleet import Fleet
@@ -117,26 +119,12 @@ class Inference:
         return Verdict.PASS if self.precision.no_worse and self.rate.no_worse else Verdict.INCONCLUSIVE
 
 
-@dataclass(frozen=True)
-class Shortfall:
-    """A precondition that does not hold, with what is missing in words; `aside` as in Inference."""
-
-    reason: str
-    message: str
-    aside: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def verdict(self) -> Verdict:
-        """Always Inconclusive: nothing can be said."""
-        return Verdict.INCONCLUSIVE
-
-
 def infer(
     fleet: Fleet,
     candidate_weights: Sequence[float] = MIDPOINTS,
     stable_weights: Sequence[float] = MIDPOINTS,
     rules: Rules | None = None,
-) -> Inference | Shortfall:
+) -> Inference | Problem:
     """Test a fleet at the newest of its looks.
 
     `*_weights` (10,): expected precision of a detection in each bucket on either version, from its calibration; without
@@ -152,9 +140,9 @@ def infer(
     aside = tuple((name, reason) for name, reason in zip(fleet.names, reasons, strict=True) if reason)
     left = np.array([not reason for reason in reasons], bool)
     used = fleet.only(left)
-    shortfall = _shortfall(used, rules, aside)
-    if shortfall is not None:
-        return shortfall
+    problem = _problem(used, rules, aside)
+    if problem is not None:
+        return problem
     precision, rate = _changes(used, np.array(candidate_weights, float), np.array(stable_weights, float))
     of = permutation.assignments(used.canary, used.groups, rules.seed)
     counted = (short[:, left] == "").all(axis=1)
@@ -197,19 +185,19 @@ def _aside(fleet: Fleet, short: NDArray[np.str_]) -> list[str]:
     return [str(reason) for reason in np.where(lonely, "no counterpart in its stratum", short)]
 
 
-def _shortfall(used: Fleet, rules: Rules, aside: tuple[tuple[str, str], ...]) -> Shortfall | None:
+def _problem(used: Fleet, rules: Rules, aside: tuple[tuple[str, str], ...]) -> Problem | None:
     canaries, controls = int(used.canary.sum()), int((~used.canary).sum())
     for number, name in ((canaries, "canary"), (controls, "control")):
-        if number < max(1, rules.min_nodes):
-            message = f"{name} nodes that can be used: {number}, and {max(1, rules.min_nodes)} are needed"
-            return Shortfall("TooFewNodes", message, aside)
+        required = max(1, rules.min_nodes)
+        if number < required:
+            return Problem(Cause.TOO_FEW_NODES, too_few(name, number, required), aside=aside)
     possible = permutation.possible(used.canary, used.groups)
     if possible < rules.fewest_assignments:
         message = (
             f"{canaries} canary and {controls} control nodes can be chosen in {possible} ways, "
-            f"and {rules.fewest_assignments} are needed for alpha {rules.alpha:g}"
+            f"{rules.fewest_assignments} required for alpha {rules.alpha:g}"
         )
-        return Shortfall("TooFewAssignments", message, aside)
+        return Problem(Cause.TOO_FEW_ASSIGNMENTS, message, aside=aside)
     return None
 
 

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from modelfleet import chain
 from modelfleet.api.gatespec import Verdict
 from modelfleet.gate import messages
+from modelfleet.gate.cause import Cause
 from modelfleet.gate.comparison import Compared, asides, basis, compare
 from modelfleet.gate.evidence import Evidence
 from modelfleet.gate.judgement import Judgement
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.measurement.node_table import Table
 from modelfleet.times import clock
+from modelfleet.wording import counted
 
-Finding = tuple[Verdict, str, str]
+Finding = tuple[Verdict, Cause, str]
+
+_NOTHING_MOVES = "Nothing is promoted or rolled back."
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,10 @@ class Case:
         """What is judged, for a message."""
         return f"{self.plan.candidate_version} on group {self.plan.group}"
 
-    def told(self, *parts: str) -> str:
+    def message(self, *parts: str) -> str:
         """A message that ends with what it rests on and what must be known about it."""
         if self.compared is not None:
-            return messages.sentence(*parts, self.compared.basis)
+            return messages.sentence(*parts, messages.backends(self.evidence.backends), self.compared.basis)
         return messages.sentence(*parts, "" if self.newest is None else basis(self.newest))
 
 
@@ -65,11 +70,11 @@ def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
     a comparison was asked for, figures of the group must have been seen: nothing passes on zero samples.
     """
     case = Case(plan, evidence, now)
-    verdict, reason, message = next(finding for link in CHAIN if (finding := link(case)) is not None)
+    verdict, reason, message = chain.first(CHAIN, case)
     timed_out = verdict is Verdict.INCONCLUSIVE and plan.timed_out(now)
     if timed_out:
         waited = messages.span(plan.policy.deadline)
-        reason, message = "TimedOut", messages.sentence(f"No verdict on {case.subject} after {waited}.", message)
+        reason, message = Cause.TIMED_OUT, messages.sentence(f"No verdict on {case.subject} after {waited}.", message)
     found, newest = case.compared, case.newest
     seen = None if newest is None else newest.canary
     return Judgement(
@@ -94,7 +99,7 @@ def failed_check(case: Case) -> Finding | None:
     if not failed:
         return None
     details = " ".join(messages.check_failure(outcome) for outcome in failed)
-    return Verdict.FAIL, "CheckFailed", case.told(f"{case.subject} failed.", details)
+    return Verdict.FAIL, Cause.CHECK_FAILED, case.message(f"{case.subject} failed.", details)
 
 
 def worse(case: Case) -> Finding | None:
@@ -102,9 +107,9 @@ def worse(case: Case) -> Finding | None:
     found = case.compared
     if found is None or found.worse is None:
         return None
-    what = "finds less than" if found.worse == "FindsLess" else "is less precise than"
+    what = "finds less than" if found.worse == Cause.FINDS_LESS else "is less precise than"
     said = f"{case.subject} {what} {case.plan.stable_version} ({found.by})."
-    return Verdict.FAIL, found.worse, case.told(said, found.figures)
+    return Verdict.FAIL, found.worse, case.message(said, found.figures)
 
 
 def too_early(case: Case) -> Finding | None:
@@ -113,19 +118,19 @@ def too_early(case: Case) -> Finding | None:
     if case.looks or (policy.comparison is None and not policy.checks):
         return None
     due = clock(plan.look_time(plan.first_look) + plan.settle)
-    return Verdict.INCONCLUSIVE, "Waiting", f"The first look at {case.subject} is at {due}."
+    return Verdict.INCONCLUSIVE, Cause.WAITING, f"The first look at {case.subject} is at {due}."
 
 
 def provider_down(case: Case) -> Finding | None:
     """ProviderDown: a query has no answer, or its author must fix it."""
     if case.evidence.down is not None:
         message = f"{case.subject} can't be compared: {case.evidence.down.message}."
-        return Verdict.PROVIDER_DOWN, "ProviderDown", messages.sentence(message, "Nothing is promoted or rolled back.")
+        return Verdict.PROVIDER_DOWN, Cause.PROVIDER_DOWN, messages.sentence(message, _NOTHING_MOVES)
     for outcome in case.evidence.checks:
         if outcome.down is not None:
-            reason = "BadQuery" if outcome.down.bad_query else "ProviderDown"
+            reason = Cause.BAD_QUERY if outcome.down.bad_query else Cause.PROVIDER_DOWN
             message = f"Check {outcome.check.name} can't be evaluated: {outcome.down.message}."
-            return Verdict.PROVIDER_DOWN, reason, messages.sentence(message, "Nothing is promoted or rolled back.")
+            return Verdict.PROVIDER_DOWN, reason, messages.sentence(message, _NOTHING_MOVES)
     return None
 
 
@@ -135,17 +140,17 @@ def no_figures(case: Case) -> Finding | None:
         return None
     found = case.compared
     if found is not None:
-        if found.gap is None or not found.gap.missing:
+        if found.problem is None or not found.problem.missing:
             return None
-        reason, message, lasting = found.gap.reason, found.gap.message, found.lasting
+        reason, message, lasting = found.problem.reason, found.problem.message, found.lasting
     elif case.newest.canary.nodes:
         return None
     else:
-        reason, message = "NoNodes", f"no node of group {case.plan.group} can be used"
+        reason, message = Cause.NO_NODES, f"no usable node in group {case.plan.group}"
         lasting = case.looks >= CONSECUTIVE
     verdict = Verdict.NO_DATA if lasting else Verdict.INCONCLUSIVE
     said = f"{case.subject} can't be judged{'' if lasting else ' yet'}: {message}."
-    return verdict, reason, case.told(said, _whereabouts(case, case.newest))
+    return verdict, reason, case.message(said, _whereabouts(case, case.newest))
 
 
 def no_values(case: Case) -> Finding | None:
@@ -155,8 +160,8 @@ def no_values(case: Case) -> Finding | None:
         return None
     lasting = case.looks >= CONSECUTIVE
     which = f"{'Checks' if len(missing) > 1 else 'Check'} {', '.join(missing)}"
-    said = f"{which} gave no value at {messages.count(case.looks, 'look')}."
-    return Verdict.NO_DATA if lasting else Verdict.INCONCLUSIVE, "NoCheckData", case.told(said)
+    said = f"{which} gave no value at {counted(case.looks, 'look')}."
+    return Verdict.NO_DATA if lasting else Verdict.INCONCLUSIVE, Cause.NO_CHECK_DATA, case.message(said)
 
 
 def undecided(case: Case) -> Finding | None:
@@ -164,11 +169,11 @@ def undecided(case: Case) -> Finding | None:
     found = case.compared
     if found is None or found.no_worse:
         return None
-    if found.gap is not None:
-        said = f"{case.subject} can't be judged yet: {found.gap.message}."
-        return Verdict.INCONCLUSIVE, found.gap.reason, case.told(said)
+    if found.problem is not None:
+        said = f"{case.subject} can't be judged yet: {found.problem.message}."
+        return Verdict.INCONCLUSIVE, found.problem.reason, case.message(said)
     said = f"{case.subject}: {found.missing} ({found.by})."
-    return Verdict.INCONCLUSIVE, "Undecided", case.told(said, found.figures)
+    return Verdict.INCONCLUSIVE, Cause.UNDECIDED, case.message(said, found.figures)
 
 
 def soaking(case: Case) -> Finding | None:
@@ -177,27 +182,42 @@ def soaking(case: Case) -> Finding | None:
     if case.now >= until:
         return None
     figures = "" if case.compared is None else case.compared.figures
-    said = f"{case.subject} is fine so far and soaks until {clock(until)}."
-    return Verdict.INCONCLUSIVE, "Soaking", case.told(said, figures)
+    said = f"{case.subject} is fine so far and is soaking until {clock(until)}."
+    return Verdict.INCONCLUSIVE, Cause.SOAKING, case.message(said, figures)
 
 
 def passed(case: Case) -> Finding:
     """Pass: what is left."""
     soak = messages.span(case.plan.policy.soak)
     checks = len(case.evidence.checks)
-    checked = f"{messages.count(checks, 'check')} fine, soaked {soak}." if checks else f"Soaked {soak}."
+    checked = f"{counted(checks, 'check')} fine, soaked {soak}." if checks else f"Soaked {soak}."
     found = case.compared
     if found is not None:
         said = f"{case.subject} is no worse than {case.plan.stable_version} ({found.by})."
-        return Verdict.PASS, "NoWorse", case.told(said, found.figures, checked)
+        return Verdict.PASS, Cause.NO_WORSE, case.message(said, found.figures, checked)
     if case.plan.policy.comparison is not None:
         said = f"{case.subject} passed without a comparison: no control nodes run another version beside it."
-        return Verdict.PASS, "NoControl", case.told(said, checked)
+        return Verdict.PASS, Cause.NO_CONTROL, case.message(said, checked)
     by = "by its checks alone" if checks else "by readiness and soak alone"
-    return Verdict.PASS, "NotCompared", case.told(f"{case.subject} passed {by}: no comparison is configured.", checked)
+    said = f"{case.subject} passed {by}: no comparison is configured."
+    return Verdict.PASS, Cause.NOT_COMPARED, case.message(said, checked)
 
 
-CHAIN = (failed_check, worse, too_early, provider_down, no_figures, no_values, undecided, soaking, passed)
+CHAIN = (
+    # Proven bad, whatever else is unknown.
+    failed_check,
+    worse,
+    # Cannot be known: nothing has been looked at, nobody answers, or what they answer says nothing.
+    too_early,
+    provider_down,
+    no_figures,
+    no_values,
+    # Not known yet.
+    undecided,
+    soaking,
+    # What is left.
+    passed,
+)
 
 
 def _whereabouts(case: Case, table: Table) -> str:
@@ -211,9 +231,7 @@ def _whereabouts(case: Case, table: Table) -> str:
             f"Prometheus has no modelfleet_frames_total of rollout {plan.rollout} in namespace {plan.namespace}{known}."
         )
     for side, groups in ((table.canary, (plan.group,)), (table.control, plan.control_groups)):
-        others = [
-            f"{version} on {messages.count(nodes, 'node')}" for group, version, nodes in table.others if group in groups
-        ]
+        others = [f"{version} on {counted(nodes, 'node')}" for group, version, nodes in table.others if group in groups]
         if not side.seen and others:
             return f"Group {' and '.join(groups)} reports version {', '.join(others)}."
     return ""

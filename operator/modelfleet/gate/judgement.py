@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from modelfleet.api.gatespec import Verdict
+from modelfleet.gate.cause import Cause
 
 _EXAMPLES = 3
 
@@ -78,7 +79,6 @@ def _first(nodes: Sequence[str]) -> tuple[str, ...]:
 class Judgement:
     """The verdict at one moment, with what it rests on.
 
-    reason         CamelCase and stable, for a condition
     message        for a line engineer: what was compared, what came out, what happens next; at most 1,000 characters
     looks          looks made so far
     *_nodes        nodes whose figures were used, without those set aside
@@ -91,7 +91,7 @@ class Judgement:
     """
 
     verdict: Verdict
-    reason: str
+    reason: Cause
     message: str
     looks: int
     canary_nodes: int

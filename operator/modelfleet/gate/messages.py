@@ -1,15 +1,17 @@
 """The wording of verdicts: for somebody who runs a production line, not for a statistician."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from math import expm1, isfinite
 
 from modelfleet.gate.checks import Outcome
-from modelfleet.gate.inference import Inference, Shortfall
+from modelfleet.gate.inference import Inference
 from modelfleet.gate.judgement import SetAside
+from modelfleet.gate.problem import Problem
 from modelfleet.gate.threshold import Difference
+from modelfleet.measurement.backends import Backends
 from modelfleet.measurement.endpoints import RATE_MARGIN
-from modelfleet.wording import clip
+from modelfleet.wording import clip, counted
 
 LIMIT = 1000
 
@@ -17,11 +19,6 @@ LIMIT = 1000
 def sentence(*parts: str) -> str:
     """The non-empty parts as one message, clipped to what a status may hold."""
     return clip(" ".join(part.strip() for part in parts if part.strip()), LIMIT)
-
-
-def count(number: int, noun: str) -> str:
-    """`1 node`, `2 nodes`, `12,345 frames`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def span(time: timedelta) -> str:
@@ -45,13 +42,13 @@ def difference(found: Difference) -> str:
     )
 
 
-def explain(found: Inference | Shortfall) -> str:
+def explain(found: Inference | Problem) -> str:
     """A permutation test in words: both endpoints with intervals and margins, or what is missing for it."""
-    if isinstance(found, Shortfall):
+    if isinstance(found, Problem):
         return f"{found.message[:1].upper()}{found.message[1:]}."
     (p_low, p_high), (r_low, r_high) = found.precision.interval, found.rate.interval
     return (
-        f"Beside the control nodes, each held against its own past, expected precision changed by "
+        f"Compared with the control nodes, relative to each node's own baseline, expected precision changed by "
         f"{found.precision.estimate:+.3f} ({1 - 2 * found.alpha:.0%} interval {p_low:+.3f} to {p_high:+.3f}, "
         f"margin -{found.precision.margin:.3f}), expected true detections per frame by "
         f"{expm1(found.rate.estimate):+.1%} ({expm1(r_low):+.1%} to {expm1(r_high):+.1%}, "
@@ -61,17 +58,17 @@ def explain(found: Inference | Shortfall) -> str:
 
 def basis(canaries: int, detections: int, controls: int, control_detections: int | None = None) -> str:
     """How much was looked at."""
-    text = f"{count(canaries, 'canary node')} with {count(detections, 'detection')}"
+    text = f"{counted(canaries, 'canary node')} with {counted(detections, 'detection')}"
     if controls:
-        text += f", {count(controls, 'control node')}"
-        text += "" if control_detections is None else f" with {count(control_detections, 'detection')}"
+        text += f", {counted(controls, 'control node')}"
+        text += "" if control_detections is None else f" with {counted(control_detections, 'detection')}"
     return f"Measured on {text}."
 
 
 def asides(aside: Iterable[SetAside]) -> str:
     """The nodes set aside, by side and reason; empty where none are."""
     parts = [
-        f"{count(each.nodes, f'{each.side} node')}: {each.reason} "
+        f"{counted(each.nodes, f'{each.side} node')}: {each.reason} "
         f"({', '.join(each.examples)}{', …' if each.nodes > len(each.examples) else ''})"
         for each in aside
     ]
@@ -87,10 +84,26 @@ def labels(*, unnamed: bool, renamed: bool) -> str:
     return ""
 
 
+def backends(found: Backends | None) -> str:
+    """That the sides don't run the model alike, if so: the verdict is about what runs, and what runs is not the model
+    alone."""
+    if found is None or found.alike:
+        return ""
+    sides = (("canary", found.canary), ("control", found.control))
+    both = "; ".join(f"{side}: {_running(its)}" for side, its in sides)
+    return f"The nodes don't all run the model by the same backend ({both}), which may be a part of the difference."
+
+
+def _running(nodes: Mapping[str, int]) -> str:
+    if not nodes:
+        return "not known"
+    return ", ".join(f"{name or 'not known'} on {counted(number, 'node')}" for name, number in sorted(nodes.items()))
+
+
 def check_failure(outcome: Outcome) -> str:
     """How a check failed."""
     return (
-        f"Check {outcome.check.name} was {_bounds(outcome)} at {count(outcome.failures, 'look')} of {outcome.looks}"
+        f"Check {outcome.check.name} was {_bounds(outcome)} at {counted(outcome.failures, 'look')} of {outcome.looks}"
         + (f" ({outcome.check.failure_limit} allowed)." if outcome.check.failure_limit else ".")
     )
 

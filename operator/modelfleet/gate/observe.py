@@ -1,4 +1,4 @@
-"""Gathers a gate's facts from Prometheus: at most sixteen queries and one for each check, however many nodes."""
+"""Gathers a gate's facts from Prometheus: at most seventeen queries and one for each check, however many nodes."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,7 +12,8 @@ from modelfleet.gate.evidence import Asked, Evidence, Look
 from modelfleet.gate.permutation_look import Trial
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Check, Comparison
-from modelfleet.measurement import node_table, queries
+from modelfleet.measurement import backends, node_table, queries
+from modelfleet.measurement.backends import Backends
 from modelfleet.measurement.node_table import Table
 from modelfleet.prometheus.results import ProviderDown, Result, Samples
 
@@ -63,11 +64,12 @@ async def _facts(reader: "_Reader", plan: Plan, comparison: Comparison, newest: 
         return Evidence((look,), hint=await reader.hint(look.at))
     if not plan.compared:
         return Evidence((look,))
+    running = await reader.backends(look.at)
     if permutation_look.wanted(plan, comparison, look.table):
-        return Evidence((look,), large=True, trial=await reader.trial(test) if test else None)
+        return Evidence((look,), large=True, trial=await reader.trial(test) if test else None, backends=running)
     earlier = range(max(plan.first_look, newest - CONSECUTIVE + 1), newest)
     others = await _all(*(reader.look(number) for number in earlier))
-    return Evidence((*others, look), past=await reader.past(newest))
+    return Evidence((*others, look), past=await reader.past(newest), backends=running)
 
 
 class _DownError(Exception):
@@ -99,6 +101,11 @@ class _Reader:
         """Look `number` of the Threshold method."""
         at = self._plan.look_time(number)
         return Look(number, at, await self._table(at))
+
+    async def backends(self, at: datetime) -> Backends:
+        """What the nodes of both sides run."""
+        (found,) = await self._instants(at, queries.backends(self._plan.sides))
+        return backends.read(self._plan.sides, found)
 
     async def past(self, number: int) -> Table | None:
         """The nodes before the update, for as long as look `number` sees, or an hour; None: too little is known."""

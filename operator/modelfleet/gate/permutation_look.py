@@ -13,9 +13,11 @@ import numpy as np
 
 from modelfleet.api.gatespec import ComparisonMethod
 from modelfleet.gate.baseline import Past
-from modelfleet.gate.inference import Inference, Rules, Shortfall, infer
+from modelfleet.gate.cause import Cause
+from modelfleet.gate.inference import Inference, Rules, infer
 from modelfleet.gate.plan import Plan
 from modelfleet.gate.policy import Comparison
+from modelfleet.gate.problem import Problem
 from modelfleet.gate.weights import Weights
 from modelfleet.measurement import permutation
 from modelfleet.measurement.endpoints import BUCKETS, EDGES, Array
@@ -117,10 +119,10 @@ def assemble(
     return Trial(number, at, table, fleet)
 
 
-def evaluate(plan: Plan, comparison: Comparison, weights: Weights, trial: Trial) -> Inference | Shortfall:
+def evaluate(plan: Plan, comparison: Comparison, weights: Weights, trial: Trial) -> Inference | Problem:
     """The outcome of the trial's test."""
     if trial.fleet is None:
-        return Shortfall("NoNodes", "no node can be used")
+        return Problem(Cause.NO_NODES, "no usable node")
     return infer(trial.fleet, list(weights.canary), list(weights.control), rules(plan, comparison))
 
 

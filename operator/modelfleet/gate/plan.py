@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from modelfleet.gate.policy import Policy
+from modelfleet.gate.production import Production
 from modelfleet.measurement.sides import Side, Sides
 
 CONSECUTIVE = 3
@@ -35,6 +36,7 @@ class Plan:
     strata            each node's stratum (for example its site), if canary nodes could only have been chosen within
                       one; nodes that are not named form one together. Two plans are equal whatever their strata: a
                       node that gets another label counts so from the next look on, and makes no other gate
+    production        what confidence of either version was worth in production when the gate started; None: not known
     """
 
     namespace: str
@@ -50,6 +52,7 @@ class Plan:
     past_until: datetime
     started_at: datetime
     strata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    production: Production | None = None
 
     @property
     def compared(self) -> bool:

@@ -10,20 +10,13 @@ names itself in every verdict, and gives no confidence interval.
 from dataclasses import dataclass
 from math import inf, nan
 
+from modelfleet.gate.cause import Cause
 from modelfleet.gate.policy import Comparison
+from modelfleet.gate.problem import Problem, too_few
 from modelfleet.gate.weights import Weights
 from modelfleet.measurement import endpoints
 from modelfleet.measurement.endpoints import RATE_MARGIN
 from modelfleet.measurement.node_table import Rows, Table
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Why a look can't be compared. `missing`: there is nothing to judge by; else there is just not enough yet."""
-
-    reason: str
-    message: str
-    missing: bool
 
 
 @dataclass(frozen=True)
@@ -57,12 +50,12 @@ class Difference:
         return self.precision >= -self.margin and self.rate >= -RATE_MARGIN
 
 
-def compare(table: Table, past: Table | None, weights: Weights, comparison: Comparison) -> Gap | Difference:
+def compare(table: Table, past: Table | None, weights: Weights, comparison: Comparison) -> Problem | Difference:
     """One look. `past` is the same nodes on the stable version, before the update; None where it is not known."""
     canary, control = table.canary, table.control
-    gap = _gap(canary, control, comparison)
-    if gap is not None:
-        return gap
+    problem = _problem(canary, control, comparison)
+    if problem is not None:
+        return problem
     common = None if past is None else _common(table, past, comparison)
     if common is not None:
         (canary, canary_past), (control, control_past) = common
@@ -90,26 +83,28 @@ def _common(table: Table, past: Table, comparison: Comparison) -> tuple[tuple[Ro
     return (pairs[0], pairs[1]) if pairs[1][0].detections else None
 
 
-def _gap(canary: Rows, control: Rows, comparison: Comparison) -> Gap | None:
+def _problem(canary: Rows, control: Rows, comparison: Comparison) -> Problem | None:
     for side, name in ((canary, "canary"), (control, "control")):
         if not side.nodes:
-            return Gap("NoNodes", f"no {name} node can be used", missing=True)
+            return Problem(Cause.NO_NODES, f"no usable {name} node", missing=True)
         if len(side.nodes) < comparison.min_nodes:
-            message = f"{name} nodes that can be used: {len(side.nodes)}, and minNodes is {comparison.min_nodes}"
-            return Gap("TooFewNodes", message, missing=True)
+            message = f"{too_few(name, len(side.nodes), comparison.min_nodes)} (minNodes)"
+            return Problem(Cause.TOO_FEW_NODES, message, missing=True)
     if not control.detections and not canary.detections:
-        return Gap("NoDetections", "there was no detection on either side", missing=True)
+        return Problem(Cause.NO_DETECTIONS, "there was no detection on either side", missing=True)
     need = comparison.min_detections
     if control.detections < need:
-        return Gap(
-            "TooFewDetections", f"control nodes made {control.detections:,} detections of {need:,}", missing=False
-        )
+        return Problem(Cause.TOO_FEW_DETECTIONS, f"{_of(control.detections, need)} on control nodes")
     # A version that misses everything must not hide behind too few detections: what counts is how many the control
     # nodes' version would have made in as many frames.
     expected = control.detections / float(control.frames.sum()) * float(canary.frames.sum())
     if canary.detections < need and expected < need:
-        return Gap("TooFewDetections", f"canary nodes made {canary.detections:,} detections of {need:,}", missing=False)
+        return Problem(Cause.TOO_FEW_DETECTIONS, f"{_of(canary.detections, need)} on canary nodes")
     return None
+
+
+def _of(detections: int, required: int) -> str:
+    return f"{detections:,} of {required:,} required detections so far"
 
 
 def _pooled(side: Rows, weight: endpoints.Array) -> tuple[float, float]:

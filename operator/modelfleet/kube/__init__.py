@@ -6,8 +6,10 @@ Pure modules import kinds from `modelfleet.kinds` and nothing from here.
 
 from modelfleet.kinds import (
     CHILDREN,
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     DAEMON_SET,
+    DATASET,
     JOB,
     MODEL_VERSION,
     NODE,
@@ -35,12 +37,14 @@ from modelfleet.kube.errors import (
 )
 from modelfleet.kube.logs import LogTails
 from modelfleet.kube.queue import Backoff, Queue
-from modelfleet.kube.store import Index, Object, Store, View
+from modelfleet.kube.store import Index, Object, Store, Unreadable, View
 
 __all__ = [
     "CHILDREN",
+    "CONFIG_MAP",
     "CONTROLLER_REVISION",
     "DAEMON_SET",
+    "DATASET",
     "JOB",
     "MODEL_VERSION",
     "NODE",
@@ -68,6 +72,7 @@ __all__ = [
     "Queue",
     "Store",
     "Unavailable",
+    "Unreadable",
     "View",
     "key_of",
     "kind_of",

@@ -38,6 +38,7 @@ Observer = Callable[[str, Kind, str, float], None]
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE = "application/merge-patch+json"
+_API_GROUP = Kind("", "v1", "apigroups", "APIGroup", namespaced=False)
 _LOG_LIMIT = 16 * 2**20  # bytes of a log read at once
 _LIST_PAGE = 500
 
@@ -51,7 +52,8 @@ class Listing:
 
 
 class Client:
-    """`timeout` bounds each request in seconds; a followed log may stay silent for as long as its pod does."""
+    """`timeout` bounds each request in seconds; a followed log may stay silent for as long as its pod does. `may_write`
+    is called right before each write, and raises an ApiError where none may be made."""
 
     def __init__(
         self,
@@ -60,12 +62,15 @@ class Client:
         timeout: float = 30.0,
         writes: TokenBucket | None = None,
         observer: Observer | None = None,
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._session = connection.session()
         self._timeout = timeout
         self._writes = writes
         self._observer = observer
+        self._may_write = may_write
+        self._stamps = events.Stamps()
 
     async def close(self) -> None:
         """Close all connections of this client."""
@@ -75,22 +80,28 @@ class Client:
         """Read one object. Raises NotFound."""
         return await self._json("get", "GET", kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "", limit: int = 0) -> Listing:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, *, selector: str = "", fields: str = "", limit: int = 0
+    ) -> Listing:
         """All objects of a kind (in one namespace, or everywhere), page by page; `limit` > 0 stops after one page.
+
+        `selector` is one of labels, `fields` one of fields.
 
         The state is that of the newest resource version (a consistent read). When the pages take longer than the server
         keeps the version, the list starts again, once; Expired after that.
         """
         try:
-            return await self._list(kind, namespace, selector, limit)
+            return await self._list(kind, namespace, selector, fields, limit)
         except errors.Expired:
-            return await self._list(kind, namespace, selector, limit)
+            return await self._list(kind, namespace, selector, fields, limit)
 
-    async def _list(self, kind: Kind, namespace: str | None, selector: str, limit: int) -> Listing:
+    async def _list(self, kind: Kind, namespace: str | None, selector: str, fields: str, limit: int) -> Listing:
         items: list[Object] = []
         params = {"limit": str(limit or _LIST_PAGE)}
         if selector:
             params["labelSelector"] = selector
+        if fields:
+            params["fieldSelector"] = fields
         while True:
             page = await self._json("list", "GET", kind, namespace or "", params=params)
             for item in page.get("items") or ():  # the items of built-in types do not say what they are
@@ -99,6 +110,12 @@ class Client:
             if not metadata.get("continue") or limit:
                 return Listing(tuple(items), int(metadata["resourceVersion"]))
             params["continue"] = metadata["continue"]
+
+    async def preferred_version(self, group: str) -> str:
+        """The version of an API group that the server prefers. Raises NotFound where the group is not installed. Needs
+        no rights of its own: discovery is open to all who are authenticated."""
+        async with self._request("get", "GET", _API_GROUP, f"/apis/{quote(group, safe='')}") as response:
+            return str(json.loads(await response.read())["preferredVersion"]["version"])
 
     async def apply(self, manifest: Object) -> Object:
         """Server-side apply as the field manager `modelfleet`, taking over fields from others."""
@@ -133,7 +150,8 @@ class Client:
 
         Returns the object while finalizers or a grace period keep it, and None once it is gone, also when it was gone
         before. An object of the same name with another uid is not touched. Raises Conflict when `resource_version` is
-        given and is not the current one (or the uid is another: looking again tells).
+        given and is not the current one (or the uid is another: looking again tells), and when it is refused
+        for another reason (a webhook) while the object is there.
         """
         options = {
             "apiVersion": "v1",
@@ -146,22 +164,32 @@ class Client:
         except errors.NotFound:
             return None
         except errors.Conflict:
-            if resource_version:
+            # A webhook may answer so as well: what is still there must not be taken for gone.
+            if resource_version or await self._is_there(kind, namespace, name, uid):
                 raise
             return None
         return answer if answer.get("kind") == kind.kind else None
 
+    async def _is_there(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        try:
+            found = await self.get(kind, namespace, name)
+        except errors.NotFound:
+            return False
+        return bool(found["metadata"]["uid"] == uid)
+
     async def post_event(
         self, regarding: Object, type: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
     ) -> None:
-        """Record an Event on an object, as `kubectl describe` shows it. The same event again counts up instead."""
-        event = events.build(regarding, type, reason, message, now)
+        """Record an Event on an object, as `kubectl describe` shows it: below those that were recorded before it. The
+        same Event again counts up instead."""
+        stamp = self._stamps.next(regarding["metadata"]["uid"], now)
+        event = events.build(regarding, type, reason, message, stamp)
         namespace, name = event["metadata"]["namespace"], event["metadata"]["name"]
         try:
             await self._write("create", "POST", EVENT, namespace, "", event, _JSON, {"fieldManager": FIELD_MANAGER})
         except errors.AlreadyExists:
             known = await self.get(EVENT, namespace, name)
-            await self.patch(EVENT, namespace, name, events.repeat(known, now))
+            await self.patch(EVENT, namespace, name, events.repeat(known, stamp))
 
     async def read_log(self, namespace: str, pod: str, container: str, tail_lines: int | None = None) -> str:
         """What a container has written, at most the last `tail_lines` lines and 16 MiB.
@@ -205,6 +233,7 @@ class Client:
             wait = self._writes.reserve(asyncio.get_running_loop().time())
             if wait > 0:
                 await asyncio.sleep(wait)
+        self._may_write()
         return await self._json(verb, method, kind, namespace, name, params=params, body=body, content=content)
 
     async def _json(

@@ -3,9 +3,11 @@
 Every failure of `modelfleet.kube.Client` is an `ApiError`; whatever the HTTP library raises is translated.
 """
 
-import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final
+
+from modelfleet.api.foreign import parsed
 
 
 class ApiError(Exception):
@@ -61,12 +63,12 @@ class Unavailable(ApiError):
 def from_response(code: int, http_reason: str, text: str, retry_after: str | None = None) -> ApiError:
     """The error for a response of status >= 400, from its body: a `Status` object, or any other text."""
     try:
-        parsed = json.loads(text)
+        found = parsed(text)
     except ValueError:
-        parsed = None
-    status: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
+        found = None
+    status: Mapping[str, Any] = found if isinstance(found, dict) else {}
     reason = str(status.get("reason") or "")
-    message = str(status.get("message") or "") or ("" if isinstance(parsed, dict | list) else text.strip()[:1024])
+    message = str(status.get("message") or "") or ("" if isinstance(found, dict | list) else text.strip()[:1024])
     message = message or f"the API server answered {code} {http_reason}".strip()
     if code == 500 and _UNTYPED in message:
         return Invalid(message, code=code, reason=reason)
@@ -94,8 +96,14 @@ _BY_CODE: Final[Mapping[int, type[ApiError]]] = {
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The delay of a Retry-After header; its date form is not used by the API server and is ignored."""
+    """The delay of a Retry-After header, at most `_LONGEST`; its date form is not used by the API server and is
+    ignored."""
     try:
-        return None if retry_after is None else max(0.0, float(retry_after))
+        seconds = float(retry_after or "nan")
     except ValueError:
         return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _LONGEST)
+
+
+_LONGEST: Final = 300.0
+"""Seconds. Whatever stands before the API server may write anything there; nobody is kept waiting for a year."""

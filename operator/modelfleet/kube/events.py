@@ -2,10 +2,14 @@
 
 An Event's name is derived from what it says, so that saying it again counts the existing one up (as client-go's
 correlator does in memory, here also across restarts) instead of making another.
+
+All tools sort Events by `lastTimestamp`, which has whole seconds, and leave what is of the same second in any order
+(`kubectl describe` and `kubectl get events --sort-by=.lastTimestamp` alike). So what is said about an object within one
+second is stamped with a second each, in the order in which it is said: a cause before its effect.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.kube.store import Object
@@ -15,6 +19,22 @@ from modelfleet.wording import clip
 COMPONENT = "modelfleet"
 _MAX_MESSAGE = 1024
 _MAX_NAME = 253
+_TICK = timedelta(seconds=1)
+
+
+class Stamps:
+    """The time stamp of each Event: now, and later than that of the one before about the same object."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, datetime] = {}  # by uid, of what is not past
+
+    def next(self, uid: str, now: datetime) -> datetime:
+        """The stamp of what is said now. A second ahead for each Event that the same second had already."""
+        second = now.replace(microsecond=0)
+        self._last = {known: stamp for known, stamp in self._last.items() if stamp >= second}
+        last = self._last.get(uid)
+        self._last[uid] = second if last is None else last + _TICK
+        return self._last[uid]
 
 
 def build(regarding: Object, type: str, reason: str, message: str, now: datetime) -> dict[str, Any]:

@@ -48,11 +48,15 @@ class Meter(Protocol):
     def retried(self) -> None:
         """An item failed and was put back with backoff."""
 
+    def failing(self, items: int) -> None:
+        """Items whose last try failed."""
+
 
 class _NoMeter:
     def depth(self, items: int) -> None: ...
     def waited(self, seconds: float) -> None: ...
     def retried(self) -> None: ...
+    def failing(self, items: int) -> None: ...
 
 
 class Queue(Generic[Item]):
@@ -107,12 +111,14 @@ class Queue(Generic[Item]):
         self._failures[item] = self._failures.get(item, 0) + 1
         delay = max(self._backoff.delay(self._failures[item]), at_least)
         self._meter.retried()
+        self._meter.failing(len(self._failures))
         self.add_after(item, delay)
         return delay
 
     def forget(self, item: Item) -> None:
         """The item succeeded or is gone: its next failure begins with the shortest backoff."""
-        self._failures.pop(item, None)
+        if self._failures.pop(item, None) is not None:
+            self._meter.failing(len(self._failures))
 
     def failures(self, item: Item) -> int:
         """How often in a row the item failed."""

@@ -6,7 +6,10 @@ resource version), and the operator's own writes (newer than any event so far). 
 irrelevant:
 
 * The newest resourceVersion of an object wins. Kubernetes promises that versions of one type compare as integers.
-* A deleted uid never returns: deletions leave a tombstone, so that a late event can't resurrect an object.
+* Deletions leave a tombstone, so that a late event can't resurrect an object: nothing that was written before one
+  counts. What was written after it does, with the same uid, too: a watch by label says DELETED of an object that lost
+  the label, and it may get it back. Only after our own delete, whose response names no version, a uid never returns
+  until a watch or a list has said when it went.
 * A list removes what it does not contain, unless that is newer than the list.
 
 Whoever brings the news, each change is told to the subscribers, once. So it does not matter that the watch event of our
@@ -22,11 +25,15 @@ are declared by those who use them, and cost nothing until the first use.
 
 import logging
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Generic, TypeVar
 
+from pydantic import ValidationError
+
+from modelfleet.api.foreign import first_error
 from modelfleet.kinds import Key, Kind, key_of, kind_of
 
 log = logging.getLogger(__name__)
@@ -52,10 +59,21 @@ class Index:
 class View(Generic[T_co]):
     """A way to read objects of a kind; `parse` is a pure function of the raw object, and its result is never changed.
 
-    What it raises is raised to whoever asks, each time."""
+    It raises ValueError for what it can't read; whoever asks gets Unreadable, each time."""
 
     kind: Kind
     parse: Callable[[Object], T_co]
+
+
+class Unreadable(Exception):
+    """A view can't make sense of an object. The API server may take what our own models refuse: its CRDs are of another
+    release, or a rule there is weaker."""
+
+    def __init__(self, kind: Kind, key: Key, error: ValueError) -> None:
+        self.kind = kind
+        self.key = key
+        self.why = first_error(error) if isinstance(error, ValidationError) else str(error)
+        super().__init__(f"{kind.kind} {key} can't be read: {self.why}")
 
 
 _TOMBSTONES = 10_000
@@ -69,8 +87,17 @@ _SHORT = 64
 
 @dataclass(frozen=True)
 class _Tombstone:
+    """`version`: what is not newer is gone. None: not known; nothing of this uid counts, nor what is not newer than
+    `known`."""
+
     uid: str
-    version: int
+    known: int
+    version: int | None
+
+    def covers(self, obj: Object) -> bool:
+        if self.uid == obj["metadata"]["uid"] and self.version is None:
+            return True
+        return _version(obj) <= (self.known if self.version is None else self.version)
 
 
 @dataclass
@@ -125,11 +152,11 @@ class _Shelf:
                     del index[entry]
         return obj
 
-    def bury(self, key: Key, uid: str, version: int) -> None:
+    def bury(self, key: Key, stone: _Tombstone) -> None:
         old = self.tombstones.pop(key, None)
-        if old is not None and old.version > version:
-            uid, version = old.uid, old.version
-        self.tombstones[key] = _Tombstone(uid, version)
+        if old is not None and old.known > stone.known:
+            stone = old
+        self.tombstones[key] = stone
         if len(self.tombstones) > _TOMBSTONES:
             self.tombstones.popitem(last=False)
 
@@ -199,8 +226,22 @@ class Store:
         return {key for value in values for key in entries.get(value, ())}
 
     def read(self, view: View[T], obj: Object) -> T:
-        """What a view makes of an object: parsed once for each version of it that the store holds."""
-        return self._shelves[view.kind].view(view, key_of(obj), obj)
+        """What a view makes of an object: parsed once for each version of it that the store holds. Raises Unreadable.
+
+        An object that can't be read must harm itself alone: who reads others beside the one that it decides about uses
+        `readable`.
+        """
+        key = key_of(obj)
+        try:
+            return self._shelves[view.kind].view(view, key, obj)
+        except ValueError as error:
+            raise Unreadable(view.kind, key, error) from error
+
+    def readable(self, view: View[T], objects: Iterable[Object]) -> Iterator[T]:
+        """What a view makes of those objects that it can read. The others' own reconciles say why they can't be."""
+        for obj in objects:
+            with suppress(Unreadable):
+                yield self.read(view, obj)
 
     def count(self, kind: Kind) -> int:
         """How many objects of this kind there are."""
@@ -211,7 +252,7 @@ class Store:
         kind, key, version = kind_of(obj), key_of(obj), _version(obj)
         shelf = self._shelves[kind]
         tombstone = shelf.tombstones.get(key)
-        if tombstone is not None and (tombstone.uid == obj["metadata"]["uid"] or version <= tombstone.version):
+        if tombstone is not None and tombstone.covers(obj):
             return False
         known = shelf.objects.get(key)
         if known is not None and version <= _version(known):
@@ -227,7 +268,7 @@ class Store:
         kind, key, version = kind_of(obj), key_of(obj), _version(obj)
         shelf = self._shelves[kind]
         shelf.newest = max(shelf.newest, version)
-        shelf.bury(key, obj["metadata"]["uid"], version)
+        shelf.bury(key, _Tombstone(obj["metadata"]["uid"], version, version))
         known = shelf.objects.get(key)
         if known is None or (known["metadata"]["uid"] != obj["metadata"]["uid"] and _version(known) > version):
             return False
@@ -240,7 +281,7 @@ class Store:
         known = shelf.objects.get(key)
         if known is None or known["metadata"]["uid"] != uid:
             return False
-        shelf.bury(key, uid, _version(known))
+        shelf.bury(key, _Tombstone(uid, _version(known), None))
         self._drop(kind, key)
         return True
 
@@ -276,7 +317,7 @@ class Store:
             known = shelf.objects[key]
             if rewound or _version(known) <= version:
                 if not rewound:
-                    shelf.bury(key, known["metadata"]["uid"], version)
+                    shelf.bury(key, _Tombstone(known["metadata"]["uid"], version, version))
                 self._drop(kind, key)
                 changed += 1
         return changed

@@ -8,6 +8,7 @@ from modelfleet.prometheus.promql import duration, equals, one_of
 
 FRAMES = "modelfleet_frames_total"
 CONFIDENCE = "modelfleet_detection_confidence_bucket"
+MODEL = "modelfleet_model_info"
 
 NODE = "node, exported_node"
 # `exported_node` is there where the scrape had a `node` label of its own and renamed the application's.
@@ -70,6 +71,12 @@ def last_seen(sides: Sides, window: timedelta) -> str:
 def seen_resolution(window: timedelta) -> timedelta:
     """How exact `first_seen` and `last_seen` are."""
     return window / _SEEN_POINTS
+
+
+def backends(sides: Sides) -> str:
+    """How many nodes run which backend at a moment; without a label `backend` for those that don't say."""
+    nodes = f"max by ({BY}, backend) ({MODEL}{{{selector(sides)}}})"
+    return f"count by (group, version, backend) ({nodes})"
 
 
 def known(sides: Sides) -> str:

@@ -6,8 +6,7 @@ Everything used here is also served by Thanos, Grafana Mimir and VictoriaMetrics
 """
 
 from modelfleet.prometheus.client import Client
-from modelfleet.prometheus.credentials import Credentials
 from modelfleet.prometheus.providers import DEFAULT, Providers
 from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
 
-__all__ = ["DEFAULT", "Client", "Credentials", "NoData", "ProviderDown", "Providers", "Result", "Samples", "Series"]
+__all__ = ["DEFAULT", "Client", "NoData", "ProviderDown", "Providers", "Result", "Samples", "Series"]

@@ -1,9 +1,9 @@
 """Reads the provider's answers. Pure: status code and body in, a typed result out."""
 
-import json
 import re
 from typing import Any
 
+from modelfleet.api.foreign import parsed
 from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
 from modelfleet.wording import clip
 
@@ -19,6 +19,8 @@ def read(status: int, body: bytes, setting: str = "prometheus") -> Result:
         return ProviderDown(f"the answer is not one of the Prometheus query API: is {setting}.url right?")
     if document.get("isPartial") is True:
         return ProviderDown("the answer is partial: a part of the metrics storage is not available")
+    if document.get("warnings"):
+        return _incomplete(document["warnings"])
     data = document.get("data")
     try:
         series = _series(data["resultType"], data["result"])  # type: ignore[index]
@@ -43,9 +45,18 @@ def refused(status: int, document: dict[str, Any] | None, setting: str) -> Provi
     return ProviderDown(f"Prometheus answered HTTP {status}{said}")
 
 
+def _incomplete(warnings: Any) -> ProviderDown:
+    """An answer that says it may lack something: a remote storage that did not answer, a Thanos store that is away, or
+    samples that don't fit the query (Prometheus' own words, which begin with "PromQL"). That is no data to judge by."""
+    first = str(warnings[0] if isinstance(warnings, list) else warnings)
+    ours = first.startswith("PromQL")
+    what = "Prometheus refused the query's samples" if ours else "the answer may be incomplete"
+    return ProviderDown(f"{what}{_excerpt({'error': first})}", bad_query=ours)
+
+
 def _document(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
+        document = parsed(body)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
@@ -65,11 +76,18 @@ def _series(kind: str, result: Any) -> tuple[Series, ...]:
     if kind == "scalar":
         return (({}, (_sample(result),)),)
     if kind == "vector":
-        return tuple((entry["metric"], (_sample(entry["value"]),)) for entry in result if "value" in entry)
+        return tuple((_labels(entry), (_sample(entry["value"]),)) for entry in result if "value" in entry)
     if kind == "matrix":
-        series = ((entry["metric"], tuple(_sample(pair) for pair in entry.get("values", ()))) for entry in result)
+        series = ((_labels(entry), tuple(_sample(pair) for pair in entry.get("values", ()))) for entry in result)
         return tuple(entry for entry in series if entry[1])
     raise ValueError(f"a result of type {kind!r} holds no numbers")
+
+
+def _labels(entry: Any) -> dict[str, str]:
+    labels: dict[str, str] = entry["metric"]
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise ValueError("labels that are not texts")
+    return labels
 
 
 def _sample(pair: Any) -> tuple[float, float]:

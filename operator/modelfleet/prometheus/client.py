@@ -6,15 +6,16 @@ up its time.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from modelfleet.addresses import is_address
+from modelfleet.credentials import Credentials, HttpClient
 from modelfleet.prometheus import answers
-from modelfleet.prometheus.credentials import Credentials, FileAuth
 from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -27,8 +28,9 @@ class Client:
     """Queries one provider.
 
     `url` is the address up to and without `/api/v1`. `timeout` bounds one query with all its retries; the provider is
-    told of it as well. `setting` is where the operator's settings have it from, for messages. `transport` replaces the
-    network in tests. Close it with `aclose`, or use it as a context manager.
+    told of it as well. `setting` is where the operator's settings have it from, for messages. `observer` is told of the
+    result of each query. `transport` replaces the network in tests. Close it with `aclose`, or use it as a context
+    manager.
     """
 
     def __init__(
@@ -40,19 +42,20 @@ class Client:
         setting: str = "prometheus",
         retries: int = 2,
         concurrency: int = 8,
+        observer: Callable[[Result], None] = lambda result: None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._base = httpx.URL(url.rstrip("/"))
-        if self._base.scheme not in ("http", "https") or not self._base.host:
+        if not is_address(url):
             raise ValueError(f"{setting}.url must be an http or https address, and is {url!r}")
+        self._base = httpx.URL(url.rstrip("/"))
         self._timeout = timeout.total_seconds()
-        self._credentials = credentials or Credentials()
         self._setting = setting
         self._retries = retries
+        self._observer = observer
         self._turns = asyncio.Semaphore(concurrency)
-        self._transport = transport
-        self._http: httpx.AsyncClient | None = None
-        self._tls_age: tuple[int, ...] = ()
+        self._http = HttpClient(
+            credentials or Credentials(), self._timeout, https=self._base.scheme == "https", transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,9 +67,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Close the connections; a later query opens new ones."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        await self._http.aclose()
 
     async def instant(self, query: str, at: datetime) -> Result:
         """`query` at one moment."""
@@ -94,9 +95,11 @@ class Client:
         async with self._turns:
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await self._with_retries(endpoint, form)
+                    result = await self._with_retries(endpoint, form)
             except TimeoutError:
-                return ProviderDown(f"{self._where} did not answer within {self._timeout:g}s")
+                result = ProviderDown(f"{self._where} did not answer within {self._timeout:g}s")
+        self._observer(result)
+        return result
 
     async def _with_retries(self, endpoint: str, form: Mapping[str, str]) -> Result:
         for attempt in range(self._retries + 1):
@@ -120,7 +123,7 @@ class Client:
         return result
 
     async def _post(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, bytes]:
-        http = await self._connected()
+        http = await self._http.get()
         async with http.stream("POST", f"{self._base}/api/v1/{endpoint}", data=form) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
@@ -128,23 +131,6 @@ class Client:
                 if len(body) > _MAX_BODY:
                     raise _TooLargeError
             return response.status_code, bytes(body)
-
-    async def _connected(self) -> httpx.AsyncClient:
-        """The HTTP client; a new one after the files of its TLS context were rotated."""
-        age = self._credentials.tls_age()
-        if self._http is not None and age != self._tls_age:
-            await self.aclose()
-        if self._http is None:
-            self._tls_age = age
-            self._http = httpx.AsyncClient(
-                auth=FileAuth(self._credentials),
-                follow_redirects=False,
-                timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 5.0)),
-                trust_env=False,
-                transport=self._transport,
-                verify=self._credentials.tls() if self._base.scheme == "https" else True,
-            )
-        return self._http
 
     @property
     def _where(self) -> str:

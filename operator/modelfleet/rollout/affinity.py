@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelfleet.api import names
+from modelfleet.workloads.pods import REQUIRED
 
 MAX_TERMS = 64
 
@@ -158,11 +159,11 @@ def node_affinity(terms: Sequence[Conjunction], template_affinity: Mapping[str, 
     """
     affinity = dict(template_affinity or {})
     nodes = dict(affinity.get("nodeAffinity") or {})
-    required = nodes.get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = nodes.get(REQUIRED)
     # A term without any requirement matches no node in Kubernetes, although its conjunction is empty.
     theirs = [term for term in (required or {}).get("nodeSelectorTerms") or [] if any(term.values())]
     if not terms or (required is not None and not theirs):
-        alternatives = [_NOWHERE]
+        alternatives = [NOWHERE]
     elif required is None:
         alternatives = [{"matchExpressions": [entry.to_dict() for entry in term]} for term in terms if term]
         if len(alternatives) < len(terms):
@@ -173,12 +174,12 @@ def node_affinity(terms: Sequence[Conjunction], template_affinity: Mapping[str, 
         raise TooComplex(
             f"the template's node affinity and the groups' selectors multiply out to more than {MAX_TERMS} terms"
         )
-    nodes["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": alternatives}
+    nodes[REQUIRED] = {"nodeSelectorTerms": alternatives}
     affinity["nodeAffinity"] = nodes
     return affinity
 
 
-_NOWHERE: dict[str, Any] = {
+NOWHERE: dict[str, Any] = {
     "matchExpressions": [
         {"key": names.NODE_GROUP, "operator": "Exists"},
         {"key": names.NODE_GROUP, "operator": "DoesNotExist"},

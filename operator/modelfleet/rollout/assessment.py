@@ -1,17 +1,23 @@
 """One rollout at one moment, with what follows from it: what the chains in transitions.py and phases.py look at."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from modelfleet.api import conditions
 from modelfleet.api.reasons import ConditionType
 from modelfleet.api.rolloutstatus import GateStatus
 from modelfleet.gate import Judgement, Verdict
-from modelfleet.rollout import commands, gating, groups
+from modelfleet.rollout import architectures, commands, fault, gating, groups, manifests, reviewed
 from modelfleet.rollout.groups import NodeView, Progress
-from modelfleet.rollout.position import Position
+from modelfleet.rollout.position import Moving, Position
+from modelfleet.rollout.replay import outcome as replays
+from modelfleet.rollout.snapshot import Snapshot
 from modelfleet.wording import listed
+
+_FOR_WORDS = timedelta(seconds=10)
+"""After so long the DaemonSet controller's Event should be there that says why it creates no pod."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class Assessment:
         return self.progress[self.position.reached - 1]
 
     @cached_property
+    def replay(self) -> replays.Outcome:
+        """What comes of the candidate's replay."""
+        return replays.look(self.position, self.now)
+
+    @cached_property
     def latched(self) -> GateStatus | None:
         """The gate as it was left by the last look; None before it starts."""
         return gating.started(self.position)
@@ -44,14 +55,22 @@ class Assessment:
     @cached_property
     def gate(self) -> GateStatus | None:
         """The gate's status after this look; a gate that starts now starts at `now`."""
-        candidate, current = self.position.candidate, self.position.current
-        if candidate is None or current is None or self.skips_gate:
+        course = self.position.course
+        if not isinstance(course, Moving) or self.skips_gate:
             return None
+        if self.latched is not None and not self.here.nodes:
+            return gating.unseen(self.latched, self.now)
         if self.latched is not None:
-            return gating.judged(self.latched, candidate.version, self.judgement, self.now)
+            unseen = architectures.unseen(self.position, course)
+            return gating.judged(self.latched, course.candidate.version, self.judgement, self.now, unseen)
         if not self.done:
             return None
-        return GateStatus(group=current.name, version=candidate.version, started_at=self.now)
+        return GateStatus(
+            group=course.current.name,
+            version=course.candidate.version,
+            started_at=self.now,
+            production=reviewed.production(self.position),
+        )
 
     @property
     def verdict(self) -> Verdict | None:
@@ -66,13 +85,14 @@ class Assessment:
     @property
     def done(self) -> bool:
         """The current group is done: all reachable nodes updated and ready, and enough of all of them."""
-        return self.position.current is not None and self.here.done(self.position.snapshot.rollout.spec.min_reachable)
+        minimum = self.position.snapshot.rollout.spec.min_reachable
+        return isinstance(self.position.course, Moving) and self.here.done(minimum)
 
     @property
     def empty(self) -> bool:
         """The current group has no nodes, and an earlier one had some: there is nothing here to wait for."""
         return (
-            self.position.current is not None
+            isinstance(self.position.course, Moving)
             and self.here.nodes == 0
             and any(earlier.sampled for earlier in self.progress[: self.position.reached - 1])
         )
@@ -92,10 +112,12 @@ class Assessment:
     @property
     def needs_approval(self) -> bool:
         """The current group is Manual, and nobody said yet that the candidate may leave it."""
-        candidate, current = self.position.candidate, self.position.current
-        if candidate is None or current is None or current.spec.approval != "Manual" or commands.past_gates(candidate):
+        course = self.position.course
+        if not isinstance(course, Moving) or course.current.spec.approval != "Manual":
             return False
-        return not commands.approved(candidate, current.name)
+        return not commands.past_gates(course.candidate) and not commands.approved(
+            course.candidate, course.current.name
+        )
 
     @cached_property
     def moving(self) -> tuple[tuple[str, Progress], ...]:
@@ -119,16 +141,17 @@ class Assessment:
 
     @property
     def _retried_just_now(self) -> bool:
-        """A quarantine was lifted less than a progress deadline ago: what was late before is not late yet."""
+        """A quarantine was lifted less than a progress deadline ago: what was late before is not late yet. One that is
+        further ahead than that was written by a clock that was wrong."""
         candidate = self.position.candidate
         if candidate is None or candidate.retried_at is None:
             return False
-        return self.now - candidate.retried_at < self.position.snapshot.rollout.spec.progress_deadline
+        return abs(self.now - candidate.retried_at) < self.position.snapshot.rollout.spec.progress_deadline
 
     @cached_property
     def missing(self) -> tuple[str, ...]:
-        """Reachable nodes of groups with the candidate for which there is no pod at all."""
-        return tuple(name for _, progress in self.moving for name in progress.missing)
+        """Reachable nodes of groups with the candidate for which no pod of it is made."""
+        return tuple(name for _, progress in self.moving for name in progress.missing(self.now))
 
     @property
     def missing_since(self) -> datetime:
@@ -148,24 +171,54 @@ class Assessment:
         """When the next node will be late, if nothing changes."""
         candidate, deadline = self.position.candidate, self.position.snapshot.rollout.spec.progress_deadline
         coming = [moment for _, p in self.moving if (moment := p.next_overdue(deadline, self.now)) is not None]
+        coming += [moment for _, p in self.moving if (moment := p.next_missing(self.now)) is not None]
         if self.missing:
             coming.append(self.missing_since + deadline)
+            if any(not self.position.snapshot.no_pod.get(name) for name, p in self.moving if p.missing(self.now)):
+                coming.append(self.now + _FOR_WORDS)
         if candidate is not None and candidate.retried_at is not None:
             coming.append(candidate.retried_at + deadline)
         return min((moment for moment in coming if moment > self.now), default=None)
 
     @property
     def late(self) -> str:
-        """Which nodes missed the progress deadline, and why; empty where none did."""
-        if self.overdue:
-            nodes = listed(sorted(view.node.name for view in self.overdue))
-            why = groups.describe(
-                (view.node.name, problem) for view in self.overdue if (problem := view.problem_if_late) is not None
-            )
-            return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
+        """Which nodes missed the progress deadline by what may be the candidate's fault, and why; "" if none."""
+        return _late(view for view in self.overdue if not _is_clusters(view))
+
+    @property
+    def refused(self) -> str:
+        """What the cluster has kept the candidate from for longer than the progress deadline; "" where nothing."""
+        said = [_late(view for view in self.overdue if _is_clusters(view))]
         if self.missing_too_long:
-            return (
-                f"no pod was created within the progress deadline for {listed(self.missing)}; "
-                "see the events of the DaemonSet"
-            )
+            said.append(self.no_pod)
+        return "; ".join(filter(None, said))
+
+    @property
+    def no_pod(self) -> str:
+        """For which nodes of the candidate's groups no pod is created, and why; "" where none is missing."""
+        snapshot = self.position.snapshot
+        told = [
+            f"no pod was created on {listed(missing)}: "
+            + (snapshot.no_pod.get(name) or f"see the events of DaemonSet {_daemon_set(snapshot, name)}")
+            for name, progress in self.moving
+            if (missing := progress.missing(self.now))
+        ]
+        return "; ".join(told)
+
+
+def _is_clusters(view: NodeView) -> bool:
+    problem = view.problem_if_late
+    return problem is not None and fault.is_clusters(problem)
+
+
+def _late(views: Iterable[NodeView]) -> str:
+    found = sorted(views, key=lambda view: view.node.name)
+    if not found:
         return ""
+    why = groups.describe((view.node.name, problem) for view in found if (problem := view.problem_if_late) is not None)
+    nodes = listed(view.node.name for view in found)
+    return f"not ready within the progress deadline: {nodes}" + (f" ({why})" if why else "")
+
+
+def _daemon_set(snapshot: Snapshot, group: str) -> str:
+    return manifests.daemon_set_name(snapshot.rollout.metadata.name, group)

@@ -4,19 +4,39 @@
     establish  what became true and must be remembered: failures, promotions, commands (transitions.py)
     step       what happens now, and what it is called (phases.py)
     targets    what each group should run, which the DaemonSets are then made to say (manifests.py)
+    handover   which nodes go from a group into another, and when a removed group's DaemonSet goes (handover.py)
 
     drifting   what the watch for drift says, and whether a version is to be trained (drifting.py, retraining.py)
+    capture    what the running pods are to capture (capture_settings.py)
+    replay     the Job that compares the candidate with stable before it enters the first group (replay/outcome.py)
+    prefetch   the DaemonSet that fetches the candidate onto the next group's nodes (prefetch.py)
 
 Writes come in an order that makes any prefix of them safe: first the facts on the ControllerRevisions, then the
-DaemonSets, then what is no longer needed, then a TrainingJob, and the status last.
+settings of capture, the DaemonSets, what is no longer needed, a TrainingJob, the Job of a replay, and the status last.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from modelfleet.api.rolloutstatus import GateStatus
-from modelfleet.decision import Action, Apply, Decision, Delete
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET
-from modelfleet.rollout import affinity, drifting, events, groups, manifests, phases, status, transitions, windows
+from modelfleet.decision import Action, Apply, Decision, Delete, Patch
+from modelfleet.kinds import CONTROLLER_REVISION
+from modelfleet.rollout import (
+    affinity,
+    capture_settings,
+    commands,
+    drifting,
+    events,
+    groups,
+    handover,
+    manifests,
+    phases,
+    prefetch,
+    status,
+    surge,
+    transitions,
+    windows,
+)
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
@@ -40,16 +60,29 @@ def decide_at(found: Position, now: datetime) -> Decision:
     position = assessment.position
     step = phases.step(assessment)
     targets = _targets(position, step)
+    revisions = transitions.passed_on(position) if step.advance else position.revisions
+    gone = _superfluous(position, targets)
+    revisions = commands.carried_over(snapshot.rollout, revisions, gone)
     drift = drifting.outcome(position, now)
     outcome = status.Outcome(assessment, step, targets, _gate(assessment, before, step), drift)
     desired = status.status(outcome)
+    daemon_sets = _daemon_sets(position, targets)
+    capture = capture_settings.outcome(
+        snapshot.rollout,
+        snapshot.capture,
+        [group.daemon_set for group in snapshot.groups if group.daemon_set is not None],
+        drifting=drift.condition is not None and drift.condition.is_true,
+    )
     return Decision(
         actions=(
-            *revs.changes(snapshot.revisions, position.revisions, snapshot.rollout),
-            *_apply(snapshot, targets),
-            *_remove(snapshot),
-            *_prune(position, targets),
+            *revs.changes(snapshot.revisions, revisions, snapshot.rollout),
+            *capture.first,
+            *daemon_sets,
+            *prefetch.actions(assessment, advance=step.advance),
+            *capture.last,
+            *_prune(gone, snapshot),
             *drift.actions,
+            *assessment.replay.actions,
         ),
         announcements=(
             *events.announcements(
@@ -59,6 +92,9 @@ def decide_at(found: Position, now: datetime) -> Decision:
         ),
         status=desired,
         requeue_after=_wake(assessment, step, drift),
+        irrevocable=step.advance
+        or revs.settled(snapshot.revisions, position.revisions)
+        or any(isinstance(action, Patch) for action in daemon_sets),  # nodes leave their group
     )
 
 
@@ -79,33 +115,36 @@ def _gate(assessment: Assessment, before: Assessment, step: Step) -> GateStatus 
     return before.gate or assessment.position.snapshot.rollout.status.gate
 
 
-def _apply(snapshot: Snapshot, targets: tuple[Revision | None, ...]) -> list[Action]:
-    """Bring the DaemonSets to their targets, where they do not say so yet."""
+def _daemon_sets(position: Position, targets: tuple[Revision | None, ...]) -> list[Action]:
+    """Bring the DaemonSets to their targets, where they do not say so yet, and nodes to the groups that they are in."""
+    snapshot = position.snapshot
+    wanted = _wanted(snapshot, targets)
     actions: list[Action] = []
+    for index, manifest in handover.in_place(position, wanted).items():
+        there = snapshot.groups[index].daemon_set
+        if there is None or not manifests.covers(there, manifest):
+            actions.append(Apply(manifest))
+    return [*actions, *handover.removals(position, wanted.keys())]
+
+
+def _wanted(snapshot: Snapshot, targets: tuple[Revision | None, ...]) -> dict[int, dict[str, Any]]:
+    """The DaemonSets as the spec has them now, by the group's index."""
+    rollout = snapshot.rollout.metadata.name
+    found: dict[int, dict[str, Any]] = {}
     for index, (group, target) in enumerate(zip(snapshot.groups, targets, strict=True)):
-        name = manifests.daemon_set_name(snapshot.rollout.metadata.name, group.name)
-        if target is None or name in snapshot.taken:
+        if target is None or manifests.daemon_set_name(rollout, group.name) in snapshot.taken:
             continue
-        budget = groups.effective_max_unavailable(group, target.hash)
+        budget, apart = surge.budget(group, target), handover.kept_apart(group, target.hash, rollout)
         try:
-            manifest = manifests.daemon_set(snapshot.rollout, index, target, budget)
+            found[index] = manifests.daemon_set(
+                snapshot.rollout, index, target, budget.unavailable, budget.surge, apart=apart
+            )
         except affinity.TooComplex:
             continue  # the position says so as a stall; what runs stays
-        if group.daemon_set is None or not manifests.covers(group.daemon_set, manifest):
-            actions.append(Apply(manifest))
-    return actions
+    return found
 
 
-def _remove(snapshot: Snapshot) -> list[Action]:
-    """DaemonSets of groups that the spec no longer has."""
-    return [
-        Delete(DAEMON_SET, raw["metadata"]["namespace"], raw["metadata"]["name"], raw["metadata"]["uid"])
-        for raw in snapshot.removed
-        if not raw["metadata"].get("deletionTimestamp")
-    ]
-
-
-def _prune(position: Position, targets: tuple[Revision | None, ...]) -> list[Action]:
+def _superfluous(position: Position, targets: tuple[Revision | None, ...]) -> list[Revision]:
     """Revisions that the history limit no longer covers. Kept in any case: what is in use or may be gone back to, what
     the spec asks for, and the newest quarantine of each model version that still exists (it must not be tried
     again)."""
@@ -113,20 +152,25 @@ def _prune(position: Position, targets: tuple[Revision | None, ...]) -> list[Act
     keep = {revision.hash for revision in revs.promoted(position.revisions)[:2]}
     keep |= {revision.hash for revision in (*targets, position.chosen) if revision is not None}
     keep |= {carried for group in snapshot.groups if (carried := groups.carried(group)) is not None}
-    there = {version.spec.version for version in snapshot.versions}
+    there = {version.metadata.name for version in snapshot.versions}
     newest = {
-        revision.version: revision.hash
+        revision.model_version: revision.hash
         for revision in sorted(position.revisions, key=lambda revision: revision.number)
-        if revision.quarantine is not None and revision.quarantine.scope == "Version" and revision.version in there
+        if revision.quarantine is not None
+        and revision.quarantine.scope == "Version"
+        and revision.model_version in there
     }
     existing = [revision for revision in position.revisions if revision.uid]
     limit = snapshot.rollout.spec.revision_history_limit
-    return [
-        Delete(CONTROLLER_REVISION, snapshot.rollout.metadata.namespace, revision.name, revision.uid)
-        for revision in revs.superfluous(existing, keep | set(newest.values()), limit)
-    ]
+    return revs.superfluous(existing, keep | set(newest.values()), limit)
+
+
+def _prune(gone: list[Revision], snapshot: Snapshot) -> list[Action]:
+    namespace = snapshot.rollout.metadata.namespace
+    return [Delete(CONTROLLER_REVISION, namespace, revision.name, revision.uid) for revision in gone]
 
 
 def _wake(assessment: Assessment, step: Step, drift: drifting.Outcome) -> timedelta | None:
-    moments = [moment for moment in (step.wake, assessment.next_deadline, drift.wake) if moment is not None]
+    known = (step.wake, assessment.next_deadline, drift.wake, assessment.replay.wake)
+    moments = [moment for moment in known if moment is not None]
     return windows.until(min(moments), assessment.now) if moments else None

@@ -5,19 +5,20 @@ paused: the gate judges that one, and what it leads to starts a watch of its own
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelfleet import drift
 from modelfleet.api import conditions
 from modelfleet.api.conditions import Condition
 from modelfleet.api.reasons import ConditionType, Reason
-from modelfleet.api.rolloutstatus import DriftStatus
+from modelfleet.api.rolloutstatus import DriftStatus, RetrainStatus
 from modelfleet.decision import Action, Announce
 from modelfleet.drift import Before, Judgement, Plan, State
+from modelfleet.drift.judgement import BY_FIGURES
 from modelfleet.measurement import calibration
 from modelfleet.rollout import retraining
-from modelfleet.rollout.position import Position
+from modelfleet.rollout.position import GoingBack, Held, Moving, NotBegun, Position
 from modelfleet.wording import listed
 
 _REASONS = {
@@ -30,7 +31,15 @@ _REASONS = {
     State.PAUSED: Reason.WATCH_PAUSED,
 }
 _WARNINGS = frozenset({State.DRIFTING, State.MORE_CONFIDENT, State.FEWER_OBJECTS, State.PAUSED})
-_TOLD = frozenset({Reason.TEMPLATE_REJECTED, Reason.NO_NEW_DATA, Reason.RESULT_PENDING, Reason.TRAINING_DELETED})
+_TOLD = frozenset(
+    {
+        Reason.TEMPLATE_REJECTED,
+        Reason.DATASET_NOT_FOUND,
+        Reason.NO_NEW_DATA,
+        Reason.RESULT_PENDING,
+        Reason.TRAINING_DELETED,
+    }
+)
 """What keeps a retraining from starting until somebody does something."""
 
 
@@ -64,11 +73,13 @@ def plan(position: Position) -> Plan | None:
 
 def moving(position: Position) -> str:
     """Why nothing is watched, nor trained, now: a version is on its way, or on its way back. Empty where none is."""
-    if position.candidate is not None:
-        return f"{position.candidate.version} is on its way through the groups, and the gate judges it."
-    if position.quarantine is not None and position.reached and position.chosen is not None:
-        return f"{position.chosen.version} failed and is still in some groups."
-    return ""
+    match position.course:
+        case NotBegun(candidate) | Moving(candidate):
+            return f"{candidate.version} is on its way through the groups, and the gate judges it."
+        case Held(failed) | GoingBack(failed) if position.reached:
+            return f"{failed.version} failed and is still in some groups."
+        case _:
+            return ""
 
 
 def before(position: Position) -> Before:
@@ -76,10 +87,16 @@ def before(position: Position) -> Before:
     status = position.snapshot.rollout.status
     if status.drift is None or position.stable is None or status.drift.revision != position.stable.name:
         return Before()
+    known = conditions.find(status.conditions, ConditionType.DRIFT_DETECTED)
+    if known is None or not known.is_true:
+        return Before(state=status.drift.state, since=status.drift.since)
+    by = status.drift.declared_by
     return Before(
-        declared=conditions.is_true(status.conditions, ConditionType.DRIFT_DETECTED),
+        declared=not by or BY_FIGURES in by,
         state=status.drift.state,
         since=status.drift.since,
+        reviewed=tuple(each for each in by if each != BY_FIGURES),
+        declared_since=known.last_transition_time,
     )
 
 
@@ -99,12 +116,15 @@ def outcome(position: Position, now: datetime) -> Outcome:
     moments = [moment for moment in (judgement.next_look if judgement else None, found.wake) if moment is not None]
     return Outcome(
         status=status,
-        condition=_condition(position, judgement),
+        condition=_condition(position, judgement, found.status),
         actions=(found.create,) if found.create is not None else (),
-        announcements=(
-            *_state_changed(position, old, status, judgement),
-            *_alone(old, judgement),
-            *_retraining(old, found),
+        announcements=tuple(
+            replace(each, version=None if position.stable is None else position.stable.version)
+            for each in (
+                *_state_changed(position, old, status, judgement),
+                *_alone(old, judgement),
+                *_retraining(old, found),
+            )
         ),
         wake=min(moments, default=None),
     )
@@ -146,20 +166,23 @@ def _status(position: Position, old: DriftStatus, judgement: Judgement | None, n
                 {"name": each.name, "change": each.change, "threshold": each.threshold} for each in judgement.signals
             ],
             "examples": list(judgement.examples),
+            "declaredBy": list(judgement.by),
             "message": judgement.message,
         }
     )
 
 
-def _condition(position: Position, judgement: Judgement | None) -> Condition | None:
-    """DriftDetected: what was declared stays so while the watch is paused."""
+def _condition(position: Position, judgement: Judgement | None, retrain: RetrainStatus | None) -> Condition | None:
+    """DriftDetected: what was declared stays so while the watch is paused. Where a retraining waits for somebody, the
+    message says for what."""
     if judgement is None:
         known = conditions.find(position.snapshot.rollout.status.conditions, ConditionType.DRIFT_DETECTED)
         same = before(position).state is not None
         return known if same else None
+    waits = f" Not retrained: {retrain.message}" if retrain is not None and retrain.reason in _TOLD else ""
     if judgement.state is State.DRIFTING:
-        return conditions.true(ConditionType.DRIFT_DETECTED, Reason.DRIFTING, judgement.message)
-    said = f"The watch for drift is at {judgement.state.value}; see status.drift."
+        return conditions.true(ConditionType.DRIFT_DETECTED, Reason.DRIFTING, judgement.message + waits)
+    said = f"The watch for drift is at {judgement.state.value}; see status.drift.{waits}"
     if judgement.declared:
         return conditions.true(ConditionType.DRIFT_DETECTED, _REASONS[judgement.state], said)
     return conditions.false(ConditionType.DRIFT_DETECTED, _REASONS[judgement.state], said)

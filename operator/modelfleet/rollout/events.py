@@ -9,6 +9,7 @@ from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
 from modelfleet.gate import Verdict
 from modelfleet.rollout import commands
+from modelfleet.rollout.replay import outcome as replays
 from modelfleet.rollout.revisions import Revision
 
 _WAITS = frozenset(
@@ -31,7 +32,8 @@ def announcements(
     told: list[Announce] = []
     moves = list(_moves(old, new))
     if old.phase is not None:
-        told += [*_gate(old.gate, judged), *_ends(old, new)]
+        told += [*_gate(old.gate, judged, old.candidate_version), *_ends(old, new)]
+        told += replays.announcements(old.replay, new.replay)
         if not (moves and _ready_reason(new) == Reason.NO_NODES):  # the move says so itself
             told += _waits(old, new)
     elif stalled := conditions.find(new.conditions, conditions.STALLED):
@@ -46,11 +48,11 @@ def _moves(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
         yield Announce(
             "Normal",
             Reason.ROLLOUT_STARTED,
-            f"{new.candidate_version} starts in group {new.current_group}{_alone(new)}",
+            f"{new.candidate_version} started in group {new.current_group}{_alone(new)}",
         )
     elif old.current_group != new.current_group:
         yield Announce(
-            "Normal", Reason.GROUP_ADVANCED, f"{new.candidate_version} goes into group {new.current_group}{_alone(new)}"
+            "Normal", Reason.GROUP_ADVANCED, f"{new.candidate_version} entered group {new.current_group}{_alone(new)}"
         )
 
 
@@ -66,7 +68,8 @@ def _alone(status: RolloutStatus) -> str:
 def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     if new.stable_revision is not None and new.stable_revision != old.stable_revision:
         said = f"{new.stable_version} went through all groups and is stable now"
-        yield Announce("Normal", Reason.PROMOTED if old.stable_revision else Reason.INSTALLED, said)
+        first = Reason.PROMOTED if old.stable_revision else Reason.INSTALLED
+        yield Announce("Normal", first, said, version=new.stable_version)
     known = {(entry.version, entry.at) for entry in old.quarantined}
     for entry in new.quarantined:
         if (entry.version, entry.at) not in known:
@@ -74,10 +77,11 @@ def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
             held = new.candidate_revision is not None
             what = "stays where it is" if held else f"is rolled back to {new.stable_version}"
             reason = cause if held or cause == Reason.ABORTED else Reason.ROLLED_BACK
-            yield Announce("Warning", reason, f"{entry.version} failed and {what} ({cause}): {why}")
+            said = f"{entry.version} failed and {what} ({cause}): {why}"
+            yield Announce("Warning", reason, said, version=entry.version)
 
 
-def _gate(old: GateStatus | None, judged: GateStatus | None) -> Iterable[Announce]:
+def _gate(old: GateStatus | None, judged: GateStatus | None, version: str | None) -> Iterable[Announce]:
     if judged is None or judged.verdict is None:
         return
     same = old is not None and (old.group, old.started_at) == (judged.group, judged.started_at)
@@ -88,7 +92,7 @@ def _gate(old: GateStatus | None, judged: GateStatus | None) -> Iterable[Announc
     if judged.verdict == Verdict.PASS.value:
         yield Announce("Normal", Reason.GATE_PASSED, said)
     elif judged.verdict == Verdict.FAIL.value:
-        yield Announce("Warning", Reason.GATE_FAILED, said)
+        yield Announce("Warning", Reason.GATE_FAILED, said, version=version)
     elif judged.verdict in _HOLDS:
         yield Announce("Warning", Reason.GATE_HELD, f"{judged.verdict.value}: {said}")
     elif before in _HOLDS:
@@ -101,9 +105,9 @@ def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
         return
     if conditions.is_true(new.conditions, conditions.STALLED):
         if now.reason != Reason.ROLLED_BACK:
-            yield Announce("Warning", now.reason, now.message)
+            yield Announce("Warning", now.reason, now.message, version=new.candidate_version)
     elif now.reason in _WAITS:
-        yield Announce("Normal", now.reason, now.message)
+        yield Announce("Normal", now.reason, now.message, version=new.candidate_version)
 
 
 def _unused(before: Sequence[Revision], after: Sequence[Revision]) -> Iterable[Announce]:

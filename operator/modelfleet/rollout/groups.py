@@ -1,7 +1,7 @@
 """How far the groups are: counts, what is done, what is late, and how many nodes may be down at once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,17 @@ from modelfleet.api.reasons import Reason
 from modelfleet.rollout.snapshot import GroupState, NodeState, PodState
 from modelfleet.wording import clauses, listed
 from modelfleet.workloads.pods import Problem
+
+GRACE = timedelta(seconds=10)
+"""So long after a node is done the DaemonSet controller may take for the next one."""
+_NO_BUILD = "no match for platform"
+"""containerd's words for an image that has builds, and none for the node's operating system and architecture."""
+_NOT_STARTED = Problem(
+    Reason.POD_NOT_STARTED,
+    "the node has not come to start it: its network, a volume, an image or the model is not there yet; what the node "
+    "tries is in the pod's events (kubectl describe pod)",
+)
+_NEEDS_ROOM = "with maxSurge the node must have room for this pod beside the old one, which runs on"
 
 
 def carried(group: GroupState) -> str | None:
@@ -26,13 +37,15 @@ def carried(group: GroupState) -> str | None:
 class NodeView:
     """One node of a group, with its pods seen against the revision that the node should run.
 
-    current  its pod of the revision (the ready one, where there are several), not counting one that is being deleted
-    others   its pods that are of another revision or being deleted
+    current   its pod of the revision (the ready one, where there are several), not counting one that is being deleted
+    others    its pods that are of another revision or being deleted; with maxSurge an old one may run on beside current
+    occupied  a pod of a group that was removed is still there, and keeps current from starting: see handover.py
     """
 
     node: NodeState
     current: PodState | None
     others: tuple[PodState, ...] = ()
+    occupied: bool = False
 
     @property
     def ready(self) -> bool:
@@ -46,7 +59,7 @@ class NodeView:
         None where neither is so. The clock starts again when a node comes back: what it missed while it was away is
         nobody's fault.
         """
-        if not self.node.reachable or self.ready:
+        if not self.node.reachable or self.ready or self.occupied:
             return None
         if self.current is not None:
             return max(self.current.since, self.node.since)
@@ -56,19 +69,32 @@ class NodeView:
     @property
     def problem(self) -> Problem | None:
         """What keeps the node's pod of the revision from being ready, where something is known."""
-        return self.current.problem if self.current is not None else None
+        if self.current is None or self.current.problem is None or self.occupied:
+            return None
+        found = _explained(self.current.problem, self.node)
+        if found.reason == Reason.UNSCHEDULABLE and self.keeps_old:
+            return replace(found, message=f"{found.message}; {_NEEDS_ROOM}")
+        return found
 
     @property
     def problem_if_late(self) -> Problem | None:
-        """The same for a node that is late: there an old pod that does not end may be what it waits for."""
+        """The same for a node that is late: there an old pod that does not end may be what it waits for, and what is
+        normal at first is a problem."""
         if self.current is None and self.others:
             return Problem(Reason.POD_STUCK, f"pod {self.others[0].name} should be gone and is not")
+        if self.current is not None and self.current.unstarted:
+            return _NOT_STARTED
         return self.problem
+
+    @property
+    def keeps_old(self) -> bool:
+        """A pod of another revision is there, and nobody has asked it to end."""
+        return any(pod.ends is None for pod in self.others)
 
     @property
     def missing(self) -> bool:
         """A reachable node without any pod of the group: one that nobody makes, or that is about to be made."""
-        return self.node.reachable and self.current is None and not self.others
+        return self.node.reachable and self.current is None and not self.others and not self.occupied
 
 
 @dataclass(frozen=True)
@@ -76,10 +102,12 @@ class Progress:
     """How far a group is with one revision.
 
     attended  the DaemonSet controller has dealt with what the DaemonSet says now
+    surge     on how many nodes it may make a pod of the revision beside an old one; 0 where it goes to another revision
     """
 
     views: tuple[NodeView, ...]
     attended: bool = False
+    surge: int = 0
 
     @cached_property
     def nodes(self) -> int:
@@ -129,10 +157,33 @@ class Progress:
         coming = [view.waits_since + deadline for view in self.views if view.waits_since is not None]
         return min((moment for moment in coming if moment > now), default=None)
 
-    @property
-    def missing(self) -> list[str]:
+    def missing(self, now: datetime) -> list[str]:
         """Reachable nodes for which the DaemonSet controller made no pod, although it has seen that it should."""
-        return [view.node.name for view in self.views if view.missing] if self.attended else []
+        if not self.attended:
+            return []
+        found = [view.node.name for view in self.views if view.missing]
+        due = self._surge_due
+        return found if due is not None and due > now else [*found, *self._not_surged]
+
+    def next_missing(self, now: datetime) -> datetime | None:
+        """When a node will be missing its pod, if nothing changes."""
+        due = self._surge_due
+        return due if self._not_surged and due is not None and due > now else None
+
+    @cached_property
+    def _not_surged(self) -> list[str]:
+        """Nodes with an old pod beside which the DaemonSet controller could make one of the revision, and has not."""
+        room = self.surge - sum(view.keeps_old and view.current is not None for view in self.views)
+        waiting = [
+            view.node.name for view in self.views if view.node.reachable and view.current is None and view.keeps_old
+        ]
+        return waiting[: max(0, room)]
+
+    @cached_property
+    def _surge_due(self) -> datetime | None:
+        """When the next node should have its pod: the controller makes it once the one before is ready. None: now."""
+        done = [view.current.since for view in self.views if view.current is not None and view.current.ready]
+        return max(done) + GRACE if done else None
 
     @property
     def problems(self) -> list[tuple[str, Problem]]:
@@ -140,6 +191,14 @@ class Progress:
         return [
             (view.node.name, view.problem) for view in self.views if view.node.reachable and view.problem is not None
         ]
+
+
+def _explained(problem: Problem, node: NodeState) -> Problem:
+    """A problem on this node; where the image has no build for the node's architecture, that is said first."""
+    if _NO_BUILD not in problem.message.lower():
+        return problem
+    architecture = node.architecture or "the node's architecture"
+    return replace(problem, message=f"the image has no build for {architecture}; {problem.message}")
 
 
 def progress(group: GroupState, revision: str | None) -> Progress:
@@ -154,8 +213,17 @@ def _count(group: GroupState, revision: str | None) -> Progress:
     by_node: dict[str, list[PodState]] = {}
     for pod in group.pods:
         by_node.setdefault(pod.node, []).append(pod)
-    views = tuple(_view(node, by_node.get(node.name, ()), revision) for node in group.nodes)
-    return Progress(views, _attended(group.daemon_set))
+    views = tuple(
+        _view(node, by_node.get(node.name, ()), revision, occupied=node.name in group.occupied) for node in group.nodes
+    )
+    surge = max_surge(group.daemon_set, len(views)) if revision == carried(group) else 0
+    return Progress(views, _attended(group.daemon_set), surge)
+
+
+def max_surge(daemon_set: Mapping[str, Any] | None, nodes: int) -> int:
+    """On how many of so many nodes the raw DaemonSet lets a second pod start."""
+    strategy = ((daemon_set or {}).get("spec") or {}).get("updateStrategy") or {}
+    return IntOrPercent.parse((strategy.get("rollingUpdate") or {}).get("maxSurge", 0)).of(nodes)
 
 
 def _attended(daemon_set: Mapping[str, Any] | None) -> bool:
@@ -165,7 +233,7 @@ def _attended(daemon_set: Mapping[str, Any] | None) -> bool:
     return observed >= int(daemon_set["metadata"].get("generation", 0))
 
 
-def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> NodeView:
+def _view(node: NodeState, pods: Iterable[PodState], revision: str | None, *, occupied: bool = False) -> NodeView:
     current: PodState | None = None
     others: list[PodState] = []
     for pod in pods:
@@ -173,20 +241,31 @@ def _view(node: NodeState, pods: Iterable[PodState], revision: str | None) -> No
             others.append(pod)
         elif current is None or (pod.ready and not current.ready):
             current = pod
-    return NodeView(node, current, tuple(others))
+    return NodeView(node, current, tuple(others), occupied)
 
 
 def effective_max_unavailable(group: GroupState, revision: str | None) -> int | str:
     """The DaemonSet's maxUnavailable: the group's, plus the now unreachable nodes while some pod has to be replaced.
+    As many as its maxSurge says where it has that, and can't go by it.
 
     Unreachable nodes use up the budget of the DaemonSet controller, and would block the others for as long as they are
     away. Where no pod of another revision is left the number makes no difference, and the group's own is kept as it is
     written: nodes that come, go and join then cause no writes.
     """
     now = progress(group, revision)
+    allowed = group.spec.max_unavailable if group.spec.max_unavailable.value else group.spec.max_surge
     if now.unreachable == 0 or not any(view.current is None and view.others for view in now.views):
-        return group.spec.max_unavailable.to_wire()
-    return max(1, group.spec.max_unavailable.of(now.nodes)) + now.unreachable
+        return allowed.to_wire()
+    return max(1, allowed.of(now.nodes)) + now.unreachable
+
+
+def why_empty(group: GroupState) -> str:
+    """Why a group has no node: "no node matches", or what keeps its pods off the nodes that do."""
+    if group.kept_off:
+        return clauses((f"{node} matches, but {off} keeps its pods off" for node, off in group.kept_off), 3)
+    if group.shadowed:
+        return f"no node matches: all {group.shadowed} that it selects belong to earlier groups"
+    return "no node matches"
 
 
 def describe(problems: Iterable[tuple[str, Problem]]) -> str:

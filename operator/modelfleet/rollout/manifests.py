@@ -2,7 +2,8 @@
 
 Everything comes from the revision's data and from the group's place in the spec, so that going back to a revision gives
 the pods of that time. What the user's template says stays, with these additions: labels, node affinity for the group,
-the `fetch-model` init container, the volume with the models, and the environment that tells where the model is.
+the `fetch-model` init container (fetching.py), the volume with the models, the environment that tells where the model
+is, and what capture and the live page take (capture_pods.py).
 """
 
 import json
@@ -11,19 +12,24 @@ from typing import Any
 
 from modelfleet.api import names
 from modelfleet.api.common import ObjectMeta
-from modelfleet.api.rollout import Delivery, Rollout
+from modelfleet.api.delivery import Delivery
+from modelfleet.api.rollout import Rollout
 from modelfleet.kinds import DAEMON_SET, ROLLOUT
-from modelfleet.rollout import affinity
+from modelfleet.rollout import affinity, capture_pods, fetching, signatures
 from modelfleet.rollout.affinity import Conjunction
+from modelfleet.rollout.capture_pods import Additions
 from modelfleet.rollout.revisions import Revision
+from modelfleet.workloads import pod_security
+from modelfleet.workloads.containers import named
+from modelfleet.workloads.env import variable
 from modelfleet.workloads.owners import owner_reference
+from modelfleet.workloads.pods import REQUIRED
 
 VOLUME = "modelfleet-models"
 NODE_CACHE = "/var/lib/modelfleet/models"
 
-# What the init container takes from the delivery container's resources: with them a pod keeps its QoS class, and passes
-# where a quota asks for requests. Devices are not taken: fetching needs none.
-_FETCH_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+AGENT_SECURITY = pod_security.guest(read_only=False)
+"""Of the application where it is the agent and its container says nothing else."""
 
 Json = dict[str, Any]
 
@@ -44,8 +50,19 @@ def selectors(rollout: Rollout) -> tuple[Conjunction, ...]:
     )
 
 
-def daemon_set(rollout: Rollout, index: int, revision: Revision, max_unavailable: int | str) -> Json:
-    """The DaemonSet of the group at `index` of the spec. Raises affinity.TooComplex."""
+def daemon_set(
+    rollout: Rollout,
+    index: int,
+    revision: Revision,
+    max_unavailable: int | str,
+    max_surge: int | str = 0,
+    *,
+    apart: bool = False,
+) -> Json:
+    """The DaemonSet of the group at `index` of the spec. Raises affinity.TooComplex.
+
+    apart  its pods wait until the pod of another group has left their node, as one that was removed (handover.py)
+    """
     group = rollout.spec.groups[index]
     identity = {names.ROLLOUT: rollout.metadata.name, names.NODE_GROUP: group.name}
     labels = {
@@ -68,11 +85,31 @@ def daemon_set(rollout: Rollout, index: int, revision: Revision, max_unavailable
             "selector": {"matchLabels": identity},
             "updateStrategy": {
                 "type": "RollingUpdate",
-                "rollingUpdate": {"maxUnavailable": max_unavailable, "maxSurge": 0},
+                "rollingUpdate": {"maxUnavailable": max_unavailable, "maxSurge": max_surge},
             },
-            "template": _pod(rollout, index, revision, labels),
+            "template": _pod(rollout, index, revision, labels, apart=apart),
         },
     }
+
+
+def others(rollout: str, group: str) -> Json:
+    """As a term of pod anti-affinity: the pods of the Rollout's other groups on the same node."""
+    return {
+        "labelSelector": {
+            "matchLabels": {names.ROLLOUT: rollout},
+            "matchExpressions": [
+                {"key": names.NODE_GROUP, "operator": "Exists"},
+                {"key": names.NODE_GROUP, "operator": "NotIn", "values": [group]},
+            ],
+        },
+        "topologyKey": "kubernetes.io/hostname",
+    }
+
+
+def _apart(given: Mapping[str, Any] | None, term: Json) -> Json:
+    """A pod's affinity with this term of anti-affinity, too."""
+    anti = (given or {}).get("podAntiAffinity") or {}
+    return {**(given or {}), "podAntiAffinity": {**anti, REQUIRED: [*(anti.get(REQUIRED) or ()), term]}}
 
 
 def pod_affinity(rollout: Rollout, index: int, revision: Revision) -> Json | None:
@@ -82,34 +119,66 @@ def pod_affinity(rollout: Rollout, index: int, revision: Revision) -> Json | Non
     return affinity.node_affinity(terms, (revision.data["template"].get("spec") or {}).get("affinity"))
 
 
-def _pod(rollout: Rollout, index: int, revision: Revision, labels: Mapping[str, str]) -> Json:
+def _pod(rollout: Rollout, index: int, revision: Revision, labels: Mapping[str, str], *, apart: bool) -> Json:
     template: Mapping[str, Any] = revision.data["template"]
     group = rollout.spec.groups[index].name
     metadata = dict(template.get("metadata") or {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     spec: Json = dict(template.get("spec") or {})
     delivery = revision.delivery(group)
-    env = environment(rollout.metadata, group, revision, delivery)
-    original = next((c for c in spec["containers"] if c["name"] == delivery.container), {"name": delivery.container})
-    application = _application(original, revision, delivery, env)
-    spec["containers"] = [application if entry["name"] == delivery.container else entry for entry in spec["containers"]]
-    spec["initContainers"] = [_fetch(original, revision, delivery, env), *(spec.get("initContainers") or [])]
-    spec["volumes"] = [*(v for v in spec.get("volumes") or [] if v["name"] != VOLUME), _volume(delivery)]
+    env = environment(rollout.metadata, group, revision, delivery, delivery.mount_path)
+    original = named(spec["containers"], delivery.container) or {"name": delivery.container}
+    added = capture_pods.additions(rollout.metadata, revision.data, delivery, env)
+    application = _application(original, revision, delivery, env, added)
+    spec["containers"] = [
+        application if entry["name"] == delivery.container else _reads_models(entry) for entry in spec["containers"]
+    ]
+    fetch = fetch_container(rollout, group, revision, delivery)
+    spec["initContainers"] = _init_containers(fetch, spec, added)
+    volumes = [volume(delivery), *added.volumes]
+    ours = {each["name"] for each in volumes}
+    spec["volumes"] = [*(each for each in spec.get("volumes") or [] if each["name"] not in ours), *volumes]
+    if added.groups:
+        shared = spec.get("securityContext") or {}
+        theirs = [group for group in shared.get("supplementalGroups") or [] if group not in added.groups]
+        spec["securityContext"] = {**shared, "supplementalGroups": [*theirs, *added.groups]}
     spec.setdefault("automountServiceAccountToken", False)
     spec.pop("affinity", None)
-    if (required := pod_affinity(rollout, index, revision)) is not None:
+    required = pod_affinity(rollout, index, revision)
+    if apart:
+        required = _apart(required, others(rollout.metadata.name, group))
+    if required is not None:
         spec["affinity"] = required
     return {"metadata": metadata, "spec": spec}
 
 
-def environment(rollout: ObjectMeta, group: str, revision: Revision, delivery: Delivery) -> list[Json]:
-    """What the pod's containers are told about the model, the same for fetching and for running it."""
+def _init_containers(fetch: Json, spec: Mapping[str, Any], added: Additions) -> list[Json]:
+    """Ours first: what can't get the model needs not start anything else."""
+    ours = {fetch["name"], *(entry["name"] for entry in added.init_containers)}
+    theirs = (entry for entry in spec.get("initContainers") or () if entry["name"] not in ours)
+    return [fetch, *map(_reads_models, (*added.init_containers, *theirs))]
+
+
+def _reads_models(container: Mapping[str, Any]) -> Json:
+    """A container of the user's. The models are the node's, and not this namespace's to change: where it mounts their
+    volume, it reads it, as a whole (the kubelet, as root, would make the folder of a subPath)."""
+    if all(mount["name"] != VOLUME for mount in container.get("volumeMounts") or ()):
+        return dict(container)
+    mounts = [
+        {"name": VOLUME, "mountPath": mount["mountPath"], "readOnly": True} if mount["name"] == VOLUME else mount
+        for mount in container["volumeMounts"]
+    ]
+    return {**container, "volumeMounts": mounts}
+
+
+def environment(rollout: ObjectMeta, group: str, revision: Revision, delivery: Delivery, mount_path: str) -> list[Json]:
+    """What a container is told about the model, which fetches it or runs it and has the models at this path."""
     artifact = revision.data["artifact"]
     file = artifact["files"][delivery.format]
     values = {
         "MODEL_NAME": revision.data["model"],
         "MODEL_VERSION": revision.version,
-        "MODEL_PATH": f"{delivery.mount_path.rstrip('/')}/{file['sha256']}/{file['name']}",
+        "MODEL_PATH": f"{mount_path.rstrip('/')}/{file['sha256']}/{file['name']}",
         "MODEL_URI": f"{artifact['uri'].rstrip('/')}/{file['name']}",
         "MODEL_SHA256": file["sha256"],
         "MODEL_SIZE": str(file["sizeBytes"]),
@@ -119,8 +188,7 @@ def environment(rollout: ObjectMeta, group: str, revision: Revision, delivery: D
         "ROLLOUT_NAMESPACE": rollout.namespace,
         "GROUP": group,
     }
-    # The kubelet expands `$(NAME)`, and reads every `$$` as a plain `$`.
-    plain: list[Json] = [{"name": name, "value": str(value).replace("$", "$$")} for name, value in values.items()]
+    plain = [variable(name, str(value)) for name, value in values.items()]
     return [*plain, {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
 
 
@@ -130,72 +198,41 @@ def _with_env(container: Mapping[str, Any], env: Sequence[Json]) -> list[Json]:
     return [*env, *(entry for entry in container.get("env") or [] if entry["name"] not in ours)]
 
 
-def _mounts(container: Mapping[str, Any], delivery: Delivery) -> list[Json]:
-    """The user's mounts, but for one that takes the models' place."""
+def _mounts(container: Mapping[str, Any], ours: Sequence[Json]) -> list[Json]:
+    """The user's mounts, but for those that take the place of one of ours."""
+    volumes, paths = {mount["name"] for mount in ours}, {mount["mountPath"].rstrip("/") for mount in ours}
     return [
         mount
         for mount in container.get("volumeMounts") or []
-        if mount["name"] != VOLUME and mount["mountPath"].rstrip("/") != delivery.mount_path.rstrip("/")
+        if mount["name"] not in volumes and mount["mountPath"].rstrip("/") not in paths
     ]
 
 
-def _application(container: Mapping[str, Any], revision: Revision, delivery: Delivery, env: Sequence[Json]) -> Json:
+def _application(
+    container: Mapping[str, Any], revision: Revision, delivery: Delivery, env: Sequence[Json], added: Additions
+) -> Json:
     """The container that runs the model; without an image of its own it is the agent."""
+    mounts = [{"name": VOLUME, "mountPath": delivery.mount_path, "readOnly": True}, *added.mounts]
+    ours = {} if "image" in container else {"image": revision.data["agentImage"], "securityContext": AGENT_SECURITY}
+    backend = [variable("BACKEND", delivery.backend)] if delivery.backend is not None else []
     return {
-        "image": revision.data["agentImage"],
+        **ours,
         **container,
-        "env": _with_env(container, env),
-        "volumeMounts": [
-            *_mounts(container, delivery),
-            {"name": VOLUME, "mountPath": delivery.mount_path, "readOnly": True},
-        ],
+        "env": _with_env(container, [*env, *backend, *added.env]),
+        "volumeMounts": [*_mounts(container, mounts), *mounts],
     }
 
 
-def _fetch(container: Mapping[str, Any], revision: Revision, delivery: Delivery, env: Sequence[Json]) -> Json:
-    """The init container that puts the verified file into the volume.
-
-    It gets the application's environment and mounts, since credentials, certificates and file:// volumes come that way.
-    """
-    fetch: Json = {
-        "name": names.FETCH_CONTAINER,
-        "image": revision.data["agentImage"],
-        "args": ["fetch"],
-        "env": _with_env(container, env),
-        "volumeMounts": [
-            *({**mount, "readOnly": True} for mount in _mounts(container, delivery)),
-            {"name": VOLUME, "mountPath": delivery.mount_path},
-        ],
-        "securityContext": _fetch_security(delivery),
-        "terminationMessagePolicy": "File",
-    }
-    if container.get("envFrom"):
-        fetch["envFrom"] = container["envFrom"]
-    if container.get("imagePullPolicy") and "image" not in container:
-        fetch["imagePullPolicy"] = container["imagePullPolicy"]
-    resources = {
-        kind: taken
-        for kind in ("requests", "limits")
-        if (
-            taken := {
-                k: v for k, v in ((container.get("resources") or {}).get(kind) or {}).items() if k in _FETCH_RESOURCES
-            }
-        )
-    }
-    return fetch | {"resources": resources} if resources else fetch
+def fetch_container(rollout: Rollout, group: str, revision: Revision, delivery: Delivery) -> Json:
+    """The container that puts the revision's verified file into the volume, on nodes of this group."""
+    env = environment(rollout.metadata, group, revision, delivery, fetching.MODELS)
+    env += signatures.environment(revision.data)
+    spec = revision.data["template"].get("spec") or {}
+    return fetching.container(spec, revision.data["agentImage"], delivery, env, VOLUME)
 
 
-def _fetch_security(delivery: Delivery) -> Json:
-    """As little as can be. The node's cache is made by the kubelet for root, so only root can write there."""
-    least: Json = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    return least | {"runAsUser": 0, "runAsNonRoot": False} if delivery.cache == "Node" else least
-
-
-def _volume(delivery: Delivery) -> Json:
+def volume(delivery: Delivery) -> Json:
+    """The volume that holds the models."""
     if delivery.cache == "Pod":
         return {"name": VOLUME, "emptyDir": {}}
     return {"name": VOLUME, "hostPath": {"path": NODE_CACHE, "type": "DirectoryOrCreate"}}

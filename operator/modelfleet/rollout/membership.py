@@ -72,10 +72,12 @@ def nodes_of(selectors: Sequence[Conjunction], store: Store) -> tuple[Object, ..
 
 @dataclass(frozen=True)
 class Members:
-    """The nodes of one group, and how many others match its selector and belong to an earlier group."""
+    """The nodes of one group, how many others match its selector and belong to an earlier group, and which would belong
+    to this one if something did not keep its pods off: (node, what)."""
 
     nodes: tuple[NodeState, ...] = ()
     shadowed: int = 0
+    kept_off: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -99,6 +101,7 @@ class Memberships:
         self._by = by
         members: list[list[NodeState]] = [[] for _ in selectors]
         shadowed = [0] * len(selectors)
+        kept_off: list[list[tuple[str, str]]] = [[] for _ in selectors]
         for raw in candidates:
             name = raw["metadata"]["name"]
             known = before.get(name)
@@ -106,18 +109,25 @@ class Memberships:
             self._known[name] = (raw, place)
             if place.state is not None and place.group is not None:
                 members[place.group].append(place.state)
+            elif place.group is not None:
+                kept_off[place.group].append((name, place.kept_off))
             for group in place.shadowed:
                 shadowed[group] += 1
-        return tuple(Members(tuple(found), number) for found, number in zip(members, shadowed, strict=True))
+        return tuple(
+            Members(tuple(found), number, tuple(off))
+            for found, number, off in zip(members, shadowed, kept_off, strict=True)
+        )
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node belongs: its group, its state where the group's pods may run on it, and later groups it matches."""
+    """Where a node belongs: its group, its state where the group's pods may run on it (else what keeps them off), and
+    later groups it matches."""
 
     group: int | None = None
     state: NodeState | None = None
     shadowed: tuple[int, ...] = ()
+    kept_off: str = ""
 
 
 def _place(raw: Object, selectors: Sequence[Conjunction], pod_specs: Sequence[Mapping[str, Any] | None]) -> _Place:
@@ -126,8 +136,8 @@ def _place(raw: Object, selectors: Sequence[Conjunction], pod_specs: Sequence[Ma
     if not matching:
         return _Place()
     spec = pod_specs[matching[0]]
-    fits = spec is None or nodes.may_run(spec, raw)
-    return _Place(matching[0], nodes.node_state(raw) if fits else None, tuple(matching[1:]))
+    off = "" if spec is None else nodes.kept_off(spec, raw)
+    return _Place(matching[0], None if off else nodes.node_state(raw), tuple(matching[1:]), off)
 
 
 def _scheduling(pod_spec: Mapping[str, Any] | None) -> object:

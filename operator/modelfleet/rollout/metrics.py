@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from modelfleet.drift import Hours, State
+from modelfleet.drift import Hours, Reviewed, State
+from modelfleet.drift import Judgement as DriftJudgement
 from modelfleet.gate import Judgement, Plan, Verdict
 from modelfleet.gate.audit import Told
 from modelfleet.kinds import Key
@@ -33,11 +34,19 @@ class Look:
 
 @dataclass(frozen=True)
 class Watch:
-    """The last look of a watch for drift, and the hours it goes by. `paused`: why there was none; empty: there was."""
+    """The last look of a watch for drift, and what it goes by.
+
+    hours     those of the nodes
+    paused    why there was no look; empty: there was
+    figures   the judgement by the hours alone
+    reviewed  what reviewed frames said, and which of their figures had declared drift before
+    """
 
     seen: DriftSeen
     hours: Hours | None = None
     paused: str = ""
+    figures: DriftJudgement | None = None
+    reviewed: tuple[Reviewed, tuple[str, ...]] | None = None
 
 
 class GateGauges(Collector):
@@ -109,8 +118,14 @@ class DriftGauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All metrics `modelfleet_drift_...`."""
-        change = _drift_family("change", "Change of the median node against its own baseline.", "signal")
-        threshold = _drift_family("threshold", "The change from which on a node counts as drifted.", "signal")
+        change = _drift_family(
+            "change", "Change of the median node against its own baseline; of reviewed signals: the figure.", "signal"
+        )
+        threshold = _drift_family(
+            "threshold",
+            "The change from which on a node counts as drifted; of reviewed signals: the minimum.",
+            "signal",
+        )
         state = _drift_family("state", "1 for the state of the watch, 0 for the others.", "state")
         nodes = _drift_family("nodes", "Nodes with figures and a baseline.")
         down = _drift_family("nodes_down", "Nodes that have drifted.")

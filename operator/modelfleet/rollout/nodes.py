@@ -7,9 +7,12 @@ from modelfleet.rollout import affinity
 from modelfleet.rollout.affinity import Conjunction, Requirement
 from modelfleet.rollout.snapshot import NodeState
 from modelfleet.times import parse_optional_time, parse_time
+from modelfleet.workloads.pods import required_nodes
 
 # Taints that say how a node is, not what it is for. They come and go, and DaemonSets tolerate them or wait.
 _CONDITION_TAINTS = "node.kubernetes.io/"
+ARCHITECTURE = "kubernetes.io/arch"
+"""The label by which every kubelet says what its node is: amd64, arm64."""
 
 
 def labels_of(node: Mapping[str, Any]) -> Mapping[str, str]:
@@ -26,11 +29,12 @@ def values_of(key: str, nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def node_state(node: Mapping[str, Any]) -> NodeState:
     """Reachable means that the kubelet reports Ready: no other node says anything about a version."""
     created = parse_time(node["metadata"]["creationTimestamp"])
+    architecture = labels_of(node).get(ARCHITECTURE, "")
     for entry in (node.get("status") or {}).get("conditions") or []:
         if entry.get("type") == "Ready":
             changed = parse_optional_time(entry.get("lastTransitionTime"))
-            return NodeState(node["metadata"]["name"], entry.get("status") == "True", changed or created)
-    return NodeState(node["metadata"]["name"], False, created)
+            return NodeState(node["metadata"]["name"], entry.get("status") == "True", changed or created, architecture)
+    return NodeState(node["metadata"]["name"], False, created, architecture)
 
 
 def first_match(labels: Mapping[str, str], selectors: Sequence[Conjunction]) -> int | None:
@@ -38,25 +42,24 @@ def first_match(labels: Mapping[str, str], selectors: Sequence[Conjunction]) -> 
     return next((index for index, selector in enumerate(selectors) if affinity.matches(selector, labels)), None)
 
 
-def may_run(pod_spec: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
-    """Whether a DaemonSet with this pod spec runs on the node: node selector, required affinity, taints.
+def kept_off(pod_spec: Mapping[str, Any], node: Mapping[str, Any]) -> str:
+    """What keeps a DaemonSet with this pod spec off the node: node selector, affinity, or a taint; "" for nothing.
 
     As the DaemonSet controller judges it, except that taints of passing conditions do not count.
     """
     labels = labels_of(node)
     if any(labels.get(key) != value for key, value in (pod_spec.get("nodeSelector") or {}).items()):
-        return False
-    required = ((pod_spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
+        return "the template's nodeSelector"
+    required = required_nodes(pod_spec)
     if required is not None and not any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or []):
-        return False
+        return "the template's node affinity"
     tolerations = pod_spec.get("tolerations") or []
-    return all(
-        any(_tolerates(toleration, taint) for toleration in tolerations)
-        for taint in (node.get("spec") or {}).get("taints") or []
-        if taint.get("effect") in ("NoSchedule", "NoExecute") and not taint["key"].startswith(_CONDITION_TAINTS)
-    )
+    for taint in (node.get("spec") or {}).get("taints") or []:
+        passes = taint.get("effect") not in ("NoSchedule", "NoExecute") or taint["key"].startswith(_CONDITION_TAINTS)
+        if not passes and not any(_tolerates(toleration, taint) for toleration in tolerations):
+            value = f"={taint['value']}" if taint.get("value") else ""
+            return f"the taint {taint['key']}{value}:{taint['effect']}"
+    return ""
 
 
 def _requirements(entries: Iterable[Mapping[str, Any]]) -> Conjunction:

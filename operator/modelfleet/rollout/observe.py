@@ -11,35 +11,59 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from modelfleet import gate, telemetry
+from modelfleet import gate, pod_refusals, telemetry
 from modelfleet.api import names
+from modelfleet.api.dataset import Dataset
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rollout import Group, Rollout
-from modelfleet.api.rolloutstatus import RolloutStatus
+from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
+from modelfleet.decision import Create
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
+from modelfleet.kinds import kind_of
 from modelfleet.kube import (
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     DAEMON_SET,
+    DATASET,
+    JOB,
     MODEL_VERSION,
     NODE,
     POD,
     ROLLOUT,
     Key,
+    Kind,
+    Object,
     Store,
     View,
+    key_of,
 )
 from modelfleet.reconcile import Controller, Deps
-from modelfleet.rollout import drifting, gating, manifests, membership, nodes, overlaps, watching
+from modelfleet.rollout import (
+    capture_pods,
+    drifting,
+    gating,
+    manifests,
+    membership,
+    no_pods,
+    nodes,
+    overlaps,
+    prefetch,
+    watching,
+)
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.decide import decide_at
 from modelfleet.rollout.membership import Memberships
 from modelfleet.rollout.metrics import DriftGauges, GateGauges, Look, Watch
+from modelfleet.rollout.no_pods import Words
 from modelfleet.rollout.pods import pod_state
 from modelfleet.rollout.position import Position, locate
+from modelfleet.rollout.replay.job import ReplayJob, replay_job
 from modelfleet.rollout.revisions import Revision
-from modelfleet.rollout.snapshot import GroupState, PodState, Refusal, Snapshot
+from modelfleet.rollout.signatures import Signing
+from modelfleet.rollout.snapshot import GroupState, PodState, Refusal, RemovedGroup, Snapshot
 from modelfleet.rollout.watch import RETRAININGS
-from modelfleet.views import ROLLOUTS, TRAININGS, VERSIONS, versions_of
+from modelfleet.views import DATASETS, DATASETS_OF_MODEL, ROLLOUTS, TRAININGS, VERSIONS, versions_of
+from modelfleet.workloads.owners import controller_of
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +73,8 @@ def controller(deps: Deps) -> Controller[Position]:
     looks: dict[Key, Look] = {}
     watches: dict[Key, Watch] = {}
     refusals: dict[Key, Refusal] = {}
+    replay_refusals: dict[Key, Refusal] = {}
+    words: dict[Key, Words] = {}
     memberships: defaultdict[Key, Memberships] = defaultdict(Memberships)
     deps.metrics.registry.register(GateGauges(looks))
     deps.metrics.registry.register(DriftGauges(watches))
@@ -56,16 +82,29 @@ def controller(deps: Deps) -> Controller[Position]:
     async def observe(key: Key) -> Position | None:
         seen = snapshot(deps.store, key, deps.settings.images.agent, memberships[key])
         if seen is None:
-            for memory in (memberships, looks, watches, refusals):
+            for memory in (memberships, looks, watches, refusals, replay_refusals, words):
                 memory.pop(key, None)
             return None
-        seen = replace(seen, refused=_standing(refusals, key, seen.rollout))
+        seen = replace(
+            seen,
+            signing=Signing(deps.settings.signatures.public_keys, deps.settings.signatures.required),
+            refused=_standing(refusals, key, seen.rollout),
+            replay_refused=_standing(replay_refusals, key, seen.rollout),
+        )
+        said = await no_pods.look(words.get(key), seen, deps)
+        if said is None:
+            words.pop(key, None)
+        else:
+            words[key] = said
+            seen = replace(seen, no_pod=said.by_group)
+        replays = [await pod_refusals.explained(job, key.namespace, deps.client, deps.clock()) for job in seen.replays]
+        seen = replace(seen, replays=tuple(replays))
         position = locate(seen, seen.revisions, deps.clock())
         gated, watched = gating.active(position), drifting.plan(position)
         if gated is None:
             looks.pop(key, None)
         else:
-            looks[key] = await _look(looks.get(key), gated, seen, deps)
+            looks[key] = await _look(looks.get(key), gated, gating.started(position), deps)
             seen = replace(seen, judgement=looks[key].judgement)
         if watched is None:
             watches.pop(key, None)
@@ -74,10 +113,13 @@ def controller(deps: Deps) -> Controller[Position]:
             seen = replace(seen, drift=watches[key].seen)
         return replace(position, snapshot=seen)
 
-    def refused(key: Key, message: str) -> None:
+    def refused(key: Key, action: Create, message: str) -> None:
         raw = deps.store.get(ROLLOUT, key.namespace, key.name)
         if raw is not None:
-            refusals[key] = Refusal(deps.clock(), message, raw["metadata"]["generation"])
+            of_kind = replay_refusals if kind_of(action.manifest) == JOB else refusals
+            of_kind[key] = Refusal(
+                deps.clock(), message, raw["metadata"]["generation"], action.manifest["metadata"]["name"]
+            )
 
     return Controller(ROLLOUT, observe, decide_at, _with_status, refused)
 
@@ -96,7 +138,7 @@ def _with_status(position: Position, status: RolloutStatus) -> Position:
     return replace(position, snapshot=replace(snapshot, rollout=snapshot.rollout.replace(status=status)))
 
 
-async def _look(last: Look | None, plan: Plan, seen: Snapshot, deps: Deps) -> Look:
+async def _look(last: Look | None, plan: Plan, latched: GateStatus | None, deps: Deps) -> Look:
     """The judgement at this moment: the last one where its next look is not due, and the plan is the same."""
     now = deps.clock()
     if last is not None and last.plan == plan and now < last.judgement.next_look:
@@ -106,7 +148,6 @@ async def _look(last: Look | None, plan: Plan, seen: Snapshot, deps: Deps) -> Lo
         plan = replace(plan, strata=nodes.values_of(comparison.stratify_by, deps.store.list(NODE)))
     evidence = await gate.observe.gather(deps.prometheus.get(plan.policy.provider), plan, now)
     judgement = gate.judge(plan, evidence, now)
-    latched = seen.rollout.status.gate
     verdict = gating.standing(latched, judgement)
     if latched is None or latched.verdict != verdict.value:
         deps.metrics.gate_verdicts.labels(verdict.value).inc()
@@ -142,8 +183,9 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
         return None
     rollout = store.read(ROLLOUTS, raw)
     uid = rollout.metadata.uid
-    revisions = _revisions(store, key.namespace, uid)
-    owned = {obj["metadata"]["name"]: obj for obj in store.list(DAEMON_SET, key.namespace, owner_uid=uid)}
+    revisions = _revisions(store, key, uid)
+    owned = {obj["metadata"]["name"]: obj for obj in _children(store, DAEMON_SET, key, uid)}
+    owned.pop(prefetch.name(key.name), None)
     wanted = [manifests.daemon_set_name(key.name, group.name) for group in rollout.spec.groups]
     selectors = store.read(membership.SELECTORS, raw)
     daemon_sets = [owned.get(name) for name in wanted]
@@ -152,6 +194,10 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
         [None if daemon_set is None else daemon_set["spec"]["template"]["spec"] for daemon_set in daemon_sets],
         membership.nodes_of(selectors, store),
     )
+    removed = tuple(
+        RemovedGroup(obj, _pods_of(store, key, obj)) for name, obj in sorted(owned.items()) if name not in wanted
+    )
+    occupied = frozenset(pod.node for group in removed for pod in group.pods)
     return Snapshot(
         rollout=rollout,
         agent_image=agent_image,
@@ -164,25 +210,57 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
                 nodes=found.nodes,
                 pods=_pods(store, rollout, group),
                 shadowed=found.shadowed,
+                kept_off=found.kept_off,
+                occupied=frozenset(node.name for node in found.nodes if node.name in occupied)
+                if occupied
+                else occupied,
             )
             for group, daemon_set, found in zip(rollout.spec.groups, daemon_sets, members, strict=True)
         ),
-        removed=tuple(obj for name, obj in sorted(owned.items()) if name not in wanted),
+        removed=removed,
         taken=tuple(
             name
             for name in sorted(set(wanted) - owned.keys())
             if store.get(DAEMON_SET, key.namespace, name) is not None
         ),
         overlaps=overlaps.find(raw, selectors, store),
-        trainings=tuple(store.read(TRAININGS, raw) for raw in store.find(RETRAININGS, (key.namespace, key.name))),
+        trainings=tuple(store.readable(TRAININGS, store.find(RETRAININGS, (key.namespace, key.name)))),
+        capture=store.get(CONFIG_MAP, key.namespace, capture_pods.settings_name(key.name)),
+        datasets=_datasets(store, rollout),
+        replays=_replays(store, rollout),
+        prefetch=store.get(DAEMON_SET, key.namespace, prefetch.name(key.name)),
     )
 
 
-def _revisions(store: Store, namespace: str, uid: str) -> tuple[Revision, ...]:
+def _replays(store: Store, rollout: Rollout) -> tuple[ReplayJob, ...]:
+    namespace = rollout.metadata.namespace
+    jobs = store.list(JOB, namespace, owner_uid=rollout.metadata.uid)
+    return tuple(replay_job(job, store.list(POD, namespace, owner_uid=job["metadata"]["uid"])) for job in jobs)
+
+
+def _datasets(store: Store, rollout: Rollout) -> tuple[Dataset, ...]:
+    """The Datasets of the model, and the one that a retraining trains on."""
+    retrain = None if rollout.spec.drift is None else rollout.spec.drift.retrain
+    reference = None if retrain is None else retrain.template.spec.dataset.from_
+    namespace = rollout.metadata.namespace
+    found = {key_of(raw): raw for raw in store.find(DATASETS_OF_MODEL, (namespace, rollout.spec.model.name))}
+    named = None if reference is None else store.get(DATASET, namespace, reference.dataset)
+    if named is not None:
+        found[key_of(named)] = named
+    return tuple(store.readable(DATASETS, (found[key] for key in sorted(found))))
+
+
+def _children(store: Store, kind: Kind, key: Key, uid: str) -> list[Object]:
+    """The children of a Rollout, and those that it is to adopt."""
+    labelled = store.list(kind, key.namespace, labels={names.ROLLOUT: key.name})
+    return [raw for raw in labelled if controller_of(raw) in (uid, "")]
+
+
+def _revisions(store: Store, key: Key, uid: str) -> tuple[Revision, ...]:
     found = [
         store.read(REVISIONS, raw)
-        for raw in store.list(CONTROLLER_REVISION, namespace, owner_uid=uid)
-        if not raw["metadata"].get("deletionTimestamp")
+        for raw in _children(store, CONTROLLER_REVISION, key, uid)
+        if revs.is_ours(raw, key.name) and not raw["metadata"].get("deletionTimestamp")
     ]
     return tuple(sorted(found, key=lambda revision: (revision.number, revision.name)))
 
@@ -191,11 +269,16 @@ def _versions(store: Store, rollout: Rollout, revisions: Iterable[Revision]) -> 
     """The versions of the model, and those that revisions of another model were made from; by name."""
     namespace, model = rollout.metadata.namespace, rollout.spec.model.name
     found = {version.metadata.name: version for version in versions_of(store, namespace, model)}
-    for name in sorted({revision.model_version for revision in revisions} - found.keys()):
-        raw = store.get(MODEL_VERSION, namespace, name)
-        if raw is not None:
-            found[name] = store.read(VERSIONS, raw)
+    others = {revision.model_version for revision in revisions} - found.keys()
+    raws = [raw for name in others if (raw := store.get(MODEL_VERSION, namespace, name)) is not None]
+    found |= {version.metadata.name: version for version in store.readable(VERSIONS, raws)}
     return tuple(found[name] for name in sorted(found))
+
+
+def _pods_of(store: Store, key: Key, daemon_set: Object) -> tuple[PodState, ...]:
+    """The pods of a DaemonSet."""
+    found = store.list(POD, key.namespace, owner_uid=daemon_set["metadata"]["uid"])
+    return tuple(store.read(POD_STATES, raw) for raw in found)
 
 
 def _pods(store: Store, rollout: Rollout, group: Group) -> tuple[PodState, ...]:

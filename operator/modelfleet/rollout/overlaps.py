@@ -12,6 +12,7 @@ from modelfleet.kube import ROLLOUT, Index, Key, Object, Store, View, key_of
 from modelfleet.rollout import manifests, membership, nodes
 from modelfleet.rollout.affinity import Conjunction
 from modelfleet.rollout.snapshot import Overlap
+from modelfleet.workloads import host_ports
 
 EXAMPLES = 5
 
@@ -20,16 +21,7 @@ def host_resources(template: Mapping[str, Any]) -> frozenset[str]:
     """What a pod template takes of the host, in words."""
     spec = template.get("spec") or {}
     containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-    return frozenset({*_ports(spec, containers), *_paths(spec, containers)})
-
-
-def _ports(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    on_host = bool(spec.get("hostNetwork"))
-    for container in containers:
-        for port in container.get("ports") or []:
-            number = port.get("hostPort") or (port.get("containerPort") if on_host else None)
-            if number:
-                yield f"host port {number}/{port.get('protocol') or 'TCP'}"
+    return frozenset({*host_ports.of(spec), *_paths(spec, containers)})
 
 
 def _paths(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> Iterable[str]:

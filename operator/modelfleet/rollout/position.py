@@ -2,6 +2,8 @@
 
 Nothing is remembered for this: stable and quarantined are annotations of the ControllerRevisions, and how far a
 candidate has come is what the DaemonSets carry. To advance into a group is to apply its DaemonSet with the candidate.
+Which groups it was judged in is an annotation too: groups can be added and reordered while it is on its way, and one
+that has it need not have been the last to get it.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet.api.reasons import Reason
-from modelfleet.api.rollout import Group
 from modelfleet.rollout import affinity, groups, manifests, windows
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Quarantine, Revision
@@ -19,56 +20,99 @@ from modelfleet.wording import listed
 
 
 @dataclass(frozen=True)
+class Blocked:
+    """The spec comes to nothing that can be used; the position's `stall` says why."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The chosen revision failed, and stays where it is: nothing to go back to, or the spec does not want it."""
+
+    chosen: Revision
+    quarantine: Quarantine
+
+
+@dataclass(frozen=True)
+class GoingBack:
+    """The chosen revision failed. The groups go back to stable, or are back already."""
+
+    chosen: Revision
+    quarantine: Quarantine
+    stable: Revision
+
+
+@dataclass(frozen=True)
+class AtStable:
+    """The spec asks for what is stable already."""
+
+    chosen: Revision
+    stable: Revision
+
+
+@dataclass(frozen=True)
+class NotBegun:
+    """The candidate has reached no group yet; `following` is the first that it will go into."""
+
+    candidate: Revision
+    following: GroupState
+
+
+@dataclass(frozen=True)
+class Moving:
+    """The candidate is on its way through the groups.
+
+    current    the group that it is in: the last that it has reached, or an earlier one that has not passed it
+    following  the group that comes next; None after the last
+    """
+
+    candidate: Revision
+    current: GroupState
+    following: GroupState | None
+
+
+Course = Blocked | Held | GoingBack | AtStable | NotBegun | Moving
+"""What becomes of the revision that the spec comes to."""
+
+
+@dataclass(frozen=True)
 class Position:
     """Where a rollout stands.
 
-    revisions   all of them, with the chosen one where that is new and may be used
-    stable      what the fleet is known to be well on
-    chosen      what the spec comes to, None where it comes to nothing usable (see `stall`)
-    quarantine  what `chosen` is under
-    reached     so many groups, counted from the first, carry `chosen`
-    stall       what in the spec or around it has to change before anything can move on; what is on its way is still
-                judged, and taken back if it fails
+    revisions  all of them, with the chosen one where that is new and may be used
+    stable     what the fleet is known to be well on
+    course     what the spec comes to, and what becomes of it
+    reached    so many groups, counted from the first, carry the chosen revision, and all but the last have passed it
+    stall      what in the spec or around it has to change before anything can move on; what is on its way is still
+               judged, and taken back if it fails
     """
 
     snapshot: Snapshot
     revisions: tuple[Revision, ...]
     stable: Revision | None
-    chosen: Revision | None
-    quarantine: Quarantine | None
+    course: Course
     reached: int
     stall: Stall | None
 
     @property
+    def chosen(self) -> Revision | None:
+        """What the spec comes to; None where it comes to nothing usable."""
+        match self.course:
+            case Blocked():
+                return None
+            case NotBegun(candidate) | Moving(candidate):
+                return candidate
+            case Held(chosen) | GoingBack(chosen) | AtStable(chosen):
+                return chosen
+
+    @property
     def candidate(self) -> Revision | None:
         """The revision on its way through the groups; None where nothing is to be, or may be, done."""
-        if self.chosen is None or self.quarantine is not None or self.at_stable:
-            return None
-        return self.chosen
+        return self.course.candidate if isinstance(self.course, NotBegun | Moving) else None
 
     @property
-    def at_stable(self) -> bool:
-        """The spec asks for what is stable already."""
-        return self.chosen is not None and self.stable is not None and self.chosen.hash == self.stable.hash
-
-    @property
-    def held(self) -> bool:
-        """The chosen revision failed, and stays where it is: nothing to go back to, or the spec does not want it."""
-        if self.quarantine is None:
-            return False
-        unwanted = not self.snapshot.rollout.spec.rollback.on_failure and self.quarantine.cause != Reason.ABORTED
-        return self.stable is None or (unwanted and self.reached > 0)
-
-    @property
-    def current(self) -> GroupState | None:
-        """The last group that the chosen revision has reached."""
-        return self.snapshot.groups[self.reached - 1] if self.reached else None
-
-    @property
-    def next_group(self) -> Group | None:
-        """The group that comes next."""
-        rest = self.snapshot.groups[self.reached :]
-        return rest[0].spec if rest else None
+    def attempted(self) -> Revision | None:
+        """What the status shows as candidate and `abort` stops: the candidate, or what failed and is held."""
+        return self.course.chosen if isinstance(self.course, Held) else self.candidate
 
     @property
     def targets(self) -> tuple[Revision | None, ...]:
@@ -80,14 +124,18 @@ class Position:
         """
         return tuple(self._target(index, group) for index, group in enumerate(self.snapshot.groups))
 
+    @property
+    def frozen(self) -> bool:
+        """Paused: nothing moves on. What failed goes back all the same."""
+        return self.snapshot.rollout.spec.paused and not isinstance(self.course, Held | GoingBack)
+
     def _target(self, index: int, group: GroupState) -> Revision | None:
         carried = groups.carried(group)
         known = next((revision for revision in self.revisions if revision.hash == carried), None)
         if known is not None and self._must_go(known):
             return self.stable
-        frozen = self.snapshot.rollout.spec.paused and self.quarantine is None
-        if self.stall is not None or self.held or frozen:
-            return known if carried else (None if frozen else self.stable)
+        if self.stall is not None or isinstance(self.course, Held) or self.frozen:
+            return known if carried else (None if self.frozen else self.stable)
         candidate = self.candidate
         if candidate is not None and (index < self.reached or carried == candidate.hash):
             return candidate
@@ -105,23 +153,37 @@ def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> 
     """Where the rollout stands with these revisions (those of the snapshot, or with what was just found out)."""
     known = tuple(revisions)
     rollout, stable = snapshot.rollout, revs.stable(known)
-    stall = _obstacle(snapshot, now)
+    stall = _blocked(snapshot, now)
     found = choose(rollout, snapshot.versions, stable, _carried(snapshot, known))
     if isinstance(found, Stall):
-        return Position(snapshot, known, stable, None, None, 0, stall or found)
-    chosen = revs.desired(rollout, found, known, snapshot.agent_image, now)
-    stall = stall or _too_complex(snapshot, chosen)
-    at_stable = stable is not None and chosen.hash == stable.hash
-    quarantine = None if at_stable else revs.quarantine_of(known, chosen)
+        return Position(snapshot, known, stable, Blocked(), 0, stall or found)
+    chosen = revs.desired(rollout, found, known, snapshot.agent_image, now, snapshot.signing)
+    reached = _reached(snapshot, chosen)
+    course = _course(snapshot, known, stable, chosen, reached)
     return Position(
         snapshot=snapshot,
-        revisions=known if quarantine else revs.with_changed(known, chosen),
+        revisions=known if isinstance(course, Held | GoingBack) else revs.with_changed(known, chosen),
         stable=stable,
-        chosen=chosen,
-        quarantine=quarantine,
-        reached=_reached(snapshot, chosen.hash),
-        stall=stall,
+        course=course,
+        reached=reached,
+        stall=stall or _too_complex(snapshot, chosen),
     )
+
+
+def _course(
+    snapshot: Snapshot, known: tuple[Revision, ...], stable: Revision | None, chosen: Revision, reached: int
+) -> Course:
+    if stable is not None and chosen.hash == stable.hash:
+        return AtStable(chosen, stable)
+    quarantine = revs.quarantine_of(known, chosen)
+    if quarantine is not None:
+        unwanted = not snapshot.rollout.spec.rollback.on_failure and quarantine.cause != Reason.ABORTED
+        if stable is None or (unwanted and reached > 0):
+            return Held(chosen, quarantine)
+        return GoingBack(chosen, quarantine, stable)
+    if reached == 0:
+        return NotBegun(chosen, snapshot.groups[0])
+    return Moving(chosen, snapshot.groups[reached - 1], next(iter(snapshot.groups[reached:]), None))
 
 
 def _carried(snapshot: Snapshot, revisions: Sequence[Revision]) -> frozenset[str]:
@@ -130,14 +192,16 @@ def _carried(snapshot: Snapshot, revisions: Sequence[Revision]) -> frozenset[str
     return frozenset(revision.model_version for revision in revisions if revision.hash in hashes)
 
 
-def _reached(snapshot: Snapshot, hash: str) -> int:
+def _reached(snapshot: Snapshot, chosen: Revision) -> int:
     for index, group in enumerate(snapshot.groups):
-        if groups.carried(group) != hash:
+        if groups.carried(group) != chosen.hash:
             return index
+        if group.name not in chosen.passed:
+            return index + 1
     return len(snapshot.groups)
 
 
-def _obstacle(snapshot: Snapshot, now: datetime) -> Stall | None:
+def _blocked(snapshot: Snapshot, now: datetime) -> Stall | None:
     """What stands in the way whatever version is chosen."""
     if snapshot.taken:
         return Stall(
@@ -149,6 +213,13 @@ def _obstacle(snapshot: Snapshot, now: datetime) -> Stall | None:
         windows.opens(snapshot.rollout.spec.windows, now)
     except windows.BadWindow as error:
         return Stall(Reason.INVALID_WINDOW, f"spec.windows: {error}.")
+    signing = snapshot.signing
+    if signing.demanded(snapshot.rollout) and not signing.public_keys:
+        return Stall(
+            Reason.SIGNATURE_KEYS_MISSING,
+            "spec.delivery.signed is true, and the operator has no public key to verify signatures with: its "
+            "administrator sets signatures.publicKeys.",
+        )
     return None
 
 

@@ -3,20 +3,21 @@
 A retraining has a trigger: the model drifts, the schedule says so, or somebody asks (`modelfleet.dev/retrain: now@1`).
 Guards hold it back, each with a reason of its own in `status.drift.retrain`.
 
-What was started is known from two places, the TrainingJobs themselves (their annotations) and
-`status.drift.retrainings`, so that either may be lost: killed right after the TrainingJob was created, the operator
-finds it at the next look, and makes no second one. Names count up, over all retrainings that anything still speaks of,
-ModelVersions included: a name is never used twice, and a create that meets a TrainingJob of that name leaves it alone.
-Only what was seen to exist is taken down: the API server may refuse to create it.
+What was started is known from three places: the TrainingJobs themselves (their annotations), the ControllerRevision of
+the version that was stable (`modelfleet.dev/retrainings`), and `status.drift.retrainings`. Any two may be lost: killed
+right after the TrainingJob was created, the operator finds it at the next look, and makes no second one; and one that
+somebody deleted is known on the ControllerRevision, though the status was wiped as well. Names count up, over all
+retrainings that anything still speaks of, ModelVersions included: a name is never used twice, and a create that meets a
+TrainingJob of that name leaves it alone. Only what was seen to exist is taken down: the API server may refuse to create
+it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cronsim import CronSim, CronSimError
-
+from modelfleet import cron
 from modelfleet.api import TrainingJob, conditions, names
 from modelfleet.api.commands import NOW, Command, Verb
 from modelfleet.api.driftspec import Retrain, RetrainMetadata
@@ -26,11 +27,11 @@ from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import Retraining, RetrainStatus
 from modelfleet.decision import Create
 from modelfleet.kinds import ROLLOUT, TRAINING_JOB
-from modelfleet.rollout import commands
+from modelfleet.rollout import commands, newdata
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.position import Position
 from modelfleet.rollout.revisions import Revision
-from modelfleet.times import to_minute
+from modelfleet.times import to_minute, wire_time
 from modelfleet.workloads.owners import owner_reference
 
 WEEK = timedelta(days=7)
@@ -41,6 +42,7 @@ LONGEST_COOLDOWN = WEEK
 
 _KEPT = 10
 _TRY_AGAIN = timedelta(hours=1)  # after the API server refused the TrainingJob
+_SKEW = timedelta(minutes=1)  # by which the API server's clock, which dates what was created, may be behind ours
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,28 @@ def look(position: Position, drifting: Wanted | None, moving: str, now: datetime
     spec = snapshot.rollout.spec.drift.retrain if snapshot.rollout.spec.drift is not None else None
     if spec is None:
         return Outcome(retrainings=done)
-    slot = _next_slot(spec, now)
-    wanted = _command(position) or drifting or _scheduled(position, spec, done, now)
-    if wanted is None:
-        said = "A new version is trained when the model drifts" + (f", and at {to_minute(slot)}" if slot else "") + "."
+    slot, missed = _next_slot(spec, now), _missed(position, spec, done, now)
+    scheduled = Wanted("Schedule", f"schedule {spec.schedule!r}, {to_minute(missed)}") if missed is not None else None
+    due = [wanted for wanted in (_command(position), drifting, scheduled) if wanted is not None]
+    if not due:
         return Outcome(
-            status=RetrainStatus(reason=Reason.NOT_DUE, next=slot, message=said), retrainings=done, wake=slot
+            status=RetrainStatus(reason=Reason.NOT_DUE, next=slot, message=_not_due(spec, slot)),
+            retrainings=done,
+            wake=slot,
         )
-    held = _held(position, spec, wanted, done, moving, now)
-    if held is not None:
-        status = RetrainStatus(reason=held.reason, until=held.until, next=slot, message=held.message)
-        moments = [moment for moment in (held.until, slot) if moment is not None]
-        return Outcome(status=status, retrainings=done, wake=min(moments, default=None))
+    held = [_held(position, spec, wanted, done, moving, now) for wanted in due]
+    wanted = next((wanted for wanted, why in zip(due, held, strict=True) if why is None), None)
+    if wanted is None:
+        first = next(why for why in held if why is not None)
+        status = RetrainStatus(reason=first.reason, until=first.until, next=missed or slot, message=first.message)
+        moments = [*(why.until for why in held if why is not None), slot, missed and missed + MADE_UP]
+        return Outcome(
+            status=status, retrainings=done, wake=min((each for each in moments if each is not None), default=None)
+        )
     name = _name(position, done)
-    status = RetrainStatus(reason=Reason.TRAINING_RUNNING, next=slot, message=f"TrainingJob {name} is being created.")
+    status = RetrainStatus(
+        reason=Reason.TRAINING_RUNNING, next=missed or slot, message=f"TrainingJob {name} is being created."
+    )
     return Outcome(
         create=Create(_manifest(position, spec, name, wanted), optional=True),
         status=status,
@@ -108,28 +118,73 @@ def look(position: Position, drifting: Wanted | None, moving: str, now: datetime
     )
 
 
+def _not_due(spec: Retrain, slot: datetime | None) -> str:
+    if spec.schedule is not None and slot is None:
+        return (
+            "A new version is trained when the model drifts. The schedule names no date that ever comes: correct "
+            "spec.drift.retrain.schedule."
+        )
+    return "A new version is trained when the model drifts" + (f", and at {to_minute(slot)}" if slot else "") + "."
+
+
 def known(position: Position) -> tuple[Retraining, ...]:
-    """The retrainings that TrainingJobs or the status speak of, the newest 10, newest first."""
+    """The retrainings that TrainingJobs, ControllerRevisions or the status speak of, the newest 10, newest first."""
     status = position.snapshot.rollout.status.drift
     found = {entry.training_job: entry for entry in (status.retrainings if status is not None else ())}
     for training in _own(position):
         entry = found.get(training.metadata.name) or _read(training)
-        found[training.metadata.name] = entry.replace(result=_ended(training) or entry.result)
+        found[training.metadata.name] = entry.replace(
+            result=_ended(training) or entry.result, data=newdata.told(training) or entry.data
+        )
+    for revision in position.revisions:
+        for name, note in revision.retrained.items():
+            if name not in found and (known_by_note := _of_note(name, note, revision)) is not None:
+                found[name] = known_by_note
     return tuple(sorted(found.values(), key=lambda entry: (entry.at, entry.training_job), reverse=True)[:_KEPT])
 
 
 def noted(position: Position) -> tuple[Revision, ...]:
-    """The revisions with the `retrain` command taken down on the stable one, once its TrainingJob exists."""
-    command = Command.read(position.snapshot.rollout.metadata.annotations, Verb.RETRAIN)
+    """The revisions with what must outlive a wiped status taken down on the stable one: the trainings that were started
+    since it is, and the `retrain` command once its TrainingJob exists."""
     stable = position.stable
-    if command is None or stable is None or commands.used(position.revisions, command):
+    if stable is None:
         return position.revisions
+    changed = _command_noted(position, replace(stable, retrained=_notes(position, stable)))
+    return position.revisions if changed == stable else revs.with_changed(position.revisions, changed)
+
+
+def _command_noted(position: Position, stable: Revision) -> Revision:
+    command = Command.read(position.snapshot.rollout.metadata.annotations, Verb.RETRAIN)
+    if command is None or commands.used(position.revisions, command):
+        return stable
     made = _made_for(position, command)
     spec = position.snapshot.rollout.spec.drift
     if made is None and command.version == NOW and spec is not None and spec.retrain is not None:
-        return position.revisions  # it is still to be done
-    where = commands.NOWHERE if made is None else made.metadata.name
-    return revs.with_changed(position.revisions, commands.noted(stable, command, where))
+        return stable  # it is still to be done
+    return commands.noted(stable, command, commands.NOWHERE if made is None else made.metadata.name)
+
+
+def _notes(position: Position, stable: Revision) -> dict[str, str]:
+    """The newest trainings that were started while this revision's version was stable, oldest first."""
+    started = {
+        training.metadata.name: f"{notes[names.RETRAIN_TRIGGER]} {wire_time(at)}"
+        for training in _own(position)
+        if (notes := training.metadata.annotations).get(names.RETRAIN_STABLE) == stable.version
+        and (at := training.metadata.creation_timestamp) is not None
+    }
+    every = {**stable.retrained, **started}
+    return dict(sorted(every.items(), key=lambda note: (note[1].rpartition(" ")[2], note[0]))[-_KEPT:])
+
+
+def _of_note(name: str, note: str, revision: Revision) -> Retraining | None:
+    """A retraining of which only the ControllerRevision speaks; None where somebody else wrote there."""
+    trigger, _, at = note.partition(" ")
+    try:
+        return Retraining.model_validate(
+            {"trainingJob": name, "trigger": trigger, "stableVersion": revision.version, "at": at}
+        )
+    except ValueError:
+        return None
 
 
 def _own(position: Position) -> list[TrainingJob]:
@@ -159,7 +214,7 @@ def _read(training: TrainingJob) -> Retraining:
             "since": annotations.get(names.RETRAIN_SINCE),
             "cause": annotations.get(names.RETRAIN_CAUSE, ""),
             "at": training.metadata.creation_timestamp,
-            "data": [source.uri for source in training.spec.dataset.sources],
+            "data": newdata.told(training),
         }
     )
 
@@ -176,17 +231,16 @@ def _command(position: Position) -> Wanted | None:
     return Wanted("Command", command.assignment, command=command.value)
 
 
-def _scheduled(position: Position, spec: Retrain, done: Sequence[Retraining], now: datetime) -> Wanted | None:
-    """A slot of the schedule has come that the status announced, and nothing was started for it."""
+def _missed(position: Position, spec: Retrain, done: Sequence[Retraining], now: datetime) -> datetime | None:
+    """The slot of the schedule that the status announced, and that has come; None once something was started since, or
+    where it is too long ago."""
     status = position.snapshot.rollout.status.drift
     slot = status.retrain.next if status is not None and status.retrain is not None else None
     if spec.schedule is None or slot is None or not slot <= now < slot + MADE_UP:
         return None
     if _slot_after(spec.schedule, slot - timedelta(seconds=1)) != slot:  # of another schedule than this
         return None
-    if any(entry.trigger == "Schedule" and entry.at >= slot for entry in done):
-        return None
-    return Wanted("Schedule", f"schedule {spec.schedule!r}, {to_minute(slot)}")
+    return None if any(entry.at >= slot - _SKEW for entry in done) else slot
 
 
 def _next_slot(spec: Retrain, now: datetime) -> datetime | None:
@@ -195,10 +249,9 @@ def _next_slot(spec: Retrain, now: datetime) -> datetime | None:
 
 def _slot_after(schedule: str, moment: datetime) -> datetime | None:
     try:
-        found: datetime = next(CronSim(schedule, moment))
-    except (CronSimError, StopIteration):
+        return cron.following(schedule, moment)
+    except cron.BadCron:
         return None
-    return found
 
 
 def _held(
@@ -213,6 +266,9 @@ def _held(
         if now < again:
             said = f"The API server refused the TrainingJob: {position.snapshot.refused.message}"
             return Held(Reason.TEMPLATE_REJECTED, f"{said}. Correct spec.drift.retrain.template.", again)
+    undecided = newdata.undecided(position, spec)
+    if undecided:
+        return Held(Reason.DATASET_NOT_FOUND, undecided)
     if wanted.trigger == "Command":
         return None
     if spec.suspend:
@@ -231,21 +287,22 @@ def _held(
 
 
 def _pending(position: Position, done: Sequence[Retraining]) -> Held | None:
-    """The last retraining gave a version that nothing has judged yet: the spec pins another one."""
+    """The last retraining gave a version that nothing has judged yet: the spec pins another one. One that was promoted
+    and that people went back from was judged."""
     newest = _of_stable(position, done)[:1]
     result = _result(position, newest[0].training_job) if newest else None
     if result is None or _failed(position, result):
         return None
-    stable = position.stable
-    if stable is not None and stable.version == result.spec.version:
+    version = result.spec.version
+    if any(each.is_of(result.spec.model, version) and each.promoted_at is not None for each in position.revisions):
         return None
     found = result.status.conditions
     if not conditions.is_true(found, conditions.READY) and not conditions.is_true(found, conditions.STALLED):
-        said = f"TrainingJob {newest[0].training_job} made version {result.spec.version}, which is being verified."
+        said = f"TrainingJob {newest[0].training_job} created version {version}, which is being verified."
         return Held(Reason.TRAINING_RUNNING, said)
     return Held(
         Reason.RESULT_PENDING,
-        f"TrainingJob {newest[0].training_job} made version {result.spec.version}, which has not been tried yet: "
+        f"TrainingJob {newest[0].training_job} created version {version}, which has not been tried yet: "
         "roll it out (spec.model), or delete it.",
     )
 
@@ -258,7 +315,7 @@ def _deleted(position: Position, wanted: Wanted, done: Sequence[Retraining]) -> 
     if any(each.metadata.name == newest.training_job for each in _own(position)):
         return None
     again = commands.hint(position.revisions, Verb.RETRAIN, NOW)
-    said = f"TrainingJob {newest.training_job} was deleted before it ended. Have another one made with {again}."
+    said = f"TrainingJob {newest.training_job} was deleted before it ended. Ask for another one with {again}."
     return Held(Reason.TRAINING_DELETED, said)
 
 
@@ -301,20 +358,9 @@ def _spent(spec: Retrain, done: Sequence[Retraining], now: datetime) -> Held | N
 
 
 def _same_data(position: Position, spec: Retrain) -> Held | None:
-    """The template pins the very data that the stable version was trained on."""
-    stable = _version(position, position.stable.version) if position.stable is not None else None
-    lineage = stable.spec.lineage if stable is not None else None
-    if not spec.require_new_data or lineage is None or lineage.dataset is None:
-        return None
-    wanted = [source.sha256 for source in spec.template.spec.dataset.sources]
-    had: set[str | None] = {source.sha256 for source in lineage.dataset.sources} or {lineage.dataset.sha256}
-    if not all(digest is not None and digest in had for digest in wanted):
-        return None
-    return Held(
-        Reason.NO_NEW_DATA,
-        f"The template's data is what {stable.spec.version if stable else ''} was trained on, by its digests: training "
-        "on it again would change nothing. Add newer data, or set requireNewData to false.",
-    )
+    """There is nothing that the stable version was not trained on already, or too little."""
+    why = newdata.used_already(position, spec) if spec.require_new_data else ""
+    return Held(Reason.NO_NEW_DATA, why) if why else None
 
 
 def _of_stable(position: Position, done: Iterable[Retraining]) -> list[Retraining]:
@@ -334,15 +380,12 @@ def _result(position: Position, training: str) -> ModelVersion | None:
     )
 
 
-def _version(position: Position, name: str) -> ModelVersion | None:
-    return next((version for version in position.snapshot.versions if version.spec.version == name), None)
-
-
 def _failed(position: Position, version: ModelVersion) -> bool:
     """Whether a version was rejected by its evaluation, or taken back by a rollout."""
     rejected = version.spec.evaluation is not None and version.spec.evaluation.result == "Failed"
     return rejected or any(
-        revision.quarantine is not None and revision.version == version.spec.version for revision in position.revisions
+        revision.quarantine is not None and revision.is_of(version.spec.model, version.spec.version)
+        for revision in position.revisions
     )
 
 
@@ -367,12 +410,14 @@ def _name(position: Position, done: Sequence[Retraining]) -> str:
 
 
 def _manifest(position: Position, spec: Retrain, name: str, wanted: Wanted) -> dict[str, object]:
-    """The TrainingJob. `from` defaults to the stable version."""
+    """The TrainingJob. `from` defaults to the stable version, and `dataset.from` to the only Dataset of the model."""
     rollout, stable = position.snapshot.rollout, position.stable
     template = spec.template
     job = template.spec.to_dict()
     if "from" not in job and job["mode"] != "Scratch" and stable is not None:
         job["from"] = {"version": stable.version}
+    if (reference := newdata.of_template(position, spec)) is not None:
+        job["dataset"] |= {"from": reference.to_dict()}
     own: dict[str, str] = {
         names.RETRAIN_TRIGGER: wanted.trigger,
         names.RETRAIN_CAUSE: wanted.cause,

@@ -10,7 +10,11 @@ data can't change (Kubernetes sees to that); what happens to a revision is writt
     quarantined-at, -reason, -cause      it failed, or was aborted
     quarantined-scope                    Version: nothing with this model version is rolled out; Revision: only this one
     retried-at                           its quarantine was lifted: clocks of the new attempt start here
+    passed                               the groups that it has left for the next one, for as long as they have it
+    gate-started                         the group whose gate it is in, and when that started
+    gate-passed                          the same, while that gate says Pass and the version waits for something else
     commands                             the commands that were acted upon here, see commands.py
+    retrainings                          the trainings that were started while it was stable, see retraining.py
     drift-baseline                       each node's figures in its first time on it, see drift/anchor.py
 """
 
@@ -18,24 +22,32 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from modelfleet.api import names
+from modelfleet.api.commands import NOTED as COMMANDS
+from modelfleet.api.delivery import Delivery, DeliveryOverride
+from modelfleet.api.foreign import texts
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.reasons import Reason
-from modelfleet.api.rollout import Delivery, DeliveryOverride, Rollout
+from modelfleet.api.rollout import Rollout
 from modelfleet.decision import Action, Apply
 from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
+from modelfleet.rollout import capture_pods
+from modelfleet.rollout.signatures import UNSIGNED, Signing
 from modelfleet.times import parse_optional_time, parse_time, wire_time
-from modelfleet.workloads.owners import owner_reference
+from modelfleet.workloads.owners import controller_of, owner_reference
 
 QUARANTINED_CAUSE = f"{names.GROUP}/quarantined-cause"
 QUARANTINED_SCOPE = f"{names.GROUP}/quarantined-scope"
 RETRIED_AT = f"{names.GROUP}/retried-at"
+PASSED = f"{names.GROUP}/passed"
+GATE_STARTED = f"{names.GROUP}/gate-started"
+GATE_PASSED = f"{names.GROUP}/gate-passed"
 PROMOTED_REASON = f"{names.GROUP}/promoted-reason"
-COMMANDS = f"{names.GROUP}/commands"
 DRIFT_BASELINE = f"{names.GROUP}/drift-baseline"
+RETRAININGS = f"{names.GROUP}/retrainings"
 
 _QUARANTINE = (names.QUARANTINED_AT, names.QUARANTINED_REASON, QUARANTINED_CAUSE, QUARANTINED_SCOPE)
 _MAX_REASON = 1024
@@ -54,12 +66,25 @@ class Quarantine:
 
 
 @dataclass(frozen=True)
+class GateStart:
+    """A gate: its group, and when it started (to the second)."""
+
+    group: str
+    started_at: datetime
+
+
+@dataclass(frozen=True)
 class Revision:
     """One ControllerRevision. `uid` is empty while it exists only in a decision.
 
+    orphan    it is there without its owner
     data      what the DaemonSets are made from, JSON values only
+    passed    groups that it is through with
+    gate      the gate that it is in
+    waiting   the same, once it has passed it and waits behind it
     commands  commands seen: "approve=v4@2" -> where it counts ("" for nowhere any more)
     baseline  what the watch for drift keeps, packed
+    retrained trainings that were started while it was stable: name -> what for, and when
     """
 
     name: str
@@ -68,22 +93,36 @@ class Revision:
     data: Mapping[str, Any]
     created: datetime
     uid: str = ""
+    orphan: bool = False
     promoted_at: datetime | None = None
     promoted_reason: str = ""
     retried_at: datetime | None = None
     quarantine: Quarantine | None = None
+    passed: tuple[str, ...] = ()
+    gate: GateStart | None = None
+    waiting: GateStart | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
     baseline: str = ""
+    retrained: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The model, for example parts-detector."""
+        return str(self.data["model"])
 
     @property
     def version(self) -> str:
-        """The model version, for example v4."""
+        """The model version, for example v4. It names nothing without its model: a Rollout can go to another one."""
         return str(self.data["version"])
 
     @property
     def model_version(self) -> str:
         """The name of the ModelVersion, for example parts-detector-v4."""
         return str(self.data["modelVersion"])
+
+    def is_of(self, model: str, version: str) -> bool:
+        """Whether this is what it was made from."""
+        return (self.model, self.version) == (model, version)
 
     def delivery(self, group: str) -> Delivery:
         """How the model is delivered in a group: the Rollout's delivery with the group's own words laid over it."""
@@ -103,7 +142,7 @@ def delivery_of(rollout: Rollout, override: DeliveryOverride | None) -> Delivery
     return rollout.spec.delivery.replace(**own)
 
 
-def content(rollout: Rollout, version: ModelVersion) -> dict[str, Any]:
+def content(rollout: Rollout, version: ModelVersion, signing: Signing = UNSIGNED) -> dict[str, Any]:
     """What the Rollout's spec and a version come to: the identity of a revision. The version must have the formats."""
     overrides = {
         group.name: own
@@ -122,8 +161,12 @@ def content(rollout: Rollout, version: ModelVersion) -> dict[str, Any]:
         "artifact": {"uri": version.spec.artifact.uri, "files": files},
         "template": json.loads(json.dumps(rollout.spec.template)),
         # Defaults left out: a default that a later release adds does not make a new revision of everything.
-        "delivery": rollout.spec.delivery.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "delivery": rollout.spec.delivery.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True, exclude={"capture", "live", "prefetch", "signed"}
+        ),
         "groupDelivery": overrides,
+        **capture_pods.in_revision(rollout.spec.delivery, rollout.spec.template),
+        **signing.in_revision(rollout),
     }
 
 
@@ -134,14 +177,19 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def desired(
-    rollout: Rollout, version: ModelVersion, revisions: Sequence[Revision], agent_image: str, now: datetime
+    rollout: Rollout,
+    version: ModelVersion,
+    revisions: Sequence[Revision],
+    agent_image: str,
+    now: datetime,
+    signing: Signing = UNSIGNED,
 ) -> Revision:
     """The revision that the spec and this version come to: the one there is, or a new one.
 
     The agent image is remembered with the revision and is no part of its hash: another operator release, with another
     image, restarts nothing; what is rolled out from then on takes the new image.
     """
-    what = content(rollout, version)
+    what = content(rollout, version, signing)
     hash = digest(what)
     for revision in revisions:
         if revision.hash == hash:
@@ -170,19 +218,28 @@ def promoted(revisions: Iterable[Revision]) -> list[Revision]:
     return [revision for _, _, revision in sorted(found, key=lambda entry: entry[:2], reverse=True)]
 
 
+def promotion_time(revisions: Iterable[Revision], now: datetime) -> datetime:
+    """When a promotion that is made now counts as made: after all that were, whatever the clock said of those. It may
+    have been ahead, or another operator's. (Annotations know no parts of a second.)"""
+    before = [revision.promoted_at for revision in revisions if revision.promoted_at is not None]
+    return max([now, *(moment + timedelta(seconds=1) for moment in before)])
+
+
 def quarantine_of(revisions: Iterable[Revision], revision: Revision) -> Quarantine | None:
     """The quarantine that a revision is under: its own, or its model version's."""
     if revision.quarantine is not None:
         return revision.quarantine
-    return version_quarantine(revisions, revision.version)
+    return version_quarantine(revisions, revision.model, revision.version)
 
 
-def version_quarantine(revisions: Iterable[Revision], version: str) -> Quarantine | None:
+def version_quarantine(revisions: Iterable[Revision], model: str, version: str) -> Quarantine | None:
     """The newest quarantine of a model version as a whole."""
     found = [
-        revision.quarantine
+        quarantine
         for revision in revisions
-        if revision.version == version and revision.quarantine is not None and revision.quarantine.scope == "Version"
+        if (quarantine := revision.quarantine) is not None
+        and quarantine.scope == "Version"
+        and revision.is_of(model, version)
     ]
     return max(found, key=lambda quarantine: quarantine.at, default=None)
 
@@ -203,7 +260,7 @@ def superfluous(revisions: Sequence[Revision], keep: Iterable[str], limit: int) 
 
 
 def changes(before: Sequence[Revision], after: Sequence[Revision], owner: Rollout) -> list[Action]:
-    """The writes that turn the revisions `before` into `after`, of which none is left out.
+    """The writes that turn the revisions `before` into `after`, of which none is left out. Orphans are adopted.
 
     Each is a server-side apply of the whole. A patch of the annotations alone would be refused: the API server
     compares the immutable data byte by byte, and its own JSON is not ours (spaces, `<` as \\u003c). After an apply the
@@ -213,8 +270,16 @@ def changes(before: Sequence[Revision], after: Sequence[Revision], owner: Rollou
     return [
         Apply(manifest(revision, owner))
         for revision in after
-        if revision.hash not in old or annotations(revision) != annotations(old[revision.hash])
+        if revision.orphan or revision.hash not in old or annotations(revision) != annotations(old[revision.hash])
     ]
+
+
+def settled(before: Sequence[Revision], after: Sequence[Revision]) -> bool:
+    """Whether a revision is promoted or quarantined in `after` and was not so in `before`."""
+    old = {revision.hash: (revision.promoted_at, revision.quarantine) for revision in before}
+    return any(
+        (revision.promoted_at, revision.quarantine) != old.get(revision.hash, (None, None)) for revision in after
+    )
 
 
 def annotations(revision: Revision) -> dict[str, str]:
@@ -233,10 +298,17 @@ def annotations(revision: Revision) -> dict[str, str]:
             revision.quarantine.scope,
         )
         found |= dict(zip(_QUARANTINE, given, strict=True))
+    if revision.passed:
+        found[PASSED] = ",".join(revision.passed)
+    for name, gate in ((GATE_STARTED, revision.gate), (GATE_PASSED, revision.waiting)):
+        if gate is not None:
+            found[name] = f"{gate.group} {wire_time(gate.started_at)}"
     if revision.commands:
         found[COMMANDS] = json.dumps(dict(revision.commands), separators=(",", ":"))
     if revision.baseline:
         found[DRIFT_BASELINE] = revision.baseline
+    if revision.retrained:
+        found[RETRAININGS] = json.dumps(dict(revision.retrained), separators=(",", ":"))
     return found
 
 
@@ -252,7 +324,7 @@ def manifest(revision: Revision, owner: Rollout) -> dict[str, Any]:
             "labels": {
                 names.MANAGED_BY: names.MANAGED_BY_VALUE,
                 names.ROLLOUT: owner.metadata.name,
-                names.MODEL: revision.data["model"],
+                names.MODEL: revision.model,
                 names.VERSION: revision.version,
                 names.REVISION: revision.hash,
             },
@@ -262,6 +334,12 @@ def manifest(revision: Revision, owner: Rollout) -> dict[str, Any]:
         "revision": revision.number,
         "data": dict(revision.data),
     }
+
+
+def is_ours(raw: Mapping[str, Any], rollout: str) -> bool:
+    """Whether a ControllerRevision with a Rollout's labels is one that was written for it: those are named by their
+    hash. A copy that somebody made under another name, as for a backup, would be the same revision twice."""
+    return bool(raw["metadata"]["name"] == f"{rollout}-{raw['metadata']['labels'].get(names.REVISION)}")
 
 
 def read(raw: Mapping[str, Any]) -> Revision:
@@ -283,15 +361,34 @@ def read(raw: Mapping[str, Any]) -> Revision:
         data=raw["data"],
         created=parse_time(metadata["creationTimestamp"]),
         uid=metadata["uid"],
+        orphan=not controller_of(raw),
         promoted_at=parse_optional_time(notes.get(names.PROMOTED_AT)),
         promoted_reason=notes.get(PROMOTED_REASON, ""),
         retried_at=parse_optional_time(notes.get(RETRIED_AT)),
         quarantine=quarantine,
-        commands=json.loads(notes.get(COMMANDS, "{}")),
+        passed=tuple(filter(None, notes.get(PASSED, "").split(","))),
+        gate=_gate(notes.get(GATE_STARTED)),
+        waiting=_gate(notes.get(GATE_PASSED)),
+        commands=texts(notes.get(COMMANDS, "")),
         baseline=notes.get(DRIFT_BASELINE, ""),
+        retrained=texts(notes.get(RETRAININGS, "")),
     )
+
+
+def _gate(note: str | None) -> GateStart | None:
+    if note is None:
+        return None
+    group, _, started_at = note.partition(" ")
+    return GateStart(group, parse_time(started_at))
 
 
 def lifted(revision: Revision, now: datetime) -> Revision:
     """The revision without its quarantine, and with what was approved for the failed attempt to be asked for again."""
-    return replace(revision, quarantine=None, retried_at=now, commands=dict.fromkeys(revision.commands, ""))
+    return replace(
+        revision,
+        quarantine=None,
+        retried_at=now,
+        gate=None,
+        waiting=None,
+        commands=dict.fromkeys(revision.commands, ""),
+    )

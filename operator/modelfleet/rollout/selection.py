@@ -45,14 +45,14 @@ def choose(
     running = next((v for v in versions if stable is not None and v.metadata.name == stable.model_version), None)
     found = _selected(rollout, versions, running, carried)
     if isinstance(found, Missing):
-        there = [v for v in versions if resolve.obstacle(v) is None]
+        there = [v for v in versions if resolve.unusable(v) is None]
         others = f"; there are {_newest(there)}" if there else ""
         return Stall(
             _REASONS[found.reason],
             f"{found.message} (namespace {rollout.metadata.namespace}{others}). "
             "This continues automatically when that changes.",
         )
-    return _misfit(rollout, found, stable) or found
+    return _misfit(rollout, found) or found
 
 
 def _selected(
@@ -70,7 +70,7 @@ def _selected(
         return found
     if tag != LATEST and tag not in running.spec.tags:
         return found
-    return running if isinstance(found, Missing) or _younger(running, found) else found
+    return running if isinstance(found, Missing) or resolve.age(running) > resolve.age(found) else found
 
 
 def passed_over(rollout: Rollout, versions: Sequence[ModelVersion]) -> str:
@@ -101,27 +101,16 @@ def _needs(format: str, missing: Mapping[str, str]) -> str:
     return f"it has no {format} file, which groups {', '.join(groups)} need"
 
 
-def _younger(one: ModelVersion, other: ModelVersion) -> bool:
-    mine, theirs = one.metadata.creation_timestamp, other.metadata.creation_timestamp
-    return mine is not None and theirs is not None and mine > theirs
-
-
-def _misfit(rollout: Rollout, version: ModelVersion, stable: Revision | None) -> Stall | None:
-    """Why the version does not fit what the fleet runs: a file that is missing, or another task."""
+def _misfit(rollout: Rollout, version: ModelVersion) -> Stall | None:
+    """Why the version does not fit the fleet: a file that some group needs is missing."""
     missing = revs.missing_formats(rollout, version)
-    if missing:
-        wanted = ", ".join(f"group {group} wants {format}" for group, format in missing.items())
-        has = ", ".join(sorted({file.format for file in version.spec.artifact.files}))
-        return Stall(FORMAT_NOT_FOUND, f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
-    if stable is not None and stable.data["task"] != version.spec.task:
-        return Stall(
-            Reason.OTHER_TASK,
-            f"ModelVersion {version.metadata.name} is a model for the task {version.spec.task}; the fleet runs "
-            f"{stable.version}, a model for {stable.data['task']}. Use a Rollout of its own for it.",
-        )
-    return None
+    if not missing:
+        return None
+    wanted = ", ".join(f"group {group} wants {format}" for group, format in missing.items())
+    has = ", ".join(sorted({file.format for file in version.spec.artifact.files}))
+    return Stall(FORMAT_NOT_FOUND, f"ModelVersion {version.metadata.name} has {has}; {wanted}.")
 
 
 def _newest(versions: Sequence[ModelVersion]) -> str:
-    named = sorted(versions, key=lambda v: (v.metadata.creation_timestamp is not None, v.metadata.creation_timestamp))
-    return ", ".join(version.spec.version for version in reversed(named[-5:]))
+    named = sorted(versions, key=resolve.age, reverse=True)[:5]
+    return ", ".join(version.spec.version for version in named)

@@ -13,13 +13,13 @@ from modelfleet.api.commands import Verb
 from modelfleet.api.conditions import Condition
 from modelfleet.api.reasons import ConditionType, Reason
 from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, Quarantined, RolloutStatus
-from modelfleet.rollout import commands, drifting, gating, groups, selection
+from modelfleet.rollout import capture_pods, commands, drifting, gating, groups, selection
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
-from modelfleet.rollout.position import Position
+from modelfleet.rollout.position import Blocked, GoingBack, Held, Moving, NotBegun, Position
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState, Snapshot
-from modelfleet.wording import LISTED, listed
+from modelfleet.wording import LISTED, listed, sentence
 
 _NEWEST = 10
 
@@ -45,7 +45,7 @@ def status(outcome: Outcome) -> RolloutStatus:
     assessment, position = outcome.assessment, outcome.assessment.position
     snapshot, now = position.snapshot, assessment.now
     old, generation = snapshot.rollout.status, snapshot.rollout.metadata.generation
-    shown = position.chosen if position.held else position.candidate
+    shown = position.attempted
     current = _current(outcome, shown)
     groups_now = tuple(_group(outcome, index) for index in range(len(snapshot.groups)))
     return RolloutStatus(
@@ -54,13 +54,16 @@ def status(outcome: Outcome) -> RolloutStatus:
         summary=_summary(groups_now, current),
         conditions=conditions.merge(old.conditions, _conditions(outcome), generation, now),
         stable_version=position.stable.version if position.stable else None,
+        stable_model=position.stable.model if position.stable else None,
         stable_revision=position.stable.name if position.stable else None,
         candidate_version=shown.version if shown else None,
+        candidate_model=shown.model if shown else None,
         candidate_revision=shown.name if shown else None,
         current_group=current,
         groups=groups_now,
         gate=outcome.gate,
         drift=outcome.drift.status,
+        replay=assessment.replay.status,
         approved=commands.values([shown] if shown else [], Verb.APPROVE),
         promoted=commands.values([shown] if shown else [], Verb.PROMOTE),
         retried=commands.values(position.revisions, Verb.RETRY),
@@ -77,8 +80,12 @@ def _summary(found: Sequence[GroupStatus], current: str | None) -> str:
 
 
 def _current(outcome: Outcome, shown: Revision | None) -> str | None:
-    """The last group of those, from the first on, that have the candidate."""
-    name = None
+    """The group that the candidate is in; of one that is held, the last of those, from the first on, that have it."""
+    course, name = outcome.assessment.position.course, None
+    if isinstance(course, NotBegun | Moving) and outcome.step.advance:
+        return course.following.name if course.following is not None else None
+    if isinstance(course, Moving):
+        return course.current.name
     for group, target in zip(outcome.assessment.position.snapshot.groups, outcome.targets, strict=True):
         if shown is None or target is None or target.hash != shown.hash:
             break
@@ -89,7 +96,7 @@ def _current(outcome: Outcome, shown: Revision | None) -> str | None:
 def _group(outcome: Outcome, index: int) -> GroupStatus:
     assessment, snapshot = outcome.assessment, outcome.assessment.position.snapshot
     group, target = snapshot.groups[index], outcome.targets[index]
-    revision, version = _named(snapshot, group, target)
+    revision, model, version = _named(snapshot, group, target)
     progress = groups.progress(group, target.hash if target else groups.carried(group))
     old = next((entry for entry in snapshot.rollout.status.groups if entry.name == group.name), None)
     same = old is not None and old.revision == revision
@@ -101,6 +108,7 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
         name=group.name,
         phase=_group_phase(outcome, index),
         version=version,
+        model=model,
         revision=revision,
         nodes=progress.nodes,
         updated=progress.updated,
@@ -108,7 +116,7 @@ def _group(outcome: Outcome, index: int) -> GroupStatus:
         unreachable=progress.unreachable,
         started_at=started or (assessment.now if revision else None),
         ready_at=ready,
-        reason=_group_reason(group, progress) or None,
+        reason=_group_reason(group, progress, assessment.now) or None,
         passed=_passed(outcome, index) or (old.passed if old is not None and same else None),
     )
 
@@ -125,14 +133,15 @@ def _passed(outcome: Outcome, index: int) -> str | None:
     return assessment.gate.message if assessment.gate is not None else None
 
 
-def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None]:
-    """(revision, version) that the group's nodes should run; from the DaemonSet where it is not known."""
+def _named(snapshot: Snapshot, group: GroupState, target: Revision | None) -> tuple[str | None, str | None, str | None]:
+    """(revision, model, version) that the group's nodes should run; from the DaemonSet where it is not known."""
     if target is not None:
-        return target.name, target.version
+        return target.name, target.model, target.version
     carried = groups.carried(group)
     if group.daemon_set is None or carried is None:
-        return None, None
-    return f"{snapshot.rollout.metadata.name}-{carried}", group.daemon_set["metadata"]["labels"].get(names.VERSION)
+        return None, None, None
+    labels = group.daemon_set["metadata"]["labels"]
+    return f"{snapshot.rollout.metadata.name}-{carried}", labels.get(names.MODEL), labels.get(names.VERSION)
 
 
 def _group_phase(outcome: Outcome, index: int) -> str:
@@ -145,49 +154,49 @@ def _group_phase(outcome: Outcome, index: int) -> str:
     if not progress.nodes:
         return "Empty"
     if not progress.settled:
-        moving_back = position.quarantine is not None and not position.held
-        return "RollingBack" if moving_back else "Updating"
-    if position.candidate is not None and index == position.reached - 1 and not outcome.step.advance:
+        return "RollingBack" if isinstance(position.course, GoingBack) else "Updating"
+    if isinstance(position.course, Moving) and index == position.reached - 1 and not outcome.step.advance:
         return outcome.step.phase
     return "Ready"
 
 
-def _group_reason(group: GroupState, progress: groups.Progress) -> str:
+def _group_reason(group: GroupState, progress: groups.Progress, now: datetime) -> str:
     if problems := groups.describe(progress.problems):
         return problems
     if not progress.nodes:
-        shadowed = f": all {group.shadowed} that it selects belong to earlier groups" if group.shadowed else ""
-        return f"no node matches{shadowed}"
-    return f"no pod on {listed(progress.missing)}" if progress.missing else ""
+        return groups.why_empty(group)
+    missing = progress.missing(now)
+    return f"no pod was created on {listed(missing)}" if missing else ""
 
 
 def _conditions(outcome: Outcome) -> Iterable[Condition]:
     step, assessment = outcome.step, outcome.assessment
     snapshot = assessment.position.snapshot
-    if step.standing == "Ready":
-        yield conditions.true(conditions.READY, step.reason, step.message)
-    else:
-        yield conditions.false(conditions.READY, step.reason, step.message)
-    if step.standing == "Reconciling":
-        yield conditions.true(conditions.RECONCILING, step.reason, step.message)
-    if step.standing == "Stalled":
-        yield conditions.true(conditions.STALLED, step.reason, step.message)
+    match step.standing:
+        case "Ready":
+            yield from conditions.ready(step.reason, step.message)
+        case "Degraded":
+            yield conditions.false(conditions.READY, step.reason, step.message)
+        case "Reconciling":
+            yield from conditions.reconciling(step.reason, step.message)
+        case "Stalled":
+            yield from conditions.stalled(step.reason, step.message)
     if assessment.missing:
-        nodes = listed(assessment.missing)
-        said = f"The DaemonSet controller created no pod for {nodes}; see the DaemonSet's events."
-        yield conditions.true(ConditionType.PODS_MISSING, Reason.NO_POD, said)
+        yield conditions.true(ConditionType.PODS_MISSING, Reason.NO_POD, sentence(assessment.no_pod))
     if snapshot.overlaps:
         yield conditions.true(ConditionType.NODES_OVERLAP, Reason.SAME_HOST_RESOURCES, _overlaps(snapshot))
     empty = [group for group in snapshot.groups if not group.nodes]
     if empty:
-        said = "; ".join(f"{group.name}: {_group_reason(group, groups.Progress(()))}" for group in empty[:LISTED])
+        said = "; ".join(f"{group.name}: {groups.why_empty(group)}" for group in empty[:LISTED])
         yield conditions.true(
             ConditionType.GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}."
         )
     passed = selection.passed_over(snapshot.rollout, snapshot.versions)
-    if passed and assessment.position.chosen is not None:  # where nothing was chosen, the stall says it
+    if passed and not isinstance(assessment.position.course, Blocked):  # where nothing was chosen, the stall says it
         said = f"The tag does not mean the newest Ready version: {passed}."
         yield conditions.true(ConditionType.VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
+    if unmounted := capture_pods.unmounted(snapshot.rollout):
+        yield conditions.true(ConditionType.CAPTURES_NOT_MOUNTED, Reason.SOURCE_NOT_MOUNTED, unmounted)
     if outcome.drift.condition is not None:
         yield outcome.drift.condition
 
@@ -204,6 +213,7 @@ def _quarantined(revisions: Sequence[Revision]) -> tuple[Quarantined, ...]:
     found = [
         Quarantined(
             version=revision.version,
+            model=revision.model,
             revision=revision.name if quarantine.scope == "Revision" else None,
             reason=f"{quarantine.cause}: {quarantine.reason}",
             at=quarantine.at,
@@ -216,12 +226,16 @@ def _quarantined(revisions: Sequence[Revision]) -> tuple[Quarantined, ...]:
 
 def _history(position: Position, old: RolloutStatus, now: datetime) -> tuple[HistoryEntry, ...]:
     """The newest ten: what the revisions tell, and what only the old status knows (superseded ones, pruned ones)."""
-    told = [*old.history, *_superseded(position, old, now)]
+    # An entry of an older release names no model. Written down, it stays when the spec goes to another one.
+    model = position.snapshot.rollout.spec.model.name
+    before = [entry if entry.model else entry.replace(model=model) for entry in old.history]
+    told = [*before, *_superseded(position, old, now)]
     known = {(entry.version, entry.finished_at) for entry in told}
     first = min((r.promoted_at for r in position.revisions if r.promoted_at is not None), default=None)
+    held = position.course.chosen if isinstance(position.course, Held) else None
     for revision in position.revisions:
         started = _started(revision, old)
-        for entry in _ends(revision, first, started, failed_here=position.held and revision is position.chosen):
+        for entry in _ends(revision, first, started, failed_here=held is not None and revision is held):
             if (entry.version, entry.finished_at) not in known:
                 told.append(entry)
     return tuple(sorted(told, key=lambda entry: entry.finished_at or now, reverse=True)[:_NEWEST])
@@ -240,6 +254,7 @@ def _ends(
     if revision.promoted_at is not None:
         yield HistoryEntry(
             version=revision.version,
+            model=revision.model,
             result="Installed" if revision.promoted_at == first else "Promoted",
             started_at=min(started, revision.promoted_at),
             finished_at=revision.promoted_at,
@@ -248,6 +263,7 @@ def _ends(
     if revision.quarantine is not None and not failed_here:
         yield HistoryEntry(
             version=revision.version,
+            model=revision.model,
             result="Aborted" if revision.quarantine.cause == Reason.ABORTED else "RolledBack",
             started_at=min(started, revision.quarantine.at),
             finished_at=revision.quarantine.at,
@@ -264,6 +280,7 @@ def _superseded(position: Position, old: RolloutStatus, now: datetime) -> Iterab
         return
     yield HistoryEntry(
         version=before.version,
+        model=before.model,
         result="Superseded",
         started_at=_started(before, old),
         finished_at=now,

@@ -7,17 +7,20 @@ after the write, the operator reads the same facts and goes on from them.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelfleet.api.reasons import Reason
 from modelfleet.gate import Verdict
-from modelfleet.rollout import commands, gating, retraining
+from modelfleet.rollout import commands, gating, groups, retraining
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
-from modelfleet.rollout.position import Position, locate
+from modelfleet.rollout.position import Blocked, Moving, Position, locate
 from modelfleet.rollout.revisions import Quarantine, Revision, Scope
 
 Revisions = tuple[Revision, ...]
+
+SKEW = timedelta(minutes=1)
+"""By so much the clock of another operator, which led before, may differ without any meaning."""
 
 
 def establish(assessment: Assessment) -> Assessment:
@@ -30,42 +33,61 @@ def establish(assessment: Assessment) -> Assessment:
     return assessment
 
 
+def taken_back(assessment: Assessment) -> Revisions:
+    """Groups that don't have a revision any more have not passed it: it is judged again where it comes back.
+
+    Nor is there a gate that starts later than now: the clock was ahead. It starts again, and does not wait for a time
+    that was wrong.
+    """
+    position, latest = assessment.position, assessment.now + SKEW
+    carried = {group.name: groups.carried(group) for group in position.snapshot.groups}
+
+    def kept(revision: Revision) -> Revision:
+        still = tuple(name for name in revision.passed if carried.get(name) == revision.hash)
+        gate, waiting = (
+            each
+            if each is not None and carried.get(each.group) == revision.hash and each.started_at <= latest
+            else None
+            for each in (revision.gate, revision.waiting)
+        )
+        return replace(revision, passed=still, gate=gate, waiting=waiting)
+
+    return tuple(map(kept, position.revisions))
+
+
 def retried(assessment: Assessment) -> Revisions:
     """Somebody lifts a quarantine."""
     position = assessment.position
-    return commands.lift(position.snapshot.rollout.metadata.annotations, position.revisions, assessment.now)
+    return commands.lift(position.snapshot.rollout, position.revisions, assessment.now)
 
 
 def let_past(assessment: Assessment) -> Revisions:
     """Somebody lets the candidate pass its gates."""
     position = assessment.position
-    if position.chosen is None:
+    if isinstance(position.course, Blocked):
         return position.revisions
-    return commands.latch_promote(
-        position.snapshot.rollout.metadata.annotations, position.revisions, position.candidate
-    )
+    return commands.latch_promote(position.snapshot.rollout, position.revisions, position.candidate)
 
 
 def approved(assessment: Assessment) -> Revisions:
     """Somebody approves that the candidate leaves the Manual group it is in."""
     position = assessment.position
-    if position.chosen is None:
+    course = position.course
+    if isinstance(course, Blocked):
         return position.revisions
-    group = position.current.name if assessment.needs_approval and position.current is not None else None
-    annotations = position.snapshot.rollout.metadata.annotations
-    return commands.latch_approve(annotations, position.revisions, position.candidate, group)
+    group = course.current.name if isinstance(course, Moving) and assessment.needs_approval else None
+    return commands.latch_approve(position.snapshot.rollout, position.revisions, position.candidate, group)
 
 
 def aborted(assessment: Assessment) -> Revisions:
     """Somebody stops what is on its way, or what failed and was left where it is."""
     position = assessment.position
-    if position.chosen is None:
+    if isinstance(position.course, Blocked):
         return position.revisions
-    moving = position.chosen if position.held else position.candidate
-    annotations = position.snapshot.rollout.metadata.annotations
-    command = commands.wants_abort(annotations, position.revisions, moving)
+    moving, rollout = position.attempted, position.snapshot.rollout
+    command = commands.wants_abort(rollout, position.revisions, moving)
     if command is None or moving is None:
-        return commands.latch_idle_abort(annotations, position.revisions, moving)
+        return commands.latch_idle_abort(rollout, position.revisions, moving)
     known = revs.with_changed(position.revisions, commands.noted(moving, command, moving.hash))
     return _quarantine(
         replace(position, revisions=known), moving.hash, Reason.ABORTED, "aborted by annotation", assessment.now
@@ -82,10 +104,10 @@ def missed_deadline(assessment: Assessment) -> Revisions:
 
 def judged_bad(assessment: Assessment) -> Revisions:
     """The gate failed the candidate, or came to no verdict and the policy says to go back then."""
-    position, candidate, gate = assessment.position, assessment.position.candidate, assessment.gate
-    if candidate is None or gate is None or assessment.judgement is None:
+    position, course, gate = assessment.position, assessment.position.course, assessment.gate
+    if not isinstance(course, Moving) or gate is None or assessment.judgement is None:
         return position.revisions
-    policy, message = gating.policy(position), gate.message or ""
+    policy, message = gating.policy(position, course), gate.message or ""
     soaked = gate.started_at is not None and assessment.now >= gate.started_at + policy.soak
     if assessment.verdict is Verdict.FAIL:
         cause = Reason.GATE_FAILED
@@ -95,21 +117,34 @@ def judged_bad(assessment: Assessment) -> Revisions:
         cause = Reason.NO_DATA
     else:
         return position.revisions
-    return _quarantine(position, candidate.hash, cause, message, assessment.now)
+    return _quarantine(position, course.candidate.hash, cause, message, assessment.now)
+
+
+def gated(assessment: Assessment) -> Revisions:
+    """The gate of the group that the candidate is in starts; it says Pass, or does so no longer."""
+    position, course, gate = assessment.position, assessment.position.course, assessment.gate
+    if not isinstance(course, Moving):
+        return position.revisions
+    known = replace(course.candidate, gate=gating.start_of(gate), waiting=gating.waiting(gate))
+    return revs.with_changed(position.revisions, known)
 
 
 def finished(assessment: Assessment) -> Revisions:
     """The candidate went through all groups, the last one's watch included: it is the stable one from now on."""
-    position, candidate = assessment.position, assessment.position.candidate
-    if candidate is None or position.reached < len(position.snapshot.groups):
+    position, course = assessment.position, assessment.position.course
+    if not isinstance(course, Moving) or course.following is not None:
         return position.revisions
+    candidate = course.candidate
     if not assessment.judged_well or assessment.needs_approval:
         return position.revisions
     reason = "gates skipped by annotation" if commands.past_gates(candidate) else _why(assessment, candidate)
     promoted = replace(
         candidate,
-        promoted_at=assessment.now,
+        promoted_at=revs.promotion_time(position.revisions, assessment.now),
         promoted_reason=reason,
+        passed=(),
+        gate=None,
+        waiting=None,
         commands=dict.fromkeys(candidate.commands, commands.NOWHERE),
     )
     return revs.with_changed(position.revisions, promoted)
@@ -118,6 +153,16 @@ def finished(assessment: Assessment) -> Revisions:
 def retrained(assessment: Assessment) -> Revisions:
     """Somebody asked for a training, and it was created."""
     return retraining.noted(assessment.position)
+
+
+def passed_on(position: Position) -> Revisions:
+    """The candidate is through with the group that it is in, and goes on to the next one."""
+    course = position.course
+    if not isinstance(course, Moving):
+        return position.revisions
+    candidate, group = course.candidate, course.current.name
+    passed = candidate.passed if group in candidate.passed else (*candidate.passed, group)
+    return revs.with_changed(position.revisions, replace(candidate, passed=passed, gate=None, waiting=None))
 
 
 def learned(assessment: Assessment) -> Revisions:
@@ -130,13 +175,19 @@ def learned(assessment: Assessment) -> Revisions:
 
 
 CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
+    # What holds no longer.
+    taken_back,
+    # What people said, before what was found: a command counts in the same look.
     retried,
     let_past,
     approved,
     aborted,
+    # What was found: failures before the promotion that they forbid.
     missed_deadline,
     judged_bad,
+    gated,
     finished,
+    # What is kept with the stable revision, once it is known which one that is.
     retrained,
     learned,
 )
@@ -152,13 +203,14 @@ def _why(assessment: Assessment, candidate: Revision) -> str:
 
 
 def _quarantine(position: Position, hash: str, cause: str, reason: str, now: datetime) -> Revisions:
-    """Quarantine a revision, and its model version unless the template may be to blame.
+    """Quarantine a revision, and its model version unless the template may be at fault.
 
-    The template is to blame where it is all that changed, and may be where nothing ran before.
+    The template is at fault where it is all that changed, and may be where nothing ran before.
     """
     failed = next(revision for revision in position.revisions if revision.hash == hash)
     stable = position.stable
-    only_template = stable is not None and stable.version == failed.version
+    only_template = stable is not None and stable.is_of(failed.model, failed.version)
     unclear = stable is None and cause != Reason.ABORTED
     scope: Scope = "Revision" if only_template or unclear else "Version"
-    return revs.with_changed(position.revisions, replace(failed, quarantine=Quarantine(now, cause, reason, scope)))
+    ended = replace(failed, quarantine=Quarantine(now, cause, reason, scope), gate=None, waiting=None)
+    return revs.with_changed(position.revisions, ended)

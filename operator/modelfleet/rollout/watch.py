@@ -1,11 +1,14 @@
-"""Whom a change wakes: Rollouts, by their children, the versions of their model, their nodes and their neighbours."""
+"""Whom a change wakes: Rollouts, by their children, the versions and Datasets of their model, nodes, neighbours."""
 
 from collections.abc import Hashable, Iterable
 
 from modelfleet.api import names
 from modelfleet.kinds import (
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     DAEMON_SET,
+    DATASET,
+    JOB,
     MODEL_VERSION,
     NODE,
     POD,
@@ -68,15 +71,68 @@ def _course(training: Object) -> object:
     return training["metadata"].get("annotations") or {}, is_over(training)
 
 
+def _retrains_on(rollout: Object) -> Iterable[Hashable]:
+    """The Dataset that a Rollout retrains on: by name, or by the model where the template names none."""
+    retrain = (rollout["spec"].get("drift") or {}).get("retrain")
+    if not retrain:
+        return []
+    named = ((retrain["template"]["spec"].get("dataset") or {}).get("from") or {}).get("dataset")
+    namespace = key_of(rollout).namespace
+    return [(namespace, "name", named) if named else (namespace, "model", rollout["spec"]["model"]["name"])]
+
+
+RETRAINS_ON = Index(ROLLOUT, _retrains_on)
+"""Rollouts with a retraining, by (namespace, "name", Dataset) or (namespace, "model", model)."""
+
+
+def _of_dataset(dataset: Object, store: Store) -> Iterable[Key]:
+    namespace, name = key_of(dataset)
+    return store.keys(RETRAINS_ON, (namespace, "name", name), (namespace, "model", dataset["spec"]["model"]))
+
+
+def _labelled(dataset: Object) -> object:
+    """What of a Dataset a retraining goes by, and what it says of it."""
+    status = dataset.get("status") or {}
+    return (dataset["spec"]["model"], *(status.get(name) for name in ("latest", "versions", "waiting", "inReview")))
+
+
+def _reviewed_by(rollout: Object) -> Iterable[Hashable]:
+    """The Datasets by whose review a Rollout is watched for drift: those of its model."""
+    signals = (rollout["spec"].get("drift") or {}).get("signals") or ()
+    if not any(signal["name"].startswith("reviewed-") for signal in signals):
+        return []
+    return [(key_of(rollout).namespace, rollout["spec"]["model"]["name"])]
+
+
+REVIEWED_BY = Index(ROLLOUT, _reviewed_by)
+"""Rollouts that are watched by reviewed frames, by (namespace, model)."""
+
+
+def _of_review(dataset: Object, store: Store) -> Iterable[Key]:
+    return store.keys(REVIEWED_BY, (key_of(dataset).namespace, dataset["spec"]["model"]))
+
+
+def _review(dataset: Object) -> object:
+    """What of a Dataset a watch goes by: neither calibration nor classes."""
+    review = (dataset.get("status") or {}).get("review") or {}
+    return (dataset["spec"]["model"], *(review.get(name) for name in ("version", "frames", "recall", "precision")))
+
+
 _CHILD = labelled(names.ROLLOUT)
+_REPLAY = labelled(names.REPLAY)
 
 WATCHES: tuple[Watch, ...] = (
     Watch(ROLLOUT, ROLLOUT, itself),
     Watch(ROLLOUT, ROLLOUT, _neighbours, _on_nodes),
     Watch(ROLLOUT, DAEMON_SET, _CHILD),
     Watch(ROLLOUT, CONTROLLER_REVISION, _CHILD),
+    Watch(ROLLOUT, CONFIG_MAP, _CHILD),
     Watch(ROLLOUT, POD, _CHILD),
+    Watch(ROLLOUT, JOB, _REPLAY),
+    Watch(ROLLOUT, POD, _REPLAY),
     Watch(ROLLOUT, MODEL_VERSION, _of_model, usability),
     Watch(ROLLOUT, TRAINING_JOB, _of_retraining, _course),
+    Watch(ROLLOUT, DATASET, _of_dataset, _labelled),
+    Watch(ROLLOUT, DATASET, _of_review, _review),
     Watch(ROLLOUT, NODE, membership.rollouts_of, node_essence),
 )

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
+from modelfleet import cron
 from modelfleet.api import rollout as api
 
 
@@ -17,28 +16,23 @@ class BadWindow(ValueError):
     """A cron expression or a time zone that means nothing."""
 
 
-def opens(windows: Sequence[api.Window], now: datetime) -> datetime | None:
+def opens(windows: Sequence[api.Window], now: datetime) -> datetime:
     """When updates may start: `now` inside a window or where there are no windows, else the next opening.
 
-    None when no window ever opens again. Raises BadWindow.
+    Raises BadWindow. Every window opens again: `cron.following` refuses one that has no day.
     """
-    if not windows:
-        return now
-    starts = [start for window in windows if (start := _opening(window, now)) is not None]
-    return max(now, min(starts)) if starts else None
+    return max(now, min(_opening(window, now) for window in windows)) if windows else now
 
 
-def _opening(window: api.Window, now: datetime) -> datetime | None:
+def _opening(window: api.Window, now: datetime) -> datetime:
     """The first opening after `now - duration`: in the past it is a window still open, else it is the next one."""
     try:
         local = (now - window.duration).astimezone(ZoneInfo(window.time_zone))
-        start: datetime = next(CronSim(window.cron, local))
+        start = cron.following(window.cron, local)
+    except cron.BadCron as error:
+        raise BadWindow(f"cron {error}") from error
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise BadWindow(f"window {window.cron!r}: unknown time zone {window.time_zone!r}") from error
-    except CronSimError as error:
-        raise BadWindow(f"window {window.cron!r} is no cron expression: {error}") from error
-    except StopIteration:
-        return None
     return start.astimezone(now.tzinfo)
 
 

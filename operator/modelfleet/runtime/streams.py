@@ -1,18 +1,25 @@
-"""Watching: kopf's watch streams into the store, from their start to their end, and how they log in."""
+"""Watching: kopf's watch streams into the store, from their start to their end, and how they log in.
+
+kopf only watches: the handlers are `on.event` (kopf's way to see raw events and to store nothing on the objects), there
+are no finalizers, no annotations, no peering. An event of type None is an object of a stream's first list.
+
+Concurrency: kopf handles the events of one object in order, those of different objects side by side, all on the one
+event loop. Handlers only write to the store, which tells its subscribers (routing.py) what really changed.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
 import kopf
 
-from modelfleet import routing
+from modelfleet.kinds import WATCHED
 from modelfleet.kube import ApiError, Backoff, Connection, Store
 from modelfleet.kube.scope import Scope
 from modelfleet.kube.streams import Streams
-from modelfleet.runtime.tasks import cancel
+from modelfleet.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +52,11 @@ class WatchStreams:
         """Why streams are refused by the API server now; empty when none is."""
         return self._streams.refusals
 
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """Which streams the API server has stopped serving; empty when all are live."""
+        return self._streams.cuts
+
     async def wait_all_live(self) -> None:
         """Wait until each stream has begun."""
         await self._streams.wait_all_live()
@@ -64,12 +76,12 @@ class WatchStreams:
 
     async def _run(self, connection: Connection, spawned: Callable[[], None]) -> None:
         registry = kopf.OperatorRegistry()
-        routing.register(registry, self._store)
+        take_into(registry, self._store)
         kopf.on.login(registry=registry, id="login")(_Logins(connection, self._streams).log_in)
         others = asyncio.all_tasks()  # whatever is younger, kopf takes for its own
         tasks = await kopf.spawn_tasks(
             registry=registry,
-            settings=routing.watch_settings(self._scopes),
+            settings=kopf_settings(self._scopes),
             # kopf would make one of the user's name, and a container's user id has none; nobody reads it: no peering
             identity=cast(Any, "modelfleet"),
             standalone=True,
@@ -79,6 +91,77 @@ class WatchStreams:
         )
         spawned()
         await kopf.run_tasks(tasks, ignored=others)
+
+
+def take_into(registry: kopf.OperatorRegistry, store: Store) -> None:
+    """Watch every kind into the store."""
+
+    async def take_in(event: Mapping[str, Any], **_: Any) -> None:
+        if event["type"] == "DELETED":
+            store.remove(event["object"])
+        else:
+            store.put(event["object"])
+
+    for kind in WATCHED:
+        kopf.on.event(
+            group=kind.group, version=kind.version, plural=kind.plural, id=f"store-{kind.plural}", registry=registry
+        )(take_in)
+
+
+def kopf_settings(scopes: Iterable[Scope]) -> kopf.OperatorSettings:
+    """kopf's settings: only watch, post nothing, never give up."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # else it wants to watch namespaces and CRDs, which takes more rights
+    settings.networking.error_backoffs = _Forever()
+    settings.networking.connect_timeout = 10
+    settings.watching.connect_timeout = 10
+    settings.queueing.idle_timeout = 0.5  # for so long kopf keeps a task for each object that changed
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = _NoProgress()
+    for scope in scopes:
+        if scope.selector:
+            kind = scope.kind
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = scope.selector
+    return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object of each event, twice, to compare it with what its handlers saw last. Ours see raw events,
+    and the store compares."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """kopf remembers on the objects how far their handlers are. Ours are done at once."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None: ...
+    def purge(self, **_: Any) -> None: ...
+    def touch(self, **_: Any) -> None: ...
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
+class _Forever:
+    """Delays between attempts that never end: kopf would give up after the last one and stop the operator, although an
+    API server that is being upgraded answers 403 or 503 for minutes."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1, 1, 2, 3, 5, 8, 13)
+        while True:
+            yield 20
 
 
 class _Logins:

@@ -10,13 +10,15 @@ from modelfleet.api import Evaluation, ModelVersion, TrainingPhase, format_durat
 from modelfleet.api.reasons import Reason
 from modelfleet.times import clock
 from modelfleet.training import evaluation, manifests, modelversion
-from modelfleet.training.jobs import End
+from modelfleet.training.jobs import JobFacts
 from modelfleet.training.naming import model_version_name
-from modelfleet.training.outcome import ANEW, Outcome, State, failed
+from modelfleet.training.outcome import RUNS_ONCE, Outcome, State, failed
 from modelfleet.training.pods import Attempt, failure, outcome
 from modelfleet.training.snapshot import Snapshot
 from modelfleet.training.starting import READING, REREADING
-from modelfleet.training.termination import Failed, Succeeded
+from modelfleet.training.termination import Succeeded
+from modelfleet.wording import listed
+from modelfleet.workloads.last_words import Failed
 
 COMPLETE = Reason.COMPLETE
 
@@ -40,14 +42,14 @@ def made(seen: Snapshot, now: datetime) -> Outcome | None:
     if version is None or not modelversion.is_of(version, seen.training):
         return None
     verdict = version.spec.evaluation
-    at = _ended_at(seen) or version.metadata.creation_timestamp or now
+    at = version.spec.created_at or _ended_at(seen) or version.metadata.creation_timestamp or now
     if verdict is not None and verdict.result == "Failed":
         message = (
-            f"ModelVersion {version.metadata.name} was made and rejected by its evaluation: {verdict.message}. It is "
-            f"kept for inspection and never rolled out.{_diagnosis(version)}"
+            f"ModelVersion {version.metadata.name} was created and rejected by its evaluation: {verdict.message}. It "
+            f"is kept for inspection and never rolled out.{_diagnosis(version)}"
         )
         return _end(State.FAILED, Reason.EVALUATION_FAILED, message, at, version, verdict)
-    message = f"ModelVersion {version.metadata.name} was made.{_diagnosis(version)}{_threshold(version)}"
+    message = f"ModelVersion {version.metadata.name} was created.{_diagnosis(version)}{_threshold(version)}"
     return _end(State.COMPLETE, COMPLETE, message, at, version, verdict)
 
 
@@ -89,7 +91,7 @@ def data_missing(seen: Snapshot, now: datetime) -> Outcome | None:
         State.STALLED,
         TrainingPhase.PENDING,
         why.reason,
-        f"{why.message}. The run starts automatically when it is there; it looks again at {clock(due)}.",
+        f"{why.message}. The run starts automatically when it is there; it is looked for again at {clock(due)}.",
         actions=(manifests.remove(seen.training, job),) if over else (),
         requeue_after=None if job.deleting else max(due - now, timedelta(seconds=1)),
     )
@@ -100,51 +102,61 @@ def job_failed(seen: Snapshot, now: datetime) -> Outcome | None:
     job, why = seen.own_job, _failure(seen)
     if job is None or job.end is None or why is None:
         return None
-    return failed(why.reason, f"{why.message.rstrip('.')}.{ANEW}", job.end.at)
+    return failed(why.reason, f"{why.message.rstrip('.')}.{RUNS_ONCE}", job.end.at)
 
 
-def job_succeeded(seen: Snapshot, now: datetime) -> Outcome | None:
-    """The Job succeeded: read what the trainer left, judge it, and make the ModelVersion."""
-    job = seen.own_job
-    if job is None or job.end is None or not job.end.succeeded:
+def published(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The trainer published the version: read what it left, judge it, and make the ModelVersion.
+
+    What became of the Job afterwards (its deadline, a container beside the trainer that failed or goes on, a lost node)
+    takes nothing back.
+    """
+    job, pod = seen.own_job, seen.reporter()
+    if job is None:
         return None
-    pod = next((attempt for attempt in reversed(seen.attempts) if attempt.succeeded), None)
+    succeeded_at = job.end.at if job.end is not None and job.end.succeeded else None
     if pod is None:
-        return _wait(seen, job.end.at, "the pod that succeeded is gone, and its report with it", _LOST_PATIENCE, now)
+        if succeeded_at is None:
+            return None
+        gone = "the pod that succeeded is gone, and its report with it"
+        return _wait(seen, succeeded_at, gone, _LOST_PATIENCE, now)
+    at = succeeded_at or pod.finished or pod.created
     result = outcome(pod)
     if not isinstance(result, Succeeded):
-        return failed(Reason.RESULT_INVALID, f"The Job succeeded, but {result.message}.{ANEW}", job.end.at)
-    return _record(seen, pod, result, job.end, now)
+        return failed(
+            Reason.RESULT_INVALID, f"The trainer ended without an error, but {result.message}.{RUNS_ONCE}", at
+        )
+    return _record(seen, pod, result, at, now)
 
 
-def _record(seen: Snapshot, pod: Attempt, result: Succeeded, end: End, now: datetime) -> Outcome:
+def _record(seen: Snapshot, pod: Attempt, result: Succeeded, at: datetime, now: datetime) -> Outcome:
     job = seen.own_job
     run = None if job is None else job.run
-    if run is None:
-        return failed(Reason.RESULT_INVALID, f"The Job no longer says what it was told to make.{ANEW}", end.at)
+    if job is None or run is None:
+        return failed(Reason.RESULT_INVALID, f"The Job no longer says which version it is to train.{RUNS_ONCE}", at)
     detail = seen.detail
     if detail is None or detail.content is None:
         problem = "its log was not read yet" if detail is None else detail.problem
         patience = _LOST_PATIENCE if detail is not None and detail.lost else _LOG_PATIENCE
-        return _wait(seen, pod.finished or end.at, problem, patience, now)
+        return _wait(seen, pod.finished or at, problem, patience, now)
     name = model_version_name(seen.training.spec.model, run.version)
     if seen.version is not None:
         message = (
-            f"ModelVersion {name} was made by somebody else while this run trained; it is not overwritten. This run's "
-            f"files are at {run.output_uri}.{ANEW}"
+            f"ModelVersion {name} was created by somebody else while this run trained; it is not overwritten. This "
+            f"run's files are at {run.output_uri}.{RUNS_ONCE}"
         )
-        return failed(Reason.VERSION_EXISTS, message, end.at)
+        return failed(Reason.VERSION_EXISTS, message, at)
     gates = seen.training.spec.evaluation
     verdict = None if gates is None else evaluation.judge(gates, detail.content.get("evaluation"))
     try:
-        create = modelversion.create_version(seen.training, run, result, detail.content, verdict)
+        create = modelversion.create_version(seen.training, run, result, detail.content, verdict, job.data, at)
     except modelversion.Unrecordable as problem:
-        return failed(Reason.RESULT_INVALID, f"The trainer's report can't be recorded ({problem}).{ANEW}", end.at)
+        return failed(Reason.RESULT_INVALID, f"The trainer's report can't be recorded ({problem}).{RUNS_ONCE}", at)
     return Outcome(
         State.WORKING,
         TrainingPhase.EVALUATING,
         Reason.RECORDING,
-        f"Makes ModelVersion {name}.",
+        f"Creating ModelVersion {name}.",
         actions=(create,),
         requeue_after=timedelta(seconds=2),
         event="",
@@ -197,10 +209,11 @@ def _failure(seen: Snapshot) -> Failed | None:
     job = seen.own_job
     if job is None or job.end is None or job.end.succeeded:
         return None
-    if job.end.reason == "DeadlineExceeded":
-        deadline = format_duration(seen.training.spec.active_deadline)
-        return Failed(Reason.DEADLINE_EXCEEDED, f"The run took longer than spec.activeDeadline, {deadline}")
     own_fault = [attempt for attempt in seen.attempts if attempt.own_fault]
+    if job.end.reason == "DeadlineExceeded":
+        known = [attempt for attempt in own_fault if _is_known(attempt, job.end.decided_at)]
+        if not known or known[-1] is not seen.newest or not seen.is_last(known[-1]):
+            return _overdue(seen, job, known)
     if not own_fault:
         return Failed(job.end.reason or Reason.JOB_FAILED, f"The Job failed: {job.end.message or job.end.reason}")
     why = failure(own_fault[-1])
@@ -208,6 +221,35 @@ def _failure(seen: Snapshot) -> Failed | None:
     if job.end.reason == "BackoffLimitExceeded" and number > 1:
         return Failed(why.reason, f"All {number} attempts failed, the last one: {why.message}")
     return why
+
+
+def _is_known(attempt: Attempt, deadline: datetime) -> bool:
+    """Whether an attempt that failed did so for a cause of its own, and not because the deadline ended it.
+
+    What it said of itself counts whenever it ended: the node's clock may be ahead of the control plane's, and a trainer
+    that is asked to stop says that, or nothing.
+    """
+    if attempt.finished is not None and attempt.finished <= deadline:
+        return True
+    said = outcome(attempt)
+    return isinstance(said, Failed) and said.reason != Reason.INTERRUPTED
+
+
+def _overdue(seen: Snapshot, job: JobFacts, known: list[Attempt]) -> Failed:
+    """The deadline ended it; and why the newest attempt failed that it did not end."""
+    message = f"The run took longer than spec.activeDeadline, {format_duration(seen.training.spec.active_deadline)}"
+    if seen.no_pod:
+        message += f". No pod was created for it: {seen.no_pod.rstrip('.')}"
+    elif known:
+        why = failure(known[-1])
+        message += f". The last attempt that failed before that ended with {why.reason}: {why.message}"
+    elif seen.newest is None and job.beside and job.run is not None:
+        message += (
+            f". Whether its trainer had ended before is not known: its pod is gone, and {listed(job.beside)} may have "
+            f"kept that from ending. If {job.run.output_uri}manifest.json is there, the version was published: create "
+            "its ModelVersion from that by hand"
+        )
+    return Failed(Reason.DEADLINE_EXCEEDED, message)
 
 
 def _ended_at(seen: Snapshot) -> datetime | None:

@@ -112,7 +112,7 @@ def _place(group: str, name: str, own_image: bool) -> str | None:
     if row["place"] not in _GROUPS:
         return f"has a field of its own: spec.hyperparameters.{row['place']}"
     if group == "augmentation" and row["place"] == "extra":
-        return "is no augmentation; give it under spec.hyperparameters.extra"
+        return "is not an augmentation; give it under spec.hyperparameters.extra"
     return None
 
 

@@ -13,11 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from modelfleet.api.conditions import COMPLETE
-from modelfleet.api.names import GROUP, KUEUE_QUEUE
+from modelfleet.api.foreign import parsed
+from modelfleet.api.names import DATASET_VERSIONS, GROUP, KUEUE_QUEUE, TRAINER_CONTAINER, TRAINING_JOB
 from modelfleet.times import parse_optional_time, parse_time
+from modelfleet.training import data, last_end
+from modelfleet.training.data import NOTHING, Data
+from modelfleet.training.last_end import LAST_END, LastEnd
 from modelfleet.training.pods import Attempt
 from modelfleet.training.trainer_run import Run, read
 from modelfleet.workloads.jobs import final_condition
+from modelfleet.workloads.owners import controller_of
+from modelfleet.workloads.pods import conditions_by_type
 
 INTERRUPTED = f"{GROUP}/interrupted-pods"
 
@@ -30,10 +36,14 @@ REREADS = f"{GROUP}/rereads-result"
 
 @dataclass(frozen=True)
 class End:
-    """How and when a Job ended: `reason` and `message` as the Job controller gives them."""
+    """How and when a Job ended: `reason` and `message` as the Job controller gives them.
+
+    decided_at  when that was decided: a Job that fails ends once its last pod has
+    """
 
     succeeded: bool
     at: datetime
+    decided_at: datetime
     reason: str = ""
     message: str = ""
 
@@ -68,9 +78,13 @@ class JobFacts:
     """A Job.
 
     owner      the uid of its controller, "" when it has none
+    training   the TrainingJob that it says it is of
     active_at  since when it may have pods: its creation, or when it was last let go on
     run        what it was told, None where it isn't one of ours
+    data       what its references to Datasets meant
     rereads    it was made to report again what an earlier Job published
+    noted      how the trainer of a pod ended that was to be deleted
+    beside     the containers of its pods beside the trainer's
     """
 
     name: str
@@ -78,6 +92,7 @@ class JobFacts:
     created: datetime
     active_at: datetime
     owner: str = ""
+    training: str = ""
     deleting: bool = False
     suspended: bool = False
     suspended_by_us: bool = False
@@ -85,8 +100,16 @@ class JobFacts:
     failures: int = 0
     end: End | None = None
     run: Run | None = None
+    data: Data = NOTHING
     rereads: bool = False
     interruptions: Interruptions = Interruptions()
+    noted: LastEnd | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def waits_in_queue(self) -> bool:
+        """Whether Kueue has to let it go on."""
+        return bool(self.queue) and self.suspended and self.end is None and not self.deleting
 
 
 def job_facts(job: Mapping[str, Any]) -> JobFacts:
@@ -94,15 +117,13 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
     metadata, status = job["metadata"], job.get("status") or {}
     annotations = metadata.get("annotations") or {}
     created = parse_time(metadata["creationTimestamp"])
-    controller: Mapping[str, Any] = next(
-        (entry for entry in metadata.get("ownerReferences") or () if entry.get("controller")), {}
-    )
     return JobFacts(
         name=metadata["name"],
         uid=metadata["uid"],
         created=created,
         active_at=_resumed(status) or created,
-        owner=controller.get("uid") or "",
+        owner=controller_of(job),
+        training=(metadata.get("labels") or {}).get(TRAINING_JOB) or "",
         deleting=bool(metadata.get("deletionTimestamp")),
         suspended=bool(job["spec"].get("suspend")),
         suspended_by_us=SUSPENDED in annotations,
@@ -110,9 +131,16 @@ def job_facts(job: Mapping[str, Any]) -> JobFacts:
         failures=status.get("failed") or 0,
         end=_end(job),
         run=read(job),
+        data=data.read(annotations.get(DATASET_VERSIONS)),
         rereads=REREADS in annotations,
         interruptions=_interruptions(annotations.get(INTERRUPTED)),
+        noted=last_end.read(annotations.get(LAST_END)),
+        beside=tuple(name for name in _containers(job) if name != TRAINER_CONTAINER),
     )
+
+
+def _containers(job: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(each["name"] for each in job["spec"]["template"]["spec"]["containers"])
 
 
 def count_interruptions(known: Interruptions, attempts: Iterable[Attempt]) -> Interruptions:
@@ -135,8 +163,10 @@ def _end(job: Mapping[str, Any]) -> End | None:
     if final is None:
         return None
     succeeded = final["type"] == COMPLETE
-    at = (job["status"].get("completionTime") if succeeded else None) or final["lastTransitionTime"]
-    return End(succeeded, parse_time(at), final.get("reason") or "", final.get("message") or "")
+    at = parse_time((job["status"].get("completionTime") if succeeded else None) or final["lastTransitionTime"])
+    target = conditions_by_type(job["status"]).get("FailureTarget") or {}
+    decided_at = parse_optional_time(target.get("lastTransitionTime")) or at
+    return End(succeeded, at, decided_at, final.get("reason") or "", final.get("message") or "")
 
 
 def _resumed(status: Mapping[str, Any]) -> datetime | None:
@@ -148,7 +178,7 @@ def _resumed(status: Mapping[str, Any]) -> datetime | None:
 
 def _interruptions(text: str | None) -> Interruptions:
     try:
-        value = json.loads(text or "{}")
+        value = parsed(text or "{}")
         uids = frozenset(str(uid) for uid in value.get("pods", ()))
         latest = value.get("latest")
         return Interruptions(

@@ -4,7 +4,6 @@ A line that is no event, or an event with figures that make no sense, is passed 
 nothing depends on it. Unlike the result, it may come from a trainer of another release.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from modelfleet.api import ClassChanges, Progress, TrackedRun, parse_decimal
+from modelfleet.api.foreign import parsed
 from modelfleet.api.modelversion import MetricName
 
 _AFTER_TRAINING = frozenset({"evaluating", "uploading", "detail"})
@@ -43,6 +43,8 @@ class Followed:
     fresh         it said that it starts from the beginning
     evaluating    training is over: it evaluates or uploads
     warning       the newest warning
+    data          what it says of the data (of the holdout too): what was left out and why; None where it did not get
+                  so far, or its log no longer has it
     tracking      where experiment trackers show the run
     start         what the run began with
     """
@@ -52,6 +54,7 @@ class Followed:
     fresh: bool = False
     evaluating: bool = False
     warning: str | None = None
+    data: tuple[str, ...] | None = None
     tracking: TrackedRun | None = None
     start: Start = Start()
 
@@ -63,6 +66,7 @@ def read(lines: Iterable[str]) -> Followed:
     fresh = False
     evaluating = False
     warning: str | None = None
+    data: dict[str, tuple[str, ...]] = {}
     tracked: dict[str, Any] = {}
     weights: Mapping[str, Any] = {}
     first: Mapping[str, str] | None = None
@@ -83,17 +87,25 @@ def read(lines: Iterable[str]) -> Followed:
                 fresh, weights = True, event
             case "warning":
                 warning = str(event.get("message") or "") or warning
+            case "dataset" | "holdout" as what:
+                data[what] = _texts(event.get("warnings"))
             case "tracking":
                 tracked[str(event.get("tracker"))] = event.get("url")
             case name if name in _AFTER_TRAINING:
                 evaluating = True
-    return Followed(progress, resumed_from, fresh, evaluating, warning, _tracking(tracked), _start(weights, first))
+    told = tuple(text for texts in data.values() for text in texts) if data else None
+    start = _start(weights, first)
+    return Followed(progress, resumed_from, fresh, evaluating, warning, told, _tracking(tracked), start)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str) and text) if isinstance(value, list) else ()
 
 
 def _events(lines: Iterable[str]) -> Iterable[Mapping[str, Any]]:
     for line in lines:
         try:
-            event = json.loads(line)
+            event = parsed(line)
         except ValueError:  # not one of ours, or cut by a log rotation
             continue
         if isinstance(event, dict) and isinstance(event.get("event"), str):

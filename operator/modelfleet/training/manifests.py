@@ -10,20 +10,17 @@ from typing import Any
 
 from modelfleet.api import ModelVersion, Tracking, TrainingJob, names
 from modelfleet.decision import Create, Delete, Patch
-from modelfleet.kinds import JOB, TRAINING_JOB
-from modelfleet.training import trainer_run
+from modelfleet.kinds import JOB, POD, TRAINING_JOB
+from modelfleet.training import last_end, trainer_run
+from modelfleet.training.data import NOTHING, Data
 from modelfleet.training.jobs import INTERRUPTED, REREADS, SUSPENDED, Interruptions, JobFacts
-from modelfleet.training.pods import STOPPED
-from modelfleet.workloads import pod_template
+from modelfleet.training.last_end import LAST_END, LastEnd
+from modelfleet.training.pods import RETRYING_CANT_HELP, STOPPED, Attempt
+from modelfleet.workloads import pod_security, pod_template, run_once
 from modelfleet.workloads.owners import owner_reference
 
-CANNOT_MEND = 64
-"""The trainer's exit code for what retrying can't fix."""
-
 _WORK = "/work"
-_USER = 65532  # of the image
 _KUEUE = "kueue.x-k8s.io/"
-_LOG = "/dev/termination-log"
 _MLFLOW_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _WANDB_KEYS = ("WANDB_API_KEY",)
 _METRICS = 9090
@@ -37,14 +34,23 @@ def create_job(
     version: str,
     parent: ModelVersion | None,
     baseline: ModelVersion | None,
+    data: Data = NOTHING,
     *,
     rereads: bool = False,
 ) -> Create:
     """Create the Job that makes `version`, or that reports again what was published (the trainer finds out itself)."""
-    manifest = job(training, image, trainer_run.document(training, version, parent, baseline))
-    if rereads:
-        manifest["metadata"]["annotations"] = {REREADS: "true"}
+    manifest = job(training, image, trainer_run.document(training, version, parent, baseline, data))
+    notes = {REREADS: "true"} if rereads else {}
+    if data != NOTHING:
+        notes[names.DATASET_VERSIONS] = data.to_text()
+    if notes:
+        manifest["metadata"]["annotations"] = notes
     return Create(manifest)
+
+
+def adopt(training: TrainingJob, job: JobFacts) -> Patch:
+    """Make the TrainingJob the owner of an orphan."""
+    return _patch(training, job, {"metadata": {"ownerReferences": [owner_reference(TRAINING_JOB, training.metadata)]}})
 
 
 def suspend(training: TrainingJob, job: JobFacts, wanted: bool) -> Patch:
@@ -59,6 +65,21 @@ def suspend(training: TrainingJob, job: JobFacts, wanted: bool) -> Patch:
 def note_interruptions(training: TrainingJob, job: JobFacts, interruptions: Interruptions) -> Patch:
     """Write down the counts of pods that something from outside ended."""
     return _patch(training, job, {"metadata": {"annotations": {INTERRUPTED: interruptions.to_text()}}})
+
+
+def note_end(training: TrainingJob, job: JobFacts, end: LastEnd) -> Patch:
+    """Write down how the trainer of a pod ended that has to be deleted."""
+    return _patch(training, job, {"metadata": {"annotations": {LAST_END: last_end.to_text(end)}}})
+
+
+def stop_rest(training: TrainingJob, attempt: Attempt) -> Delete:
+    """Stop what goes on in the pod of a trainer that has failed.
+
+    The pod is deleted, and not evicted: an evicted one would count as disrupted, and not as the failure it is. It ends
+    as Failed then, by the trainer's exit code, and the Job goes by its podFailurePolicy and its backoffLimit as if the
+    trainer had been alone. Its grace period is its own.
+    """
+    return Delete(POD, training.metadata.namespace, attempt.name, attempt.uid)
 
 
 def remove(training: TrainingJob, job: JobFacts) -> Delete:
@@ -102,7 +123,7 @@ def job(training: TrainingJob, image: str, document: Mapping[str, Any]) -> Json:
                         "onExitCodes": {
                             "containerName": names.TRAINER_CONTAINER,
                             "operator": "In",
-                            "values": [CANNOT_MEND],
+                            "values": [RETRYING_CANT_HELP],
                         },
                     },
                     # Asked to stop: suspended, drained, deleted. Without this rule the Job controller counts a pod that
@@ -133,44 +154,24 @@ def _labels(training: TrainingJob, version: str) -> dict[str, str]:
 
 def _pod_template(training: TrainingJob, image: str, document: Mapping[str, Any], labels: Mapping[str, str]) -> Json:
     """Ours, with the user's laid over it, and what the operator relies on laid over both."""
-    base = {"metadata": {"labels": labels}, "spec": {**_pod(), "containers": [_trainer(training, image)]}}
+    base = {
+        "metadata": {"labels": labels},
+        "spec": {**pod_security.pod(), "volumes": _volumes(), "containers": [_trainer(training, image)]},
+    }
     merged = pod_template.merge(base, training.spec.template)
     containers = merged["spec"].get("containers") or []
     if not any(entry["name"] == names.TRAINER_CONTAINER for entry in containers):
         containers = [*containers, *base["spec"]["containers"]]
-    required = {
-        "metadata": {"labels": labels},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [
-                {
-                    "name": names.TRAINER_CONTAINER,
-                    "env": [trainer_run.to_env(document)],
-                    "terminationMessagePath": _LOG,
-                    "terminationMessagePolicy": "File",
-                }
-            ],
-        },
-    }
+    required = run_once.required({"labels": labels}, names.TRAINER_CONTAINER, trainer_run.to_env(document))
     return pod_template.merge({**merged, "spec": {**merged["spec"], "containers": containers}}, required)
 
 
-def _pod() -> Json:
-    """Fit for the restricted Pod Security Standard. Volumes of the user's own may need fsGroup in the template."""
-    return {
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumes": [
-            {"name": "modelfleet-work", "emptyDir": {}},
-            # The data loader's workers hand images over in shared memory, of which a container has 64 MB by default.
-            {"name": "modelfleet-shm", "emptyDir": {"medium": "Memory"}},
-        ],
-    }
+def _volumes() -> list[Json]:
+    return [
+        {"name": "modelfleet-work", "emptyDir": {}},
+        # The data loader's workers hand images over in shared memory, of which a container has 64 MB by default.
+        {"name": "modelfleet-shm", "emptyDir": {"medium": "Memory"}},
+    ]
 
 
 def _trainer(training: TrainingJob, image: str) -> Json:
@@ -190,7 +191,7 @@ def _trainer(training: TrainingJob, image: str) -> Json:
             {"name": "modelfleet-work", "mountPath": _WORK},
             {"name": "modelfleet-shm", "mountPath": "/dev/shm"},
         ],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": pod_security.container(read_only=False),
     }
     resources = _resources(training)
     return container | {"resources": resources} if resources else container

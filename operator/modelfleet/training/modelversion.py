@@ -1,10 +1,13 @@
 """The ModelVersion that a successful run leads to, from what the trainer reported; checked as the API has it. Pure.
 
 It has no owner reference: it must outlive its TrainingJob. That it came from this TrainingJob, and not from another of
-the same name, is in an annotation with the uid.
+the same name, is in annotations with its uid and a digest of its spec.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,11 +19,14 @@ from modelfleet.api import (
     Evaluation,
     FirstEpoch,
     LineageDataset,
+    LineageHoldout,
     LineageSource,
     ModelVersion,
     ModelVersionSpec,
+    PinnedData,
     Report,
     RetrainedFor,
+    SourceBalance,
     StartCheckpoint,
     Threshold,
     ThresholdPoint,
@@ -28,14 +34,19 @@ from modelfleet.api import (
     TrainingJob,
     names,
 )
+from modelfleet.api.foreign import first_error
 from modelfleet.decision import Create
 from modelfleet.kinds import MODEL_VERSION
+from modelfleet.times import wire_time
+from modelfleet.training.data import NOTHING, Data
 from modelfleet.training.log_events import first_metrics
 from modelfleet.training.naming import model_version_name
-from modelfleet.training.termination import Succeeded, first_error
+from modelfleet.training.termination import Succeeded
 from modelfleet.training.trainer_run import Run
 
 TRAINING_JOB_UID = f"{names.GROUP}/training-job-uid"
+TRAINING_JOB_SPEC = f"{names.GROUP}/training-job-spec"
+"""A digest of the TrainingJob's spec, which outlives its uid."""
 
 _TEXT = 256  # characters of a hyperparameter's value
 _CLASSES = 100  # of which a ModelVersion has thresholds
@@ -48,8 +59,23 @@ class Unrecordable(ValueError):
 
 
 def is_of(version: ModelVersion, training: TrainingJob) -> bool:
-    """Whether the ModelVersion was made by this very TrainingJob."""
-    return version.metadata.annotations.get(TRAINING_JOB_UID) == training.metadata.uid
+    """Whether the ModelVersion was made by this TrainingJob, or by one of the same name with the same spec: after a
+    restore from a backup, or a manifest deleted and applied again, the uid is another, and the run is the same."""
+    notes = version.metadata.annotations
+    if notes.get(TRAINING_JOB_UID) == training.metadata.uid:
+        return True
+    lineage = version.spec.lineage
+    return (
+        lineage is not None
+        and lineage.training_job == training.metadata.name
+        and notes.get(TRAINING_JOB_SPEC) == _digest(training)
+    )
+
+
+def _digest(training: TrainingJob) -> str:
+    """Of what the spec says beyond defaults: one that a later release adds makes no other run of it."""
+    said = training.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def create_version(
@@ -58,9 +84,14 @@ def create_version(
     result: Succeeded,
     detail: Mapping[str, Any],
     evaluation: Evaluation | None,
+    data: Data = NOTHING,
+    made: datetime | None = None,
 ) -> Create:
-    """Create the ModelVersion. Raises Unrecordable."""
-    spec = _spec(training, run, result, detail, evaluation)
+    """Create the ModelVersion; `made` is when the run ended. Raises Unrecordable."""
+    of_data = {"dataset": _dataset(detail.get("dataset"), data), "holdout": _holdout(detail.get("holdout"), data)}
+    spec = _spec(training, run, result, {**detail, **of_data}, evaluation)
+    if made is not None:
+        spec["createdAt"] = wire_time(made)
     try:
         checked = ModelVersionSpec.model_validate(spec)
     except ValidationError as error:
@@ -73,7 +104,7 @@ def create_version(
                 "name": model_version_name(training.spec.model, run.version),
                 "namespace": training.metadata.namespace,
                 "labels": {names.MODEL: training.spec.model, names.TRAINING_JOB: training.metadata.name},
-                "annotations": {TRAINING_JOB_UID: training.metadata.uid},
+                "annotations": {TRAINING_JOB_UID: training.metadata.uid, TRAINING_JOB_SPEC: _digest(training)},
             },
             "spec": checked.to_dict(),
         }
@@ -98,7 +129,8 @@ def _spec(
             "parent": run.parent,
             "checkpoint": start_checkpoint(run, detail.get("checkpoint")),
             "mode": training.spec.mode.value,
-            "dataset": _dataset(detail.get("dataset")),
+            "dataset": detail.get("dataset"),
+            "holdout": detail.get("holdout"),
             "hyperparameters": _texts(detail.get("hyperparameters")),
             "software": _texts(detail.get("software")),
             "loadedShare": detail.get("loadedShare"),
@@ -127,7 +159,10 @@ def _retrained_for(training: TrainingJob) -> Json | None:
 
 
 def _remark(
-    model: type[ClassChanges | Diagnosis | TrackedRun | Report | RetrainedFor | ClassThreshold | Threshold], value: Any
+    model: type[
+        ClassChanges | ClassThreshold | Diagnosis | LineageHoldout | Report | RetrainedFor | Threshold | TrackedRun
+    ],
+    value: Any,
 ) -> Json | None:
     """What is said beside the model, where it is as it should be; else nothing: no training is lost over a remark."""
     try:
@@ -171,11 +206,37 @@ def _first_epoch(run: Run, value: Any) -> Json | None:
     return FirstEpoch(metrics=metrics, parent_metrics=run.parent_metrics).to_dict()
 
 
-def _dataset(value: Any) -> Any:
-    known = _known(value, tuple(LineageDataset.model_fields))
+def _dataset(value: Any, data: Data) -> Any:
+    """What was trained on, as the trainer measured it; and which version of which Dataset that was."""
+    known = _known(value, tuple(field for field in LineageDataset.model_fields if field not in ("dataset", "version")))
+    pin = data.version
+    if isinstance(pin, PinnedData) and (known is None or isinstance(known, dict)):
+        known = {**(known or {}), "dataset": pin.dataset, "version": pin.version}
     if isinstance(known, dict) and isinstance(known.get("sources"), list):
-        known["sources"] = [_known(source, tuple(LineageSource.model_fields)) for source in known["sources"]]
+        known["sources"] = [_source(source) for source in known["sources"]]
     return known
+
+
+def _holdout(value: Any, data: Data) -> Json | None:
+    """What the figures were measured on, where the trainer says so; and which version of which Dataset that was."""
+    if not isinstance(value, Mapping):
+        return None
+    known = {name: value.get(name) for name in ("uri", "sha256", "images", "labels")}
+    if isinstance(data.holdout, PinnedData):
+        known |= {"dataset": data.holdout.dataset, "version": data.holdout.version}
+    return _remark(LineageHoldout, known)
+
+
+def _source(value: Any) -> Any:
+    """A source, with its balance where that is as it should be."""
+    source = _known(value, tuple(LineageSource.model_fields))
+    if isinstance(source, dict) and "balance" in source:
+        fields = tuple(field.alias or name for name, field in SourceBalance.model_fields.items())
+        try:
+            source["balance"] = SourceBalance.model_validate(_known(source["balance"], fields)).to_dict()
+        except ValidationError:  # no training is lost over a remark
+            source["balance"] = None
+    return source
 
 
 def _known(value: Any, fields: tuple[str, ...]) -> Any:

@@ -1,26 +1,45 @@
 """Gathers what there is to know about a TrainingJob: from the store, from its pod's log, and, rarely, by a request.
 
-Requests are made in two cases only: while there is no Job in the store (one of somebody else's isn't watched, as it
-lacks our label), and for the detail of a run that succeeded (its log is read once, when the tail does not have it).
+Requests are made in four cases only: while there is no Job in the store (one of somebody else's isn't watched, as it
+lacks our label), for the detail of a run that succeeded (its log is read once, when the tail does not have it), for
+the queue of a Job that has waited in it for a while, and for the Events of a Job that misses a pod.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
 
+from modelfleet import pod_refusals
 from modelfleet.api import ModelVersion, Origin, TrainingJob, VersionRef, conditions, names
-from modelfleet.kube import JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, ApiError, Key, Kind, NotFound, Store
+from modelfleet.kube import (
+    DATASET,
+    JOB,
+    MODEL_VERSION,
+    POD,
+    ROLLOUT,
+    TRAINING_JOB,
+    ApiError,
+    Key,
+    Kind,
+    NotFound,
+    Store,
+)
 from modelfleet.reconcile import Controller, Deps
-from modelfleet.training import modelversion
+from modelfleet.training import data, kueue, modelversion
+from modelfleet.training.data import NOTHING, Data
 from modelfleet.training.decide import decide
 from modelfleet.training.jobs import JobFacts, job_facts
+from modelfleet.training.last_end import with_noted
 from modelfleet.training.naming import BadVersion, model_version_name, version_of
-from modelfleet.training.pods import Attempt, attempts, outcome
+from modelfleet.training.pods import Attempt, attempts, outcome, reporter
 from modelfleet.training.snapshot import Detail, Reference, Snapshot
 from modelfleet.training.termination import Succeeded, find_detail
 from modelfleet.versions.resolve import by_version, passed_over, resolve
-from modelfleet.views import ROLLOUTS, TRAININGS, VERSIONS, versions_of
+from modelfleet.views import DATASETS, ROLLOUTS, TRAININGS, VERSIONS, versions_of
 
 _NUDGE = 3.0  # seconds from a log line to the look at it: epochs of milliseconds must not mean a write each
+_POD_DUE = timedelta(seconds=5)  # a Job makes its pod at once, and a refusal is an Event at once
 _LOG_TAIL = 1000  # lines: the detail is the last one, though the kubelet may count a long line as several
 
 
@@ -37,10 +56,10 @@ def controller(deps: Deps) -> Controller[Snapshot]:
 async def _gather(training: TrainingJob, key: Key, deps: Deps) -> Snapshot:
     job = await _job(training, key, deps)
     own = job if job is not None and job.owner == training.metadata.uid else None
-    pods = () if own is None else attempts(deps.store.list(POD, key.namespace, owner_uid=own.uid))
+    pods = () if own is None else _attempts(own, key, deps.store)
     _follow(training, pods, key, deps)
     version = _target(training, own, key, deps.store)
-    return Snapshot(
+    seen = Snapshot(
         training=training,
         image=deps.settings.images.trainer,
         job=job,
@@ -48,10 +67,13 @@ async def _gather(training: TrainingJob, key: Key, deps: Deps) -> Snapshot:
         version=version,
         parent=_resolve(training.spec.from_, training.status.parent, training, deps.store) if job is None else None,
         baseline=_resolve(_baseline(training), training.status.baseline, training, deps.store) if job is None else None,
+        data=_data(training, deps.store) if job is None else NOTHING,
         passed_over=_passed_over(training, deps.store) if job is None else "",
         lines=deps.logs.lines(pods[-1].uid) if pods else (),
         detail=await _detail(training, own, pods, version, key, deps),
+        queue=await _queue(own, key, deps),
     )
+    return replace(seen, no_pod=await _no_pod(seen, key, deps))
 
 
 async def _job(training: TrainingJob, key: Key, deps: Deps) -> JobFacts | None:
@@ -62,6 +84,10 @@ async def _job(training: TrainingJob, key: Key, deps: Deps) -> JobFacts | None:
         except NotFound:
             return None
     return None if raw is None else job_facts(raw)
+
+
+def _attempts(job: JobFacts, key: Key, store: Store) -> tuple[Attempt, ...]:
+    return with_noted(attempts(store.list(POD, key.namespace, owner_uid=job.uid)), job.noted)
 
 
 def _finished(training: TrainingJob) -> bool:
@@ -124,6 +150,14 @@ def _resolve(reference: VersionRef | None, before: str | None, training: Trainin
     return resolve(reference, model, versions_of(store, namespace, model), rollout, without_weights)
 
 
+def _data(training: TrainingJob, store: Store) -> Data:
+    """What the references to Datasets mean now; but what an earlier Job of this run was told stays."""
+    namespace = training.metadata.namespace
+    found = {name: store.get(DATASET, namespace, name) for name in data.names_of(training.spec)}
+    known = {name: store.read(DATASETS, raw) for name, raw in found.items() if raw is not None}
+    return data.resolve(training.spec, Data(training.status.dataset, training.status.holdout), known)
+
+
 def without_weights(version: ModelVersion) -> str | None:
     """Why training can't start from the version, or measure it; None where it can."""
     if version.spec.artifact.file("pytorch") is not None:
@@ -141,6 +175,42 @@ def _passed_over(training: TrainingJob, store: Store) -> str:
     return "; ".join(filter(None, found))
 
 
+async def _no_pod(seen: Snapshot, key: Key, deps: Deps) -> str:
+    """The Job controller's words for a pod that is missing."""
+    job, since = seen.own_job, seen.pod_missing_since()
+    if job is None or since is None or _finished(seen.training) or deps.clock() - since < _POD_DUE:
+        return ""
+    return await pod_refusals.said(deps.client, JOB, Key(key.namespace, job.name), job.uid, since)
+
+
+async def _queue(job: JobFacts | None, key: Key, deps: Deps) -> kueue.Service | None:
+    """Whether anybody serves the queue that the Job waits in; None while that is not asked."""
+    if job is None or not job.waits_in_queue or deps.clock() - job.created < kueue.PATIENCE:
+        return None
+    try:
+        version = await deps.client.preferred_version(kueue.GROUP)
+    except NotFound:
+        return kueue.NOT_INSTALLED
+    except ApiError as error:
+        return kueue.Service(unknown=error.message)
+    try:
+        found = kueue.read(await deps.client.get(kueue.local_queue(version), key.namespace, job.queue))
+    except NotFound:
+        return kueue.missing(key.namespace, job.queue)
+    except ApiError as error:
+        return kueue.Service(unknown=error.message)
+    return found if found.problem else kueue.Service(waits=await _waits(job, version, key, deps))
+
+
+async def _waits(job: JobFacts, version: str, key: Key, deps: Deps) -> str:
+    """What it waits for in a queue that is served."""
+    try:
+        listed = await deps.client.list(kueue.workload(version), key.namespace, selector=kueue.workload_of(job))
+    except ApiError as error:
+        return f"What it waits for can't be looked up: {error.message}"
+    return kueue.waits(listed.items)
+
+
 async def _detail(
     training: TrainingJob,
     job: JobFacts | None,
@@ -150,9 +220,9 @@ async def _detail(
     deps: Deps,
 ) -> Detail | None:
     """The detail that the successful pod's termination message speaks of, while it is needed."""
-    pod = next((attempt for attempt in reversed(pods) if attempt.succeeded), None)
+    pod = reporter(pods, job_ended=job is not None and job.end is not None)
     done = _finished(training) or (version is not None and modelversion.is_of(version, training))
-    if pod is None or job is None or job.end is None or done:
+    if pod is None or job is None or done:
         return None
     result = outcome(pod)
     if not isinstance(result, Succeeded):

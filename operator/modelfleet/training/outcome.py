@@ -16,11 +16,14 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from modelfleet.api import Condition, Evaluation, TrainingPhase, conditions
-from modelfleet.api.conditions import COMPLETE, FAILED, READY, RECONCILING, STALLED
+from modelfleet.api.conditions import COMPLETE, FAILED, READY
 from modelfleet.decision import Action
 
-ANEW = " TrainingJobs run once: fix the cause and create a new TrainingJob."
+RUNS_ONCE = " TrainingJobs run once: fix the cause and create a new TrainingJob."
 """The end of a message about a run that failed for good."""
+
+PATIENCE_WITH_OTHERS = timedelta(seconds=30)
+"""How long after the trainer's end the other containers of its pod may go on, before they are stopped."""
 
 
 class State(Enum):
@@ -67,16 +70,14 @@ def failed(reason: str, message: str, at: datetime) -> Outcome:
 
 def conditions_of(state: State, reason: str, message: str) -> tuple[Condition, ...]:
     """The conditions of the module's table."""
-    not_ready = conditions.false(READY, reason, message)
     match state:
         case State.WORKING:
-            return (not_ready, conditions.true(RECONCILING, reason, message))
+            return conditions.reconciling(reason, message)
         case State.HELD:
-            return (not_ready,)
+            return (conditions.false(READY, reason, message),)
         case State.STALLED:
-            return (not_ready, conditions.true(STALLED, reason, message))
+            return conditions.stalled(reason, message)
         case State.COMPLETE:
-            return (conditions.true(READY, reason, message), conditions.true(COMPLETE, reason, message))
+            return (*conditions.ready(reason, message), conditions.true(COMPLETE, reason, message))
         case State.FAILED:
-            stalled = conditions.true(STALLED, reason, message)
-            return (not_ready, stalled, conditions.true(FAILED, reason, message))
+            return (*conditions.stalled(reason, message), conditions.true(FAILED, reason, message))

@@ -8,20 +8,18 @@ from typing import Any
 from modelfleet.api.names import TRAINER_CONTAINER
 from modelfleet.api.reasons import Reason
 from modelfleet.times import parse_optional_time, parse_time
-from modelfleet.training.termination import Failed, Garbled, Succeeded, excerpt, parse
-from modelfleet.workloads.pods import Problem, conditions_by_type, container_status, stuck, terminated
+from modelfleet.training.termination import Garbled, Succeeded, parse
+from modelfleet.wording import listed
+from modelfleet.workloads.last_words import Failed, excerpt
+from modelfleet.workloads.pods import Problem, cannot_start, conditions_by_type, container_status, terminated
 
 STOPPED = 143
 """The exit code of a trainer that was asked to stop (128 + SIGTERM)."""
 
-_SPOKEN = {
-    "ErrImagePull": Reason.IMAGE_PULL_FAILED,
-    "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
-    "InvalidImageName": Reason.IMAGE_PULL_FAILED,
-    "ErrImageNeverPull": Reason.IMAGE_PULL_FAILED,
-    "RegistryUnavailable": Reason.IMAGE_PULL_FAILED,
-    "ImageInspectError": Reason.IMAGE_PULL_FAILED,
-}
+RETRYING_CANT_HELP = 64
+"""The trainer's exit code for what retrying can't fix."""
+
+_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class Attempt:
     said               the termination message, "" when there is none
     disrupted          preemption, eviction, or the loss of the node: no fault of the training
     problem            what keeps the pod from starting
+    others             containers beside the trainer's that have not ended. (Not sidecars of Kubernetes' own kind, init
+                       containers that go on running: the kubelet ends those)
     """
 
     name: str
@@ -49,11 +49,13 @@ class Attempt:
     said: str = ""
     disrupted: bool = False
     problem: Problem | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without success."""
-        return self.phase == "Failed" or self.exit_code not in (None, 0)
+        """Whether it ended without success. The trainer's own end counts: what another container of the pod makes of
+        the pod's phase is not the training's failure, nor its success."""
+        return self.phase == "Failed" if self.exit_code is None else self.exit_code != 0
 
     @property
     def own_fault(self) -> bool:
@@ -63,7 +65,12 @@ class Attempt:
     @property
     def succeeded(self) -> bool:
         """Whether it ended well."""
-        return self.phase == "Succeeded"
+        return self.phase == "Succeeded" if self.exit_code is None else self.exit_code == 0
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the trainer has ended and the pod can't, for other containers of it go on."""
+        return self.exit_code is not None and bool(self.others) and self.phase not in _OVER
 
     @property
     def running(self) -> bool:
@@ -95,7 +102,8 @@ def attempt(pod: Mapping[str, Any]) -> Attempt:
         why=ended.get("reason") or status.get("reason") or "",
         said=ended.get("message") or "",
         disrupted=_disrupted(conditions.get("DisruptionTarget") or {}, ended.get("finishedAt")),
-        problem=_problem(status, conditions, trainer),
+        problem=cannot_start(status, TRAINER_CONTAINER),
+        others=_others(status),
     )
 
 
@@ -114,7 +122,7 @@ def failure(attempt: Attempt) -> Failed:
             "the trainer was killed for using too much memory: raise spec.resources.limits.memory, or lower "
             "spec.hyperparameters.batch or imageSize",
         )
-    logs = f"see kubectl logs {attempt.name}"
+    logs = _where_to_look(attempt)
     if attempt.exit_code is None:
         why = f" ({attempt.why})" if attempt.why else ""
         return Failed(Reason.POD_FAILED, f"pod {attempt.name} ended before the trainer did{why}")
@@ -127,9 +135,35 @@ def failure(attempt: Attempt) -> Failed:
     return Failed(Reason.TRAINER_CRASHED, f"the trainer ended with exit code {attempt.exit_code}{said}; {logs}")
 
 
+def _where_to_look(attempt: Attempt) -> str:
+    """For its log, which goes with the pod."""
+    if attempt.lingers:
+        return f"see kubectl logs {attempt.name} -c {TRAINER_CONTAINER} before the pod is deleted"
+    if attempt.others:
+        return f"its log went with pod {attempt.name}, which {listed(attempt.others)} kept from ending"
+    return f"see kubectl logs {attempt.name}"
+
+
+def reporter(attempts: Iterable[Attempt], job_ended: bool) -> Attempt | None:
+    """The newest attempt whose trainer published a version, unless the end of its Job is all that is waited for.
+
+    Once the Job has ended, badly perhaps (its deadline, another container's failure), a trainer that reported what it
+    published counts even where it was killed before it could exit.
+    """
+    newest_first = tuple(attempts)[::-1]
+    if job_ended:
+        return next((each for each in newest_first if each.succeeded or isinstance(outcome(each), Succeeded)), None)
+    return next((each for each in newest_first if each.succeeded and (each.lingers or each.phase == "Failed")), None)
+
+
 def outcome(attempt: Attempt) -> Succeeded | Failed | Garbled:
     """What the trainer of an ended attempt says."""
     return parse(attempt.said)
+
+
+def _others(status: Mapping[str, Any]) -> tuple[str, ...]:
+    containers = status.get("containerStatuses") or ()
+    return tuple(each["name"] for each in containers if each["name"] != TRAINER_CONTAINER and terminated(each) is None)
 
 
 def _disrupted(condition: Mapping[str, Any], finished: str | None) -> bool:
@@ -138,22 +172,3 @@ def _disrupted(condition: Mapping[str, Any], finished: str | None) -> bool:
         return False
     at = condition.get("lastTransitionTime")
     return at is None or finished is None or parse_time(at) <= parse_time(finished)
-
-
-def _problem(
-    status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]], trainer: Mapping[str, Any]
-) -> Problem | None:
-    if status.get("phase") not in (None, "Pending"):
-        return None
-    scheduled = conditions.get("PodScheduled") or {}
-    if scheduled.get("status") == "False":
-        gated = scheduled.get("reason") == "SchedulingGated"
-        return Problem(
-            Reason.SCHEDULING_GATED if gated else Reason.UNSCHEDULABLE,
-            f"No node takes the pod: {scheduled.get('message') or scheduled.get('reason')}",
-        )
-    for container in (*(status.get("initContainerStatuses") or ()), trainer, *(status.get("containerStatuses") or ())):
-        if found := stuck(container):
-            said = f"Container {container['name']} can't start ({found.reason}): {found.message or found.reason}"
-            return Problem(_SPOKEN.get(found.reason, found.reason), said)
-    return None

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingJob
+from modelfleet.training import kueue
+from modelfleet.training.data import NOTHING, Data
 from modelfleet.training.jobs import Interruptions, JobFacts, count_interruptions
 from modelfleet.training.log_events import Followed, read
 from modelfleet.training.naming import BadVersion, version_of
-from modelfleet.training.pods import Attempt
+from modelfleet.training.pods import RETRYING_CANT_HELP, Attempt, reporter
 from modelfleet.versions.resolve import Missing
 
 Reference = ModelVersion | Missing | None
@@ -33,11 +36,14 @@ class Snapshot:
 
     image     the trainer's image, where the user's template names none
     job       the batch Job of the TrainingJob's name, whoever made it
-    attempts  the pods of that Job, oldest first
+    attempts  the pods of that Job, oldest first; and one that is gone, where its end was noted
     version   the ModelVersion of the name that the run aims at, whoever made it
+    data      what its references to Datasets mean, while there is no Job
     passed_over  which versions a tag would mean if they had the weights that training needs, in words
     lines     JSON lines from the log of the newest pod
     detail    asked for once a pod reports success, else None
+    queue     what is known of the queue that the Job waits in; asked for once it has waited for a while, else None
+    no_pod    why the Job controller creates no pod, in its words; asked for while one is missing, else ""
     """
 
     training: TrainingJob
@@ -47,9 +53,12 @@ class Snapshot:
     version: ModelVersion | None = None
     parent: Reference = None
     baseline: Reference = None
+    data: Data = NOTHING
     passed_over: str = ""
     lines: tuple[str, ...] = ()
     detail: Detail | None = None
+    queue: kueue.Service | None = None
+    no_pod: str = ""
 
     @property
     def own_job(self) -> JobFacts | None:
@@ -79,11 +88,40 @@ class Snapshot:
         return Interruptions() if job is None else count_interruptions(job.interruptions, self.attempts)
 
     def failures(self) -> int:
-        """Attempts that failed through their own fault. (The Job controller's count comes a moment after the pod's "
-        "end.)"""
+        """Attempts that failed through their own fault. The Job controller counts a pod once it has ended, which one
+        that lingers or is being deleted has not; and for the others its count comes a moment late. One that was noted
+        may be in the Job's count already, however it looks: the count that was noted with it includes it."""
+        job, failed = self.own_job, [attempt for attempt in self.attempts if attempt.own_fault]
+        if job is None or job.end is not None:
+            return max(len(failed), 0 if job is None else job.failures)
+        noted, noted_uid = (0, "") if job.noted is None else (job.noted.failures, job.noted.attempt.uid)
+        leaving = sum(1 for each in failed if (each.lingers or each.deleting) and each.uid != noted_uid)
+        return max(noted, max(len(failed) - leaving, job.failures) + leaving)
+
+    def is_last(self, attempt: Attempt) -> bool:
+        """Whether no attempt follows on this one, which failed."""
+        return attempt.exit_code == RETRYING_CANT_HELP or self.failures() > self.training.spec.backoff_limit
+
+    def pod_missing_since(self) -> datetime | None:
+        """Since when the Job should have a pod that it does not have; None where it has one, or should have none. One
+        that had none until its time was over counts, too."""
+        job, last = self.own_job, self.newest
+        if job is None or job.deleting or job.suspended:
+            return None
+        if job.end is not None:
+            overdue = job.end.reason == "DeadlineExceeded" and last is None and not self.failures()
+            return job.active_at if overdue else None
+        latest = self.interruptions().latest
+        if last is not None and (latest is None or last.created >= latest):
+            if not last.failed or last.lingers or self.is_last(last):
+                return None
+            latest = last.finished or last.created
+        return max(job.active_at, latest or job.active_at)
+
+    def reporter(self) -> Attempt | None:
+        """The attempt whose trainer published the version."""
         job = self.own_job
-        seen = sum(1 for attempt in self.attempts if attempt.own_fault)
-        return max(seen, job.failures if job is not None else 0)
+        return reporter(self.attempts, job_ended=job is not None and job.end is not None)
 
     def number(self) -> int:
         """How many attempts there were, the one that runs or succeeded included."""

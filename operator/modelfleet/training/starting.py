@@ -9,10 +9,10 @@ from typing import Any
 
 from modelfleet.api import ModelVersion, TrainingMode, TrainingPhase, conditions, names
 from modelfleet.api.reasons import Reason
-from modelfleet.training import hyperparameters, manifests
+from modelfleet.training import hyperparameters, manifests, trainer_run
 from modelfleet.training.modelversion import is_of
 from modelfleet.training.naming import BadVersion, model_version_name
-from modelfleet.training.outcome import ANEW, Outcome, State, failed, stalled
+from modelfleet.training.outcome import RUNS_ONCE, Outcome, State, failed, stalled
 from modelfleet.training.snapshot import Reference, Snapshot
 from modelfleet.versions.resolve import FORMAT_NOT_FOUND, Missing
 from modelfleet.wording import clauses
@@ -40,6 +40,16 @@ _BASELINE = {
 _LOOK_AGAIN = timedelta(seconds=60)  # at what is not watched: a Job that isn't ours
 
 
+def adopted(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The Job of this run is there and has no owner: the namespace was restored from a backup."""
+    job = seen.job
+    if job is None or job.owner or job.deleting or job.run is None or job.training != seen.training.metadata.name:
+        return None
+    message = f"Job {job.name} is of this TrainingJob and has no owner: adopting it."
+    actions = (manifests.adopt(seen.training, job),)
+    return Outcome(State.WORKING, TrainingPhase.PENDING, STARTING, message, actions=actions, event="")
+
+
 def name_conflict(seen: Snapshot, now: datetime) -> Outcome | None:
     """A Job of this name exists that this TrainingJob did not make."""
     job = seen.job
@@ -54,7 +64,7 @@ def name_conflict(seen: Snapshot, now: datetime) -> Outcome | None:
         )
     return stalled(
         Reason.NAME_CONFLICT,
-        f"Job {job.name} exists and was not made by this TrainingJob. Delete that Job, and the run starts "
+        f"Job {job.name} exists and was not created by this TrainingJob. Delete that Job, and the run starts "
         "automatically; or create a new TrainingJob under another name.",
         requeue_after=_LOOK_AGAIN,
     )
@@ -99,7 +109,7 @@ def bad_hyperparameters(seen: Snapshot, now: datetime) -> Outcome | None:
     if not found:
         return None
     checked = f"The table of arguments is of ultralytics {hyperparameters.TABLE.ultralytics}."
-    return failed(Reason.UNKNOWN_ARGUMENT, f"{clauses(found)}. {checked}{ANEW}", now)
+    return failed(Reason.UNKNOWN_ARGUMENT, f"{clauses(found)}. {checked}{RUNS_ONCE}", now)
 
 
 def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
@@ -110,7 +120,7 @@ def suspended(seen: Snapshot, now: datetime) -> Outcome | None:
         State.HELD,
         TrainingPhase.SUSPENDED,
         Reason.SUSPENDED,
-        "spec.suspend is true: no Job was made yet. Set it to false to start the run.",
+        "spec.suspend is true: no Job has been created yet. Set it to false to start the run.",
     )
 
 
@@ -130,8 +140,8 @@ def parent_without_weights(seen: Snapshot, now: datetime) -> Outcome | None:
     has = ", ".join(sorted({file.format for file in seen.parent.spec.artifact.files}))
     return stalled(
         Reason.PARENT_WITHOUT_WEIGHTS,
-        f"ModelVersion {seen.parent.metadata.name} has no file of format pytorch (it has {has}), and training goes on "
-        "from those weights. Create a new TrainingJob with another parent.",
+        f"ModelVersion {seen.parent.metadata.name} has no file of format pytorch (it has {has}), and training "
+        "continues from those weights. Create a new TrainingJob with another parent.",
     )
 
 
@@ -142,21 +152,52 @@ def baseline_missing(seen: Snapshot, now: datetime) -> Outcome | None:
     return _missing(_BASELINE, "spec.evaluation.baseline", seen.baseline)
 
 
+def data_not_there(seen: Snapshot, now: datetime) -> Outcome | None:
+    """What spec.dataset.from or spec.evaluation.dataset.from refers to is not there, or not yet."""
+    if seen.job is not None:
+        return None
+    for field, pin in (("spec.dataset.from", seen.data.version), ("spec.evaluation.dataset.from", seen.data.holdout)):
+        if isinstance(pin, Missing):
+            text = f"{field}: {pin.message.rstrip('.')}. The run starts automatically when it is there."
+            return stalled(pin.reason, text)
+    return None
+
+
+def run_too_long(seen: Snapshot, now: datetime) -> Outcome | None:
+    """The trainer's instructions do not fit into an environment variable; its container could never start."""
+    if seen.job is not None:
+        return None
+    parent, baseline = _versions(seen)
+    excess = trainer_run.excess(trainer_run.document(seen.training, seen.target(), parent, baseline, seen.data.pinned))
+    if not excess:
+        return None
+    of = " and ".join(version.metadata.name for version in (parent, baseline) if version is not None)
+    return failed(
+        Reason.RUN_TOO_LONG,
+        f"The trainer's instructions are {excess} bytes longer than an environment variable can be (128 KiB)"
+        f"{f', for the class names of {of} alone may take most of it' if of else ''}. Shorten names of classes, "
+        f"or leave the baseline out.{RUNS_ONCE}",
+        now,
+    )
+
+
 def create_job(seen: Snapshot, now: datetime) -> Outcome | None:
     """All is there: make the Job."""
     if seen.job is not None:
         return None
-    parent = seen.parent if isinstance(seen.parent, ModelVersion) else None
-    baseline = seen.baseline if isinstance(seen.baseline, ModelVersion) else None
+    parent, baseline = _versions(seen)
     version = seen.target()
+    create = manifests.create_job(
+        seen.training, seen.image, version, parent, baseline, seen.data.pinned, rereads=_rereads(seen)
+    )
     passed_over = f" The tag does not mean the newest Ready version: {seen.passed_over}." if seen.passed_over else ""
     return Outcome(
         State.WORKING,
         TrainingPhase.PENDING,
         STARTING,
-        f"Makes Job {seen.training.metadata.name} for ModelVersion "
+        f"Creating Job {seen.training.metadata.name} for ModelVersion "
         f"{model_version_name(seen.training.spec.model, version)}.{passed_over}",
-        actions=(manifests.create_job(seen.training, seen.image, version, parent, baseline, rereads=_rereads(seen)),),
+        actions=(create,),
         requeue_after=timedelta(seconds=2),
         event=passed_over.strip(),
     )
@@ -178,4 +219,12 @@ def _missing(reasons: Mapping[Reason, Reason], field: str, reference: Reference)
         return None
     return stalled(
         reasons[reference.reason], f"{field}: {reference.message}. The run starts automatically when it can be used."
+    )
+
+
+def _versions(seen: Snapshot) -> tuple[ModelVersion | None, ModelVersion | None]:
+    """Parent and baseline."""
+    return (
+        seen.parent if isinstance(seen.parent, ModelVersion) else None,
+        seen.baseline if isinstance(seen.baseline, ModelVersion) else None,
     )

@@ -8,7 +8,8 @@ is found again when the status was wiped, as far as Job, pods and ModelVersion s
 from datetime import datetime
 from typing import Any
 
-from modelfleet.api import FirstEpoch, Progress, StartCheckpoint, TrainingJobStatus
+from modelfleet.api import FirstEpoch, PinnedData, Progress, StartCheckpoint, TrainingJobStatus
+from modelfleet.training.data import NOTHING
 from modelfleet.training.log_events import Followed
 from modelfleet.training.modelversion import is_of, start_checkpoint
 from modelfleet.training.outcome import Outcome, State
@@ -19,6 +20,7 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
     """The status that goes with `outcome`, its conditions left as they were."""
     before, followed = seen.training.status, seen.followed()
     version, parent, baseline = _resolved(seen)
+    dataset, holdout = _data(seen)
     made = seen.version.spec if seen.version is not None and outcome.model_version is not None else None
     lineage = None if made is None else made.lineage
     return TrainingJobStatus(
@@ -32,12 +34,15 @@ def facts(seen: Snapshot, outcome: Outcome) -> TrainingJobStatus:
         version=version,
         parent=parent,
         baseline=baseline,
+        dataset=dataset,
+        holdout=holdout,
         **_start(seen, followed),
         model_version=outcome.model_version,
         evaluation=outcome.evaluation,
         diagnosis=None if lineage is None else lineage.diagnosis,
         threshold=made.threshold.replace(per_class=()) if made is not None and made.threshold is not None else None,
         tracking=followed.tracking or before.tracking or (None if lineage is None else lineage.tracking),
+        warnings=before.warnings if followed.data is None else followed.data or None,
         started_at=_started_at(seen),
         finished_at=outcome.finished_at,
     )
@@ -85,6 +90,19 @@ def _progress(progress: Progress | None, state: State) -> Progress | None:
     if progress is None or state not in (State.COMPLETE, State.FAILED):
         return progress
     return progress.replace(remaining=None, percent=100 if state is State.COMPLETE else progress.percent)
+
+
+def _data(seen: Snapshot) -> tuple[PinnedData | None, PinnedData | None]:
+    """What references to Datasets meant, as the Job was told; else as remembered."""
+    before = seen.training.status
+    data = NOTHING if seen.own_job is None else seen.own_job.data
+    if data == NOTHING:
+        return before.dataset, before.holdout
+    version, holdout = data.version, data.holdout
+    return (
+        version if isinstance(version, PinnedData) else None,
+        holdout if isinstance(holdout, PinnedData) else None,
+    )
 
 
 def _started_at(seen: Snapshot) -> datetime | None:

@@ -13,10 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelfleet.api import ArtifactFile
+from modelfleet.api.foreign import first_error, parsed
 from modelfleet.api.reasons import Reason
-
-_EXCERPT = 200  # characters of a message that nobody understands
-_MESSAGE = 900  # characters of the trainer's message that are passed on
+from modelfleet.workloads.last_words import Failed, camel_case, excerpt, readable
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,6 @@ class Succeeded:
     files: tuple[ArtifactFile, ...]
     metrics: Mapping[str, str]
     detail_sha256: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The trainer says why it failed. `reason` is CamelCase."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ def parse(text: str | None) -> Result:
     if not text or not text.strip():
         return Garbled("the trainer left no termination message")
     try:
-        value = json.loads(text)
+        value = parsed(text)
     except ValueError:
         return Garbled(f"the trainer's termination message is not valid JSON: {excerpt(text)}")
     if not isinstance(value, dict):
@@ -72,7 +63,7 @@ def _succeeded(value: Mapping[str, Any]) -> Result:
     if not isinstance(files, list) or not files:
         return Garbled("the trainer's termination message lists no files")
     if not isinstance(metrics, dict):
-        return Garbled("metrics in the trainer's termination message is no map")
+        return Garbled("metrics in the trainer's termination message is not a JSON object")
     try:
         parsed = tuple(ArtifactFile.model_validate(entry) for entry in files)
     except ValidationError as error:
@@ -84,14 +75,7 @@ def _failed(value: Mapping[str, Any]) -> Result:
     reason, message = value.get("reason"), value.get("message")
     if not isinstance(reason, str) or not isinstance(message, str):
         return Garbled("the trainer failed and its termination message lacks reason or message")
-    return Failed(camel_case(reason), message[:_MESSAGE])
-
-
-def camel_case(text: str) -> str:
-    """`text` as a condition's reason: letters and digits, at most 64; `TrainingFailed` when nothing is left."""
-    kept = "".join(character for character in text if character.isascii() and character.isalnum())
-    kept = kept.lstrip("0123456789")[:64]
-    return kept or Reason.TRAINING_FAILED
+    return Failed(camel_case(reason, Reason.TRAINING_FAILED), readable(message))
 
 
 def find_detail(lines: Iterable[str], sha256: str) -> Mapping[str, Any] | None:
@@ -100,7 +84,7 @@ def find_detail(lines: Iterable[str], sha256: str) -> Mapping[str, Any] | None:
         if not line.startswith("{") or '"detail"' not in line:
             continue
         try:
-            value = json.loads(line)
+            value = parsed(line)
         except ValueError:  # a line of somebody else's, or one that was cut: another may do
             continue
         if not isinstance(value, dict) or value.get("event") != "detail":
@@ -114,16 +98,3 @@ def find_detail(lines: Iterable[str], sha256: str) -> Mapping[str, Any] | None:
 def digest(detail: Mapping[str, Any]) -> str:
     """sha256 of the canonical JSON: sorted keys, no spaces, ASCII."""
     return hashlib.sha256(json.dumps(detail, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def excerpt(text: str) -> str:
-    """The beginning of a text, on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= _EXCERPT else line[:_EXCERPT] + "…"
-
-
-def first_error(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, as "path: message"."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return f"{path}: {first['msg']}" if path else first["msg"]

@@ -4,17 +4,22 @@ Once the Job exists, this document in its pod template is the truth about what i
 are: tags and Rollouts may have moved on since.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, Tracking, TrainingJob
+from modelfleet.api import Checkpoint, EvaluationSpec, ModelVersion, PinnedData, Tracking, TrainingData, TrainingJob
+from modelfleet.api.foreign import parsed
 from modelfleet.api.names import TRAINER_CONTAINER
+from modelfleet.training.data import NOTHING, Data, Pin
 from modelfleet.training.log_events import first_metrics
 from modelfleet.training.naming import output_folder
+from modelfleet.workloads import run_once
+from modelfleet.workloads.containers import named
 
 ENV = "TRAINER_RUN"
+
+_LONGEST = 128 << 10  # bytes of one variable with its name and end (MAX_ARG_STRLEN); a longer one starts no process
 
 Json = dict[str, Any]
 
@@ -39,8 +44,15 @@ class Run:
     parent_metrics: Mapping[str, str] = field(default_factory=dict)
 
 
-def document(training: TrainingJob, version: str, parent: ModelVersion | None, baseline: ModelVersion | None) -> Json:
-    """The run as the trainer's contract has it. Arguments that the user did not give are absent."""
+def document(
+    training: TrainingJob,
+    version: str,
+    parent: ModelVersion | None,
+    baseline: ModelVersion | None,
+    data: Data = NOTHING,
+) -> Json:
+    """The run as the trainer's contract has it. Arguments that the user did not give are absent. What references to
+    Datasets mean are plain sources for the trainer, pinned by their digests."""
     spec = training.spec
     run: Json = {
         "trainingJob": training.metadata.name,
@@ -50,15 +62,17 @@ def document(training: TrainingJob, version: str, parent: ModelVersion | None, b
         "mode": spec.mode.value,
         "architecture": spec.architecture,
         "parent": None if parent is None else _described(parent),
-        "dataset": spec.dataset.to_dict(),
+        "dataset": _dataset(spec.dataset, data.version),
         "hyperparameters": spec.hyperparameters.to_dict(),
         "output": {"uri": output_folder(training, version), "formats": list(spec.output.formats)},
         "checkpoint": (spec.checkpoint or Checkpoint()).to_dict(),
-        "evaluation": None if spec.evaluation is None else _evaluation(spec.evaluation, baseline),
+        "evaluation": None if spec.evaluation is None else _evaluation(spec.evaluation, baseline, data.holdout),
     }
     # Absent and not null where there is none: a trainer image from before it was known reads this too.
     if spec.from_ is not None and spec.from_.checkpoint is not None:
         run["weights"] = spec.from_.checkpoint.to_dict()
+    if spec.resources.gpus:
+        run["gpus"] = spec.resources.gpus
     return run if spec.tracking is None else {**run, "tracking": _tracking(spec.tracking)}
 
 
@@ -77,9 +91,19 @@ def _described(version: ModelVersion) -> Json:
     }
 
 
-def _evaluation(evaluation: EvaluationSpec, baseline: ModelVersion | None) -> Json:
+def _dataset(dataset: TrainingData, version: Pin) -> Json:
+    sources = [source.to_dict() for source in dataset.sources]
+    told = {key: value for key, value in dataset.to_dict().items() if key not in ("from", "sources")}
+    return {"sources": [*([_source(version)] if isinstance(version, PinnedData) else ()), *sources], **told}
+
+
+def _source(pinned: PinnedData) -> Json:
+    return {"uri": pinned.uri, "sha256": pinned.sha256, "format": "Auto"}
+
+
+def _evaluation(evaluation: EvaluationSpec, baseline: ModelVersion | None, holdout: Pin) -> Json:
     return {
-        "dataset": evaluation.dataset.to_dict(),
+        "dataset": _source(holdout) if isinstance(holdout, PinnedData) else evaluation.dataset.to_dict(),
         "baseline": None if baseline is None else _described(baseline),
     }
 
@@ -95,18 +119,21 @@ def _tracking(tracking: Tracking) -> Json:
 
 
 def to_env(run: Mapping[str, Any]) -> Json:
-    """The environment variable of a container. The kubelet expands `$(NAME)`, and reads `$$` as a plain `$`."""
-    text = json.dumps(run, ensure_ascii=False, separators=(",", ":"))
-    return {"name": ENV, "value": text.replace("$", "$$")}
+    """The environment variable of a container."""
+    return run_once.told(ENV, run)
+
+
+def excess(run: Mapping[str, Any]) -> int:
+    """By how many bytes the variable is longer than Linux takes; 0 where it fits."""
+    return max(0, len(f"{ENV}={run_once.text(run)}".encode()) + 1 - _LONGEST)
 
 
 def read(job: Mapping[str, Any]) -> Run | None:
     """What the Job was told, from its raw object; None when it holds no such document."""
-    containers = job["spec"]["template"]["spec"].get("containers") or ()
-    trainer: Mapping[str, Any] = next((entry for entry in containers if entry["name"] == TRAINER_CONTAINER), {})
+    trainer = named(job["spec"]["template"]["spec"].get("containers"), TRAINER_CONTAINER)
     text = next((entry.get("value") for entry in trainer.get("env") or () if entry["name"] == ENV), None)
     try:
-        run = json.loads((text or "").replace("$$", "$"))
+        run = parsed((text or "").replace("$$", "$"))
         parent = run["parent"] or {}
         baseline = (run["evaluation"] or {}).get("baseline") or {}
         return Run(

@@ -2,7 +2,6 @@
 verifies its files, and the note of what that Job found. Pure."""
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,8 +11,8 @@ from modelfleet.api import ModelVersion, names
 from modelfleet.api.names import IN_USE
 from modelfleet.decision import Delete, Patch
 from modelfleet.kinds import JOB, MODEL_VERSION
-from modelfleet.versions.verify_job import Attempt
-from modelfleet.workloads import pod_template
+from modelfleet.versions.verify_job import VerifyJob
+from modelfleet.workloads import pod_security, pod_template, run_once, signature
 from modelfleet.workloads.owners import owner_reference
 
 SECRET = "object-store"
@@ -22,9 +21,7 @@ SECRET = "object-store"
 COMPONENT = "verification"
 
 _ENV = "ARTIFACT"
-_USER = 65532  # of the image
 _KEEP = 600  # seconds: how long a Job that ended is there to be looked at
-_LOG = "/dev/termination-log"
 
 Json = dict[str, Any]
 
@@ -57,9 +54,9 @@ def remove(version: ModelVersion) -> Delete:
     return Delete(MODEL_VERSION, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)
 
 
-def remove_job(version: ModelVersion, attempt: Attempt) -> Delete:
+def remove_job(version: ModelVersion, job: VerifyJob) -> Delete:
     """Remove a verify Job and its pods."""
-    return Delete(JOB, version.metadata.namespace, attempt.name, attempt.uid)
+    return Delete(JOB, version.metadata.namespace, job.name, job.uid)
 
 
 def reference(version: ModelVersion) -> Json:
@@ -83,8 +80,11 @@ def verify_job_name(version: ModelVersion) -> str:
     return f"verify-{version.metadata.name[:44].rstrip('-')}-{uid}"
 
 
-def verify_job(version: ModelVersion, image: str, template: Mapping[str, Any], timeout: timedelta) -> Json:
-    """The Job that reads every file at its source: `agent verify`."""
+def verify_job(
+    version: ModelVersion, image: str, template: Mapping[str, Any], timeout: timedelta, public_keys: str = ""
+) -> Json:
+    """The Job that reads every file at its source: `agent verify`. With `public_keys` one of them must have signed the
+    files."""
     return {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
@@ -101,7 +101,7 @@ def verify_job(version: ModelVersion, image: str, template: Mapping[str, Any], t
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
-            "template": _pod_template(version, image, template),
+            "template": _pod_template(version, image, template, public_keys),
         },
     }
 
@@ -116,46 +116,16 @@ def _marks(version: ModelVersion) -> Json:
     return {"labels": labels, "annotations": {names.MODEL_VERSION: version.metadata.name}}
 
 
-def _pod_template(version: ModelVersion, image: str, template: Mapping[str, Any]) -> Json:
+def _pod_template(version: ModelVersion, image: str, template: Mapping[str, Any], public_keys: str) -> Json:
     """Ours, with that of the settings laid over it, and what the operator relies on laid over both."""
-    base = {"spec": {**_pod(), "containers": [_container(image)]}}
+    base = {"spec": {**pod_security.pod(), "containers": [_container(image)]}}
     merged = pod_template.merge(base, template)
-    required = {
-        "metadata": _marks(version),
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [
-                {
-                    "name": names.VERIFY_CONTAINER,
-                    "args": ["verify"],
-                    "env": [_artifact(version)],
-                    "terminationMessagePath": _LOG,
-                    "terminationMessagePolicy": "File",
-                }
-            ],
-        },
-    }
+    artifact = version.spec.artifact.to_dict()
+    if public_keys:
+        artifact["signature"] = signature.demanded(version.spec.artifact.uri, public_keys)
+    told = run_once.told(_ENV, artifact)
+    required = run_once.required(_marks(version), names.VERIFY_CONTAINER, told, ["verify"])
     return pod_template.merge(merged, required)
-
-
-def _artifact(version: ModelVersion) -> Json:
-    """What is to be verified. The kubelet expands `$(NAME)`, and reads `$$` as a plain `$`."""
-    text = json.dumps(version.spec.artifact.to_dict(), ensure_ascii=False, separators=(",", ":"))
-    return {"name": _ENV, "value": text.replace("$", "$$")}
-
-
-def _pod() -> Json:
-    """Fit for the restricted Pod Security Standard."""
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
 
 
 def _container(image: str) -> Json:
@@ -164,9 +134,5 @@ def _container(image: str) -> Json:
         "image": image,
         "envFrom": [{"secretRef": {"name": SECRET, "optional": True}}],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": pod_security.container(read_only=True),
     }

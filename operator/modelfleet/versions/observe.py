@@ -1,8 +1,9 @@
-"""Gathers what there is to know about a ModelVersion: from the store; where something is to be removed, from the API
-server itself."""
+"""Gathers what there is to know about a ModelVersion: from the store; where something is to be removed, or a verify Job
+gets no pod, from the API server itself."""
 
 from dataclasses import replace
 
+from modelfleet import pod_refusals
 from modelfleet.api import ModelVersion, names
 from modelfleet.kinds import selector_of
 from modelfleet.kube import (
@@ -19,11 +20,12 @@ from modelfleet.kube import (
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.settings import Settings
 from modelfleet.versions import manifests, retention
-from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.decide import decide
 from modelfleet.versions.retention import Family, Policy
+from modelfleet.versions.snapshot import Snapshot
 from modelfleet.versions.usage import uses
 from modelfleet.versions.verification import Verifier
-from modelfleet.versions.verify_job import Attempt, attempt
+from modelfleet.versions.verify_job import VerifyJob, read
 from modelfleet.versions.watch import ROLLOUTS_USING
 from modelfleet.views import ROLLOUTS, ROLLOUTS_OF_MODEL, TRAININGS, TRAININGS_OF_MODEL, VERSIONS, versions_of
 from modelfleet.workloads.jobs import is_over
@@ -34,6 +36,9 @@ def controller(deps: Deps) -> Controller[Snapshot]:
 
     async def observe(key: Key) -> Snapshot | None:
         seen = snapshot(deps.store, key, deps.settings)
+        if seen is not None and seen.job is not None and seen.job.makes_no_pod(deps.clock()):
+            words = await pod_refusals.said(deps.client, JOB, Key(key.namespace, seen.job.name), seen.job.uid)
+            seen = replace(seen, job=replace(seen.job, refusal=words))
         if seen is None or seen.policy is None or not retention.surplus(seen.policy, seen.family, deps.clock()):
             return seen
         # Something is to be removed. The store may have missed who uses it (a watch that broke off says so only when it
@@ -53,19 +58,22 @@ def snapshot(store: Store, key: Key, settings: Settings) -> Snapshot | None:
     model = version.spec.model
     return Snapshot(
         version=version,
-        uses=uses(version.spec.version, store.find(ROLLOUTS_USING, (key.namespace, key.name))),
+        uses=uses(version.metadata.name, store.find(ROLLOUTS_USING, (key.namespace, key.name))),
         # All that may use any version of the model matters only where versions are removed.
         family=_family(store, key.namespace, model) if policy else Family(versions_of(store, key.namespace, model)),
         verifier=_verifier(settings),
-        attempt=_attempt(store, version),
+        job=_verify_job(store, version),
         others=_others(store, version),
         policy=policy,
     )
 
 
 def _verifier(settings: Settings) -> Verifier | None:
-    of = settings.verification
-    return Verifier(settings.images.agent, of.template, of.timeout, of.parallel, of.exempt) if of.enabled else None
+    of, signatures = settings.verification, settings.signatures
+    if not of.enabled:
+        return None
+    keys = signatures.public_keys if signatures.required else ""
+    return Verifier(settings.images.agent, of.template, of.timeout, of.parallel, of.exempt, keys)
 
 
 def _policy(settings: Settings, model: str) -> Policy | None:
@@ -73,13 +81,13 @@ def _policy(settings: Settings, model: str) -> Policy | None:
     return Policy(keep, settings.retention.min_age) if keep else None
 
 
-def _attempt(store: Store, version: ModelVersion) -> Attempt | None:
+def _verify_job(store: Store, version: ModelVersion) -> VerifyJob | None:
     """The version's verify Job."""
     namespace, uid = version.metadata.namespace, version.metadata.uid
     job = store.get(JOB, namespace, manifests.verify_job_name(version))
     if job is None or not any(owner["uid"] == uid for owner in job["metadata"].get("ownerReferences") or ()):
         return None
-    return attempt(job, store.list(POD, namespace, owner_uid=job["metadata"]["uid"]))
+    return read(job, store.list(POD, namespace, owner_uid=job["metadata"]["uid"]))
 
 
 def _others(store: Store, version: ModelVersion) -> int:
@@ -93,16 +101,18 @@ def _family(store: Store, namespace: str, model: str) -> Family:
     """A model in a namespace, and what may use its versions."""
     revisions = store.list(CONTROLLER_REVISION, namespace, labels={names.MODEL: model})
     versions = versions_of(store, namespace, model)
-    trainings = (raw for raw in store.find(TRAININGS_OF_MODEL, (namespace, model)) if not is_over(raw))
-    return Family(
+    trainings = [raw for raw in store.find(TRAININGS_OF_MODEL, (namespace, model)) if not is_over(raw)]
+    rollouts = store.find(ROLLOUTS_OF_MODEL, (namespace, model))
+    family = Family(
         versions=versions,
         used=frozenset(
             each.spec.version for each in versions if store.keys(ROLLOUTS_USING, (namespace, each.metadata.name))
         ),
-        rollouts=tuple(store.read(ROLLOUTS, raw) for raw in store.find(ROLLOUTS_OF_MODEL, (namespace, model))),
+        rollouts=tuple(store.readable(ROLLOUTS, rollouts)),
         held=frozenset(str((raw.get("data") or {}).get("modelVersion")) for raw in revisions),
-        trainings=tuple(store.read(TRAININGS, raw) for raw in trainings),
+        trainings=tuple(store.readable(TRAININGS, trainings)),
     )
+    return replace(family, complete=(len(family.rollouts), len(family.trainings)) == (len(rollouts), len(trainings)))
 
 
 async def _read(client: Client, namespace: str) -> Store:

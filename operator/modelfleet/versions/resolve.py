@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from modelfleet.api import ModelVersion, Rollout, VersionRef, conditions
 from modelfleet.api.names import LATEST
 from modelfleet.api.reasons import Reason
+from modelfleet.api.rolloutstatus import is_of_model
 from modelfleet.wording import clauses
 
 FORMAT_NOT_FOUND = Reason.FORMAT_NOT_FOUND
@@ -64,7 +65,7 @@ def by_version(version: str, model: str, versions: Iterable[ModelVersion]) -> Mo
     found = next((entry for entry in _of(model, versions) if entry.spec.version == version), None)
     if found is None:
         return Missing(Reason.NOT_FOUND, f"ModelVersion {model}-{version} does not exist")
-    return obstacle(found) or found
+    return unusable(found) or found
 
 
 def by_tag(
@@ -79,7 +80,7 @@ def by_tag(
         return Missing(FORMAT_NOT_FOUND, f"no version of model {model} with tag {tag} can be used: {passed}")
     if tagged:
         last = max(tagged, key=age)
-        what = obstacle(last)
+        what = unusable(last)
         why = f": {what.message}" if what else ""
         return Missing(Reason.NOT_READY, f"no version of model {model} with tag {tag} is Ready{why}")
     if tag == LATEST:
@@ -89,7 +90,7 @@ def by_tag(
 
 def passed_over(tag: str, model: str, versions: Iterable[ModelVersion], unfit: Unfit) -> str:
     """Which versions would have been what the tag means but for `unfit`, newest first, and why; empty where none."""
-    usable = (entry for entry in _tagged(tag, model, versions) if obstacle(entry) is None)
+    usable = (entry for entry in _tagged(tag, model, versions) if unusable(entry) is None)
     told: list[str] = []
     for entry in sorted(usable, key=age, reverse=True):
         why = unfit(entry)
@@ -109,15 +110,18 @@ def by_rollout(
         return Missing(Reason.NOT_FOUND, f"Rollout {name} is of model {rollout.spec.model.name}, not of {model}")
     if rollout.status.stable_version is None:
         return Missing(Reason.NOT_FOUND, f"Rollout {name} has no stable version yet")
+    if not is_of_model(rollout.status.stable_model, model):
+        stable = f"{rollout.status.stable_model}-{rollout.status.stable_version}"
+        return Missing(Reason.NOT_FOUND, f"Rollout {name} has no stable version of {model} yet: {stable} is stable")
     return by_version(rollout.status.stable_version, model, versions)
 
 
 def newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:
     """The newest of those that may be used for something new."""
-    return max((entry for entry in versions if obstacle(entry) is None), key=age, default=None)
+    return max((entry for entry in versions if unusable(entry) is None), key=age, default=None)
 
 
-def obstacle(version: ModelVersion) -> Missing | None:
+def unusable(version: ModelVersion) -> Missing | None:
     """Why a version may not be used for anything new, or None."""
     name = version.metadata.name
     if version.metadata.deletion_timestamp is not None:
@@ -136,9 +140,9 @@ def tags_of(version: ModelVersion, siblings: Iterable[ModelVersion]) -> tuple[st
 
     This is what a tag means to whoever can use every format: files are not looked at here.
     """
-    if obstacle(version) is not None:
+    if unusable(version) is not None:
         return ()
-    others = [entry for entry in siblings if entry.metadata.name != version.metadata.name and obstacle(entry) is None]
+    others = [entry for entry in siblings if entry.metadata.name != version.metadata.name and unusable(entry) is None]
     own = [
         tag
         for tag in (*sorted(version.spec.tags), LATEST)
@@ -156,8 +160,10 @@ def _of(model: str, versions: Iterable[ModelVersion]) -> Iterable[ModelVersion]:
 
 
 def age(version: ModelVersion) -> tuple[datetime, list[tuple[int, int | str]]]:
-    """By creation; two of the same second by name, numbers in it as numbers (v10 is newer than v9)."""
-    return version.metadata.creation_timestamp or _EPOCH, _natural(version.spec.version)
+    """By when the model was made, as spec.createdAt says, else by the object's creation; two of the same second by
+    name, numbers in it as numbers (v10 is newer than v9)."""
+    made = version.spec.created_at or version.metadata.creation_timestamp
+    return made or _EPOCH, _natural(version.spec.version)
 
 
 def _natural(text: str) -> list[tuple[int, int | str]]:

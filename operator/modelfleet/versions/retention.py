@@ -41,6 +41,7 @@ class Family:
     rollouts   all of the model's
     held       names of the ModelVersions that a revision of some Rollout holds
     trainings  the model's TrainingJobs that are not over
+    complete   whether all of them could be read: what can't be may use any version, so that none goes
     """
 
     versions: tuple[ModelVersion, ...] = ()
@@ -48,6 +49,7 @@ class Family:
     rollouts: tuple[Rollout, ...] = ()
     held: frozenset[str] = frozenset()
     trainings: tuple[TrainingJob, ...] = ()
+    complete: bool = True
 
 
 def surplus(policy: Policy, family: Family, now: datetime) -> tuple[ModelVersion, ...]:
@@ -69,10 +71,12 @@ def _due(version: ModelVersion, policy: Policy) -> datetime:
 
 def _beyond(policy: Policy, family: Family) -> list[ModelVersion]:
     """What is more than the policy keeps, oldest first, whatever its age."""
+    if not family.complete:
+        return []
     wanted = _named(family)
     unused = [version for version in family.versions if not _is_used(version, family, wanted)]
     rejected = [version for version in unused if _is_rejected(version)]
-    usable = [version for version in unused if resolve.obstacle(version) is None]
+    usable = [version for version in unused if resolve.unusable(version) is None]
     return sorted((*_all_but_newest(usable, policy.keep), *_all_but_newest(rejected, policy.keep)), key=resolve.age)
 
 

@@ -14,39 +14,44 @@ So it goes on automatically: nothing a user fixes at the source needs another wo
 removes the annotation.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelfleet.api import ModelVersion, format_duration
+from modelfleet.api import ModelVersion, format_duration, schemes
 from modelfleet.api.names import VERIFY_CONTAINER
 from modelfleet.api.reasons import Reason
 from modelfleet.decision import Action, Apply
 from modelfleet.times import to_second
 from modelfleet.versions import manifests, verification_record
 from modelfleet.versions.verification_record import VERIFIED, Record
-from modelfleet.versions.verify_job import FAILED, Attempt, Said
+from modelfleet.versions.verify_job import FAILED, Said, VerifyJob
+from modelfleet.workloads import mounts
+from modelfleet.workloads.job_run import GRACE
 
 _REASONS: Mapping[str, Reason] = {
     Reason.DIGEST_MISMATCH: Reason.DIGEST_MISMATCH,
     Reason.NOT_FOUND: Reason.ARTIFACT_NOT_FOUND,
     Reason.ACCESS_DENIED: Reason.SOURCE_ACCESS_DENIED,
     Reason.UNREACHABLE: Reason.SOURCE_UNREACHABLE,
+    Reason.SIGNATURE_MISSING: Reason.SIGNATURE_MISSING,
+    Reason.SIGNATURE_INVALID: Reason.SIGNATURE_INVALID,
 }
 """The agent's reasons as ours; any other is FAILED."""
 
-_READABLE = ("s3", "gs", "az", "https", "file")
-
 _TO_DO: Mapping[str, str] = {
-    Reason.DIGEST_MISMATCH: "A version never changes: put the declared files back, or make another version of what is "
-    "there.",
+    Reason.DIGEST_MISMATCH: "A version never changes: put the declared files back, or create another version of what "
+    "is there.",
     Reason.ARTIFACT_NOT_FOUND: "Put the files there.",
     Reason.SOURCE_ACCESS_DENIED: "Give the verify Job credentials: a Secret {secret} in this namespace, or "
     "verification.template in the operator's settings.",
     Reason.SOURCE_UNREACHABLE: "",
+    Reason.SIGNATURE_MISSING: "",
+    Reason.SIGNATURE_INVALID: "Find out who put the files there, and sign them with a key of the operator's settings "
+    "(signatures.publicKeys).",
     FAILED: "Fix the cause, or change verification.template in the operator's settings.",
 }
 
@@ -64,6 +69,7 @@ class Verifier:
     timeout   of one Job
     parallel  about how many Jobs there may be at once in a namespace
     exempt    schemes of addresses whose versions count without a look at the source
+    keys      public keys of which one must have signed the files; "": none has to
     """
 
     image: str
@@ -71,6 +77,7 @@ class Verifier:
     timeout: timedelta = timedelta(minutes=30)
     parallel: int = 10
     exempt: tuple[str, ...] = ()
+    keys: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Finding:
 
 
 def look(
-    version: ModelVersion, verifier: Verifier | None, attempt: Attempt | None, now: datetime, *, others: int = 0
+    version: ModelVersion, verifier: Verifier | None, job: VerifyJob | None, now: datetime, *, others: int = 0
 ) -> Finding:
     """The next step for a version that is neither rejected nor being deleted.
 
@@ -115,71 +122,79 @@ def look(
     if scheme in verifier.exempt:
         told = f"the operator's settings exempt {scheme}:// (verification.exempt)"
         return Finding(Reason.AVAILABLE, f"{_declared(version)} Not verified at the source: {told}.")
-    found = _obstacle(version, verifier) or _step(version, attempt, known, verifier, now)
+    found = _not_verifiable(version, verifier) or _step(version, job, known, verifier, now)
     return found or _begin(version, known, verifier, others)
 
 
 def _step(
-    version: ModelVersion, attempt: Attempt | None, known: Record | None, verifier: Verifier, now: datetime
+    version: ModelVersion, job: VerifyJob | None, known: Record | None, verifier: Verifier, now: datetime
 ) -> Finding | None:
     """What follows from the attempt there is, and from those there were; None when it is time for the next."""
-    noted = attempt is not None and known is not None and attempt.uid == known.job
-    if attempt is not None and not noted and not attempt.deleting:
-        said = _outcome(attempt, verifier, now)
-        return _running(version, attempt, known) if said is None else _note(version, attempt, said, known, now)
-    if attempt is not None:  # its name is taken until it is gone
-        remove = () if attempt.deleting else (manifests.remove_job(version, attempt),)
+    noted = job is not None and known is not None and job.uid == known.job
+    if job is not None and not noted and not job.deleting:
+        said = _outcome(job, verifier, now)
+        return _running(version, job, known, now) if said is None else _note(version, job, said, known, now)
+    if job is not None:  # its name is taken until it is gone
+        remove = () if job.deleting else (manifests.remove_job(version, job),)
         return _failed(version, known, now, actions=remove, requeue_after=_LOOK_AGAIN)
     due = now if known is None else known.at + wait_after(known)
-    if now < due:
+    if now < due and (known is None or known.at <= now):  # else the clock was ahead: not a time to wait for
         return _failed(version, known, now, requeue_after=due - now)
     return None
 
 
 def _begin(version: ModelVersion, known: Record | None, verifier: Verifier, others: int) -> Finding:
     if others >= verifier.parallel:
-        turn = f"it waits for its turn, {verifier.parallel} at once in a namespace (verification.parallel)"
+        turn = f"it is waiting for its turn, {verifier.parallel} at once in a namespace (verification.parallel)"
         return _under_way(version, known, turn, requeue_after=_TURN)
-    create = Apply(manifests.verify_job(version, verifier.image, verifier.template, verifier.timeout))
-    return _under_way(version, known, "its Job is being made", actions=(create,))
+    create = Apply(manifests.verify_job(version, verifier.image, verifier.template, verifier.timeout, verifier.keys))
+    return _under_way(version, known, "its Job is being created", actions=(create,))
 
 
-def _outcome(attempt: Attempt, verifier: Verifier, now: datetime) -> Said | None:
+def _outcome(job: VerifyJob, verifier: Verifier, now: datetime) -> Said | None:
     """How the attempt ended; None while it goes on."""
-    if attempt.said is not None:
-        return attempt.said
-    if attempt.ended_at is None:
+    if job.said is not None:
+        return job.said
+    if job.ended_at is None:
         return None
-    if attempt.why.startswith("DeadlineExceeded"):
-        held = f": {attempt.problem}" if attempt.problem else ""
+    if job.why.startswith("DeadlineExceeded"):
+        held = f": {job.problem}" if job.problem else ""
         return Said(FAILED, f"it did not end within {format_duration(verifier.timeout)} (verification.timeout){held}")
-    if now < attempt.ended_at + _PATIENCE:
+    if now < job.ended_at + _PATIENCE:
         return None
-    return Said(FAILED, f"the Job ended ({attempt.why or 'no reason given'}), and its pod is gone with what it found")
+    return Said(FAILED, f"the Job ended ({job.why or 'no reason given'}), and its pod is gone with what it found")
 
 
-def _note(version: ModelVersion, attempt: Attempt, said: Said, known: Record | None, now: datetime) -> Finding:
+def _note(version: ModelVersion, job: VerifyJob, said: Said, known: Record | None, now: datetime) -> Finding:
     """Write the outcome down. Only then may the Job go: a crash in between finds it again."""
     result = VERIFIED if said.reason == VERIFIED else _REASONS.get(said.reason, FAILED)
     message = said.message if result != FAILED or said.reason == FAILED else f"{said.reason}: {said.message}"
     attempts = 1 + (known.attempts if known is not None else 0)
-    new = Record(result, message, now, attempts, attempt.uid)
+    new = Record(result, message, now, attempts, job.uid)
     note = manifests.note(version, verification_record.to_text(new, version))
     if new.verified:
         text = f"{_files(version)} verified at the source at {to_second(now)}."
         return Finding(Reason.AVAILABLE, text, verified=True, actions=(note,))
-    remove = manifests.remove_job(version, attempt)
+    remove = manifests.remove_job(version, job)
     return _failed(version, new, now, actions=(note, remove), requeue_after=wait_after(new))
 
 
-def _running(version: ModelVersion, attempt: Attempt, known: Record | None) -> Finding:
-    what = f"Job {attempt.name} reads them"
-    if not attempt.has_pod:
-        what = f"Job {attempt.name} has no pod yet (if that lasts, kubectl describe job says why)"
-    elif attempt.problem:
-        what = f"Job {attempt.name} waits, {attempt.problem}"
-    over = attempt.ended_at is not None
-    return _under_way(version, known, what, requeue_after=_LOOK_AGAIN if over else None)
+def _running(version: ModelVersion, job: VerifyJob, known: Record | None, now: datetime) -> Finding:
+    what = f"Job {job.name} is reading them"
+    if job.refusal:
+        what = f"No pod was created for Job {job.name}: {job.refusal.rstrip('.')}"
+    elif not job.has_pod:
+        what = f"Job {job.name} has no pod yet (if that lasts, kubectl describe job says why)"
+    elif job.problem:
+        what = f"Job {job.name} is waiting, {job.problem}"
+    return _under_way(version, known, what, requeue_after=_look_again(job, now))
+
+
+def _look_again(job: VerifyJob, now: datetime) -> timedelta | None:
+    """Where nothing wakes us: for the word of a pod that is over, and for a pod that is refused."""
+    if job.ended_at is not None:
+        return _LOOK_AGAIN
+    return None if job.has_pod else max(job.created + GRACE - now, _LOOK_AGAIN)
 
 
 def _under_way(
@@ -235,16 +250,17 @@ def wait_after(known: Record) -> timedelta:
     return min(base * factor, limit)
 
 
-def _obstacle(version: ModelVersion, verifier: Verifier) -> Finding | None:
+def _not_verifiable(version: ModelVersion, verifier: Verifier) -> Finding | None:
     """Why no Job could ever read the source; none is made then."""
     uri = version.spec.artifact.uri
-    address = urlsplit(uri)
-    if address.scheme not in _READABLE:
-        message = f"{uri}: this release can't read {address.scheme}:// addresses. Put the files where it can: "
-        return Finding(
-            Reason.SOURCE_UNSUPPORTED, message + ", ".join(f"{scheme}://" for scheme in _READABLE) + ".", stalled=True
+    if uri.startswith("oci://") and not re.fullmatch(schemes.PINNED, uri):  # from before the API refused it
+        message = (
+            f"{uri} names no digest, and a tag can be moved to other files. Create another version whose address ends "
+            "with the manifest's digest: oci://registry/repository@sha256:... (oras resolve registry/repository:tag "
+            "prints it)."
         )
-    if address.scheme == "file" and not _is_mounted(address.path, verifier.template):
+        return Finding(Reason.SOURCE_UNSUPPORTED, message, stalled=True)
+    if mounts.unmounted([uri], mounts.mounts_of(verifier.template, VERIFY_CONTAINER)):
         message = (
             f"{uri} is on a volume, which the verify Job does not have. Mount it in container {VERIFY_CONTAINER} of "
             "verification.template in the operator's settings; or, where only the nodes have it, put file into "
@@ -252,14 +268,6 @@ def _obstacle(version: ModelVersion, verifier: Verifier) -> Finding | None:
         )
         return Finding(Reason.SOURCE_NOT_MOUNTED, message, stalled=True)
     return None
-
-
-def _is_mounted(path: str, template: Mapping[str, Any]) -> bool:
-    containers = (template.get("spec") or {}).get("containers") or ()
-    mounts = [
-        mount for each in containers if each.get("name") == VERIFY_CONTAINER for mount in each.get("volumeMounts") or ()
-    ]
-    return any(PurePosixPath(path).is_relative_to(str(mount.get("mountPath", ""))) for mount in mounts)
 
 
 def _files(version: ModelVersion) -> str:

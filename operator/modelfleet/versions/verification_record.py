@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet.api import ModelVersion
+from modelfleet.api.foreign import parsed
 from modelfleet.api.names import VERIFICATION
 from modelfleet.api.reasons import Reason
 from modelfleet.times import parse_time, wire_time
@@ -47,7 +48,7 @@ def read(version: ModelVersion) -> Record | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
+        value = parsed(text)
         if value["uid"] != version.metadata.uid:
             return None
         return Record(

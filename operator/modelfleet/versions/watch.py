@@ -7,8 +7,9 @@ from modelfleet.api import conditions, names
 from modelfleet.api.names import IN_USE, LATEST
 from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB, Key, key_of
 from modelfleet.kube import Index, Object, Store
-from modelfleet.versions.usage import model_versions_used, roles
-from modelfleet.views import VERSIONS_OF_MODEL
+from modelfleet.versions import resolve
+from modelfleet.versions.usage import roles
+from modelfleet.views import VERSIONS, VERSIONS_OF_MODEL
 from modelfleet.watches import Watch, itself
 from modelfleet.workloads.jobs import is_over
 
@@ -18,15 +19,11 @@ version's first use does not wait: from then on it must not be deleted."""
 
 
 def _namespace_and_used(rollout: Object) -> Iterable[Hashable]:
-    return [(key_of(rollout).namespace, name) for name in model_versions_used(rollout)]
+    return [(key_of(rollout).namespace, name) for name in roles(rollout)]
 
 
 ROLLOUTS_USING = Index(ROLLOUT, _namespace_and_used)
 """Rollouts by (namespace, name of a ModelVersion that they use)."""
-
-
-def _roles(rollout: Object) -> object:
-    return rollout["spec"]["model"]["name"], roles(rollout)
 
 
 def _but_its_users(version: Object) -> object:
@@ -57,19 +54,18 @@ def _of_its_tags(version: Object) -> object:
 def _sharing_tags(changed: Object, store: Store) -> Iterator[Key]:
     """Versions of the same model that may win or lose a tag by this change.
 
-    Those are the ones that hold one of its tags now, and of each such tag the newest bearers: the next in line. (A
-    version that is not Ready does not count, so the few newest of each are woken; each wake is a look without a write.)
+    Those are the ones that hold one of its tags now, and of each such tag the newest bearer that may be used, the next
+    in line. (Each wake is a look without a write.)
     """
     namespace = key_of(changed).namespace
     siblings = store.find(VERSIONS_OF_MODEL, (namespace, changed["spec"]["model"]))
-    tags = {LATEST, *(changed["spec"].get("tags") or ()), *_held_tags(changed)}
-    for tag in tags:
-        bearers = [raw for raw in siblings if tag == LATEST or tag in (raw["spec"].get("tags") or ())]
-        usable = [raw for raw in bearers if _ready(raw) and "deletionTimestamp" not in raw["metadata"]]
-        newest = max((raw["metadata"]["creationTimestamp"] for raw in usable), default=None)
-        for raw in siblings:
-            if tag in _held_tags(raw) or (raw in usable and raw["metadata"]["creationTimestamp"] == newest):
-                yield Key(namespace, raw["metadata"]["name"])
+    usable = [version for version in store.readable(VERSIONS, siblings) if resolve.unusable(version) is None]
+    for tag in {LATEST, *(changed["spec"].get("tags") or ()), *_held_tags(changed)}:
+        bearers = (version for version in usable if tag == LATEST or tag in version.spec.tags)
+        newest = max(bearers, key=resolve.age, default=None)
+        if newest is not None:
+            yield Key(namespace, newest.metadata.name)
+        yield from (Key(namespace, raw["metadata"]["name"]) for raw in siblings if tag in _held_tags(raw))
 
 
 def _held_tags(raw: Object) -> Iterable[str]:
@@ -92,7 +88,7 @@ def _used_already(rollout: Object, store: Store) -> Iterable[Key]:
 def _used_versions(rollout: Object, store: Store) -> Iterator[tuple[Key, bool]]:
     """The versions that a Rollout uses, and whether they are kept for somebody already."""
     namespace = key_of(rollout).namespace
-    for name in model_versions_used(rollout):
+    for name in roles(rollout):
         version = store.get(MODEL_VERSION, namespace, name)
         if version is not None:
             yield Key(namespace, name), IN_USE in (version["metadata"].get("finalizers") or ())
@@ -123,8 +119,8 @@ def _let_go(training: Object, store: Store) -> Iterator[Key]:
 WATCHES: tuple[Watch, ...] = (
     Watch(MODEL_VERSION, MODEL_VERSION, itself, _but_its_users),
     Watch(MODEL_VERSION, MODEL_VERSION, _sharing_tags, _of_its_tags),
-    Watch(MODEL_VERSION, ROLLOUT, _used_first, _roles),
-    Watch(MODEL_VERSION, ROLLOUT, _used_already, _roles, GATHERING),
+    Watch(MODEL_VERSION, ROLLOUT, _used_first, roles),
+    Watch(MODEL_VERSION, ROLLOUT, _used_already, roles, GATHERING),
     Watch(MODEL_VERSION, JOB, _verified),
     Watch(MODEL_VERSION, POD, _verified),
     # One that is gone may have been the last to hold its version; what else happens to one is no news.

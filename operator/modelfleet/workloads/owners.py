@@ -1,5 +1,11 @@
-"""Owner references: they make a child go when its owner goes. Pure."""
+"""Owner references: they make a child go when its owner goes. Pure.
 
+A child that has our labels and no controller is an orphan of ours: the namespace was restored from a backup or moved to
+another cluster, which keeps names and labels and no uids; or its owner was deleted with --cascade=orphan, and is there
+again. As controllers of Kubernetes do, ours adopt it; what another controller owns is left alone.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from modelfleet.api.common import ObjectMeta
@@ -21,3 +27,11 @@ def owner_reference(kind: Kind, owner: ObjectMeta, *, blocks_deletion: bool = Tr
         "controller": True,
         **({"blockOwnerDeletion": True} if blocks_deletion else {}),
     }
+
+
+def controller_of(child: Mapping[str, Any]) -> str:
+    """The uid of a raw object's controller; "" for an orphan."""
+    for reference in child["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference["uid"])
+    return ""

@@ -1,7 +1,7 @@
-"""What the agent reports in termination messages: in a ModelVersion's verify Job, and on a Rollout's nodes."""
+"""What the agent reports in termination messages: in a ModelVersion's verify Job, on a Rollout's nodes, in a replay."""
 
 from modelfleet.api.reasons import Reason
-from modelfleet.api.reasons.entry import GROUP, TERMINATION, Entry
+from modelfleet.api.reasons.entry import GROUP, REPLAY, TERMINATION, Entry
 
 VERIFYING = (
     Entry(
@@ -56,6 +56,22 @@ SERVING = (
         "agent",
     ),
     Entry(
+        Reason.SIGNATURE_MISSING,
+        (GROUP,),
+        "Warning",
+        "The model is not signed, and only signed ones are to run.",
+        "Sign the version's files, put `model.sig` beside them, and retry the version.",
+        "agent",
+    ),
+    Entry(
+        Reason.SIGNATURE_INVALID,
+        (GROUP,),
+        "Warning",
+        "The signature does not say that a known key has signed this file; the message says why.",
+        "Find out who put the files there; sign the version with a key of the operator's settings, and retry it.",
+        "agent",
+    ),
+    Entry(
         Reason.NOT_FOUND,
         (GROUP,),
         "Warning",
@@ -96,6 +112,14 @@ SERVING = (
         "agent",
     ),
     Entry(
+        Reason.DISK_ERROR,
+        (GROUP,),
+        "Warning",
+        "The node's disk, or what is mounted there, failed while the model file was written or read.",
+        "Check the node's disk and file system; it goes on automatically once they work.",
+        "agent",
+    ),
+    Entry(
         Reason.CACHE_NOT_WRITABLE,
         (GROUP,),
         "Warning",
@@ -128,6 +152,14 @@ SERVING = (
         "agent",
     ),
     Entry(
+        Reason.BACKEND_UNAVAILABLE,
+        (GROUP,),
+        "Warning",
+        "The node or the agent's image does not have the backend that was named.",
+        "Set `delivery.backend` of the group to one that its nodes have, or to `auto`.",
+        "agent",
+    ),
+    Entry(
         Reason.SMOKE_INFERENCE_FAILED,
         (GROUP,),
         "Warning",
@@ -152,11 +184,142 @@ SERVING = (
         "agent",
     ),
     Entry(
+        Reason.UPLOAD_FAILED,
+        (GROUP,),
+        "Warning",
+        "The container that uploads captures ended with an error.",
+        "Read the log of upload-captures; what it has not sent waits in the spool.",
+        "agent",
+    ),
+    Entry(
         Reason.INVALID_CONFIGURATION,
         (GROUP,),
         "Warning",
         "An environment variable of the agent is not valid.",
         "Correct it in the pod template.",
+        "agent",
+    ),
+)
+
+REPLAYING = (
+    Entry(
+        Reason.NO_CAPTURES,
+        (REPLAY,),
+        "Warning",
+        "The replay found no frame of the random sample that it could compare.",
+        "Set `sample` in `delivery.capture`, and replay once frames were sent; the message names what was left out.",
+        "agent",
+    ),
+    Entry(
+        Reason.SIGNATURE_MISSING,
+        (REPLAY,),
+        "Warning",
+        "A model is not signed, and only signed ones are to run; nodes refuse it, too.",
+        "Sign the version's files, put `model.sig` beside them, and retry the version.",
+        "agent",
+    ),
+    Entry(
+        Reason.SIGNATURE_INVALID,
+        (REPLAY,),
+        "Warning",
+        "The signature does not say that a known key has signed this file; the message says why.",
+        "Find out who put the files there; sign the version with a key of the operator's settings, and retry it.",
+        "agent",
+    ),
+    Entry(
+        Reason.NOT_FOUND,
+        (REPLAY,),
+        "Warning",
+        "The replay's model file or bucket does not exist.",
+        "Correct the address that the message names.",
+        "agent",
+    ),
+    Entry(
+        Reason.ACCESS_DENIED,
+        (REPLAY,),
+        "Warning",
+        "The replay was refused access to captures or a model file.",
+        "Give the Job's credentials the right to read both.",
+        "agent",
+    ),
+    Entry(
+        Reason.UNREACHABLE,
+        (REPLAY,),
+        "Warning",
+        "The replay could not reach a store.",
+        "Check the endpoint and the network; the rollout has gone on without.",
+        "agent",
+    ),
+    Entry(
+        Reason.UNSUPPORTED,
+        (REPLAY,),
+        "Warning",
+        "The replay can't list or read a store of this kind.",
+        "Use a store that can be listed for captures, and a supported one for models.",
+        "agent",
+    ),
+    Entry(
+        Reason.DIGEST_MISMATCH,
+        (REPLAY,),
+        "Warning",
+        "A model file of the replay is not the one that was declared.",
+        "Restore the declared file at the source.",
+        "agent",
+    ),
+    Entry(
+        Reason.DISK_FULL,
+        (REPLAY,),
+        "Warning",
+        "A model file does not fit on the disk of the replay's pod.",
+        "Give its temporary folder more space.",
+        "agent",
+    ),
+    Entry(
+        Reason.DISK_ERROR,
+        (REPLAY,),
+        "Warning",
+        "The disk of the replay's pod failed.",
+        "Check the disk of the node that it ran on; the rollout has gone on without.",
+        "agent",
+    ),
+    Entry(
+        Reason.MODEL_UNSUPPORTED,
+        (REPLAY,),
+        "Warning",
+        "The replay can't load a version's model file.",
+        "Export the model for the agent's runtime in a new version.",
+        "agent",
+    ),
+    Entry(
+        Reason.SMOKE_INFERENCE_FAILED,
+        (REPLAY,),
+        "Warning",
+        "A version failed on a plain grey frame in the replay.",
+        "Test the model with the agent's runtime, then create a new version.",
+        "agent",
+    ),
+    Entry(
+        Reason.CACHE_NOT_WRITABLE,
+        (REPLAY,),
+        "Warning",
+        "The replay can't write to its temporary folder.",
+        "Mount a writable folder at `/tmp`.",
+        "agent",
+    ),
+    Entry(
+        Reason.CACHE_UNUSABLE,
+        (REPLAY,),
+        "Warning",
+        "The replay can't use its temporary folder.",
+        "Check the volume that is mounted at `/tmp`.",
+        "agent",
+    ),
+    Entry(
+        Reason.INVALID_CONFIGURATION,
+        (REPLAY,),
+        "Warning",
+        "REPLAY_RUN is not valid.",
+        "Correct the member that the message names.",
         "agent",
     ),
 )

@@ -1,25 +1,31 @@
 """The whole catalogue, and docs/reasons.md that is generated from it."""
 
 from collections.abc import Mapping
+from typing import cast
 
-from modelfleet.api.reasons import modelversion, rollout, trainingjob
-from modelfleet.api.reasons.entry import Entry, Kind
+from modelfleet.api.reasons import dataset, modelversion, rollout, trainingjob
+from modelfleet.api.reasons.entry import Entry, Kind, Topic
 
 CATALOGUE: Mapping[Kind, tuple[Entry, ...]] = {
     "ModelVersion": modelversion.ENTRIES,
     "TrainingJob": trainingjob.ENTRIES,
     "Rollout": rollout.ENTRIES,
+    "Dataset": dataset.ENTRIES,
 }
 
 _PASSED_ON: Mapping[Kind, str] = {
-    "TrainingJob": "| Any other | Ready, Reconciling, Stalled, Failed, Event | Warning | Kubernetes' own reason is "
-    "passed on as it is, for example CreateContainerConfigError or BackoffLimitExceeded, and so is the reason of a "
+    "TrainingJob": "| Any other | Ready, Reconciling, Stalled, Failed, Event, notification `training.failed` where the "
+    "run has failed | Warning | Kubernetes' own reason is passed on as it is, for example CreateContainerConfigError "
+    "or BackoffLimitExceeded, and so is the reason of a "
     "trainer of your own. | Read the message and look the reason up in the documentation of Kubernetes or of that "
     "trainer. | Kubernetes, trainer |",
-    "Rollout": "| Any other | groups[].reason | Warning | Kubernetes' own reason is passed on as it is, for example "
-    "ImagePullBackOff, CreateContainerConfigError, OOMKilled or Evicted, and so is the reason of an agent of your own. "
-    "| Read the message and look the reason up in the documentation of Kubernetes or of that agent. | Kubernetes, "
-    "agent |",
+    "Dataset": "| Any other | Ready, Reconciling, Stalled | Warning | Kubernetes' own reason is passed on as it is, "
+    "for example CreateContainerConfigError, and so is the reason of a labeler of your own. | Read the message and "
+    "look the reason up in the documentation of Kubernetes or of that labeler. | Kubernetes, labeler |",
+    "Rollout": "| Any other | groups[].reason, replay.reason | Warning | Kubernetes' own reason is passed on as it is, "
+    "for example ImagePullBackOff, CreateContainerConfigError, OOMKilled or Evicted, and so is the reason of an agent "
+    "of your own. | Read the message and look the reason up in the documentation of Kubernetes or of that agent. "
+    "| Kubernetes, agent |",
 }
 
 _HEAD = """# Conditions and reasons
@@ -28,10 +34,23 @@ _HEAD = """# Conditions and reasons
 
 Every reason that modelfleet writes into conditions and Events, what it means and what to do. The reasons are stable:
 programs may compare them, while messages may change. `Ready` is always there; `Reconciling` (under way) and `Stalled`
-(somebody has to act) only while they are True. *From* says who found it: the operator, or the agent or the trainer in
-the termination message of its container. In a Rollout, `groups[].reason` tells, as text, why the nodes of a group are
-not ready.
+(somebody has to act) only while they are True. *From* says who found it: the operator, or the agent, the trainer
+or the labeler in the termination message of its container. In a Rollout, `groups[].reason` tells, as text, why the
+nodes of a group are not ready, and `replay.reason` how the replay of the new version went. What *Where* calls a
+notification goes to the operator's receivers of it, too (docs/notifications.md).
 """
+
+_TOPICS: Mapping[tuple[Kind, str], Topic] = {
+    (kind, entry.reason): entry.topic
+    for kind, entries in CATALOGUE.items()
+    for entry in entries
+    if entry.topic is not None
+}
+
+
+def topic_of(kind: str, reason: str) -> Topic | None:
+    """What an Event of this reason on an object of this kind notifies of; None where it does not."""
+    return _TOPICS.get((cast(Kind, kind), reason))
 
 
 def page() -> str:
@@ -47,5 +66,5 @@ def _section(kind: Kind, entries: tuple[Entry, ...]) -> str:
 
 
 def _row(entry: Entry) -> str:
-    where = ", ".join(str(place) for place in entry.where)
+    where = ", ".join(entry.shown_in)
     return f"| {entry.reason} | {where} | {entry.severity} | {entry.meaning} | {entry.to_do} | {entry.source} |"

@@ -1,7 +1,7 @@
 """The reasons of a ModelVersion."""
 
-from modelfleet.api.reasons import ConditionType, Reason, agent
-from modelfleet.api.reasons.entry import EVENT, NOT_SEEN, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons import Reason, agent
+from modelfleet.api.reasons.entry import APPLY_REJECTED, EVENT, NOT_SEEN, READY, STUCK, UNREADABLE, WORKING, Entry
 
 ENTRIES = (
     NOT_SEEN,
@@ -48,6 +48,20 @@ ENTRIES = (
         "Check the endpoint and the network; verification is retried automatically.",
     ),
     Entry(
+        Reason.SIGNATURE_MISSING,
+        (*STUCK, EVENT),
+        "Warning",
+        "The files are not signed, and the operator's settings demand it of all models (`signatures.required`).",
+        "Sign the version's files and put `model.sig` beside them; verification is retried automatically.",
+    ),
+    Entry(
+        Reason.SIGNATURE_INVALID,
+        (*STUCK, EVENT),
+        "Warning",
+        "The signature does not say that a known key has signed these files; the message says why.",
+        "Find out who put the files there; sign them with a key of the operator's settings.",
+    ),
+    Entry(
         Reason.SOURCE_NOT_MOUNTED,
         (*STUCK, EVENT),
         "Warning",
@@ -58,8 +72,8 @@ ENTRIES = (
         Reason.SOURCE_UNSUPPORTED,
         (*STUCK, EVENT),
         "Warning",
-        "This release can't read addresses of this scheme.",
-        "Move the files to a supported store and create a new version.",
+        "The address can't be read as it is: it names a tag of a registry, which can be moved to other files.",
+        "Create a new version whose `oci://` address ends with the manifest's digest, as the message says.",
     ),
     Entry(
         Reason.VERIFICATION_FAILED,
@@ -96,19 +110,7 @@ ENTRIES = (
         "Retention deleted an unused version; its files stay where they are.",
         "Raise `retention.keepVersions` to keep more versions.",
     ),
-    Entry(
-        Reason.NOT_ACTED_ON,
-        (ConditionType.UNSUPPORTED_FIELDS,),
-        "Warning",
-        "The spec sets fields that this release does not act on.",
-        "Remove the fields that the message lists, or upgrade modelfleet.",
-    ),
-    Entry(
-        Reason.APPLY_REJECTED,
-        STUCK,
-        "Warning",
-        "The API server refused something that the operator applied.",
-        "Fix what the server's message names, such as a quota, an admission policy or the pod template.",
-    ),
+    UNREADABLE,
+    APPLY_REJECTED,
     *agent.VERIFYING,
 )

@@ -1,7 +1,20 @@
-"""The reasons of a Rollout."""
+"""The reasons of a Rollout: a table, as long as there are reasons."""
 
 from modelfleet.api.reasons import ConditionType, Reason, agent
-from modelfleet.api.reasons.entry import EVENT, GROUP, NOT_SEEN, READY, RETRAIN, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import (
+    APPLY_REJECTED,
+    EVENT,
+    GROUP,
+    NOT_SEEN,
+    READY,
+    REPLAY,
+    RETRAIN,
+    STUCK,
+    UNREADABLE,
+    WORKING,
+    Entry,
+    Topic,
+)
 
 _WAITS = (*WORKING, EVENT)
 _STUCK = (*STUCK, EVENT)
@@ -32,6 +45,7 @@ _MOVING = (
         "Normal",
         "The group is Manual and somebody must approve.",
         "Approve with the annotation that the message shows.",
+        topic=Topic.AWAITING_APPROVAL,
     ),
     Entry(
         Reason.WAITING_FOR_WINDOW,
@@ -43,12 +57,19 @@ _MOVING = (
     Entry(
         Reason.PAUSED, _WAITS, "Normal", "`spec.paused` holds the rollout.", "Set `spec.paused` to false to continue."
     ),
-    Entry(Reason.INSTALLED, (EVENT,), "Normal", "The first version went through all groups and is stable."),
+    Entry(
+        Reason.INSTALLED,
+        (EVENT,),
+        "Normal",
+        "The first version went through all groups and is stable.",
+        topic=Topic.PROMOTED,
+    ),
     Entry(
         Reason.PROMOTED,
         (*READY, EVENT),
         "Normal",
         "The stable version runs on enough nodes of every group; as an Event, a new version became stable.",
+        topic=Topic.PROMOTED,
     ),
     Entry(
         Reason.NODES_NOT_READY,
@@ -70,6 +91,7 @@ _MOVING = (
         "Warning",
         "The version failed; the fleet is going, or has gone, back to the stable one.",
         "Choose another version, or retry with the annotation that the message shows.",
+        topic=Topic.ROLLED_BACK,
     ),
     Entry(
         Reason.NOT_ACTED_ON,
@@ -88,6 +110,7 @@ _GATE = (
         "Warning",
         "The gate failed the version; Stalled only where `rollback.onFailure` is false.",
         "Read the evidence in the message, then abort, retry, or choose another version.",
+        topic=Topic.FAILED,
     ),
     Entry(
         Reason.GATE_HELD,
@@ -103,6 +126,7 @@ _GATE = (
         "Warning",
         "The gate reached no verdict in time.",
         "Decide yourself: promote or abort with the annotations that the message shows.",
+        topic=Topic.FAILED,
     ),
     Entry(
         Reason.NO_DATA,
@@ -110,6 +134,7 @@ _GATE = (
         "Warning",
         "The metrics that the gate needs are missing; Reconciling while the version is held.",
         "Check that the nodes export their metrics and that Prometheus scrapes them.",
+        topic=Topic.FAILED,
     ),
     Entry(
         Reason.PROVIDER_DOWN,
@@ -127,6 +152,15 @@ _STALLED = (
         "Warning",
         "Nodes did not become ready within `progressDeadline`.",
         "Look at the pods that the message names.",
+        topic=Topic.FAILED,
+    ),
+    Entry(
+        Reason.CLUSTER_REFUSES,
+        _STUCK,
+        "Warning",
+        "The cluster does not create, place or start the version's pods: a quota, a policy, no room, an image that "
+        "can't be pulled. The version is held, and not quarantined.",
+        "Fix what the message names; the rollout goes on automatically. To go back, abort.",
     ),
     Entry(
         Reason.ABORTED,
@@ -134,6 +168,7 @@ _STALLED = (
         "Warning",
         "Somebody aborted the version by annotation.",
         "Choose another version, or retry this one.",
+        topic=Topic.ROLLED_BACK,
     ),
     Entry(
         Reason.QUARANTINED,
@@ -148,8 +183,8 @@ _STALLED = (
         "Warning",
         "The first version failed and there is nothing to go back to.",
         "Choose another version, or retry with the annotation that the message shows.",
+        topic=Topic.FAILED,
     ),
-    Entry(Reason.NO_WINDOW, _STUCK, "Warning", "No window in `spec.windows` ever opens.", "Correct `spec.windows`."),
     Entry(
         Reason.INVALID_WINDOW, _STUCK, "Warning", "A window in `spec.windows` is not valid.", "Correct `spec.windows`."
     ),
@@ -168,11 +203,11 @@ _STALLED = (
         "Simplify the selectors of the groups.",
     ),
     Entry(
-        Reason.OTHER_TASK,
+        Reason.SIGNATURE_KEYS_MISSING,
         _STUCK,
         "Warning",
-        "The version is a model for another task than the fleet runs.",
-        "Use a separate Rollout for it.",
+        "The Rollout demands signed models, and the operator has no key to verify signatures with.",
+        "Set `signatures.publicKeys` in the operator's settings, or leave out `spec.delivery.signed`.",
     ),
     Entry(
         Reason.FORMAT_NOT_FOUND,
@@ -209,13 +244,8 @@ _STALLED = (
         "The version failed its evaluation.",
         "Choose another version.",
     ),
-    Entry(
-        Reason.APPLY_REJECTED,
-        STUCK,
-        "Warning",
-        "The API server refused something that the operator applied.",
-        "Fix what the server's message names, such as a quota, an admission policy or the pod template.",
-    ),
+    UNREADABLE,
+    APPLY_REJECTED,
     Entry(
         Reason.COMMAND_IGNORED,
         (EVENT,),
@@ -256,6 +286,16 @@ _BESIDE = (
     ),
 )
 
+_CAPTURES = (
+    Entry(
+        Reason.SOURCE_NOT_MOUNTED,
+        (ConditionType.CAPTURES_NOT_MOUNTED,),
+        "Warning",
+        "Captures are to be stored on a volume that the pods of a group do not have, and would be lost with the pod.",
+        "Mount the volume in the container that `delivery.container` names, or choose another `destination`.",
+    ),
+)
+
 _NODES = (
     Entry(
         Reason.POD_STUCK,
@@ -263,6 +303,14 @@ _NODES = (
         "Warning",
         "A pod should be gone and is still there.",
         "Look at its node, and delete the pod by force if the node is lost.",
+    ),
+    Entry(
+        Reason.POD_NOT_STARTED,
+        (GROUP,),
+        "Warning",
+        "A node has had a pod for longer than the progress deadline and has not come to start it.",
+        "Read the pod's events (`kubectl describe pod`): its network, a volume, the pull of an image or the download "
+        "of the model keeps it.",
     ),
     Entry(
         Reason.NOT_READY,
@@ -302,6 +350,7 @@ _DRIFT = (
         "Warning",
         "The stable version has drifted: it is less sure of what it sees than in its baseline.",
         "Look at frames of the nodes that the message names, label them, and retrain.",
+        topic=Topic.DRIFT,
     ),
     Entry(
         Reason.MORE_CONFIDENT,
@@ -309,6 +358,7 @@ _DRIFT = (
         "Warning",
         "The stable version is surer than in its baseline: an easier scene, or it misses the hard objects.",
         "Review some frames.",
+        topic=Topic.DRIFT,
     ),
     Entry(
         Reason.FEWER_OBJECTS,
@@ -316,6 +366,7 @@ _DRIFT = (
         "Warning",
         "The stable version finds less than in its baseline, and is as sure as before.",
         "Compare with a count from elsewhere, or review some frames.",
+        topic=Topic.DRIFT,
     ),
     Entry(
         Reason.WATCH_PAUSED,
@@ -330,11 +381,18 @@ _DRIFT = (
         "Warning",
         "Single nodes have drifted, and the fleet has not.",
         "Check the camera of the node; nothing is retrained for this.",
+        topic=Topic.DRIFT,
     ),
 )
 
 _RETRAINING = (
-    Entry(Reason.RETRAINING_STARTED, (EVENT,), "Normal", "A TrainingJob was created from `drift.retrain.template`."),
+    Entry(
+        Reason.RETRAINING_STARTED,
+        (EVENT,),
+        "Normal",
+        "A TrainingJob was created from `drift.retrain.template`.",
+        topic=Topic.RETRAINING,
+    ),
     Entry(Reason.NOT_DUE, (RETRAIN,), "Normal", "Nothing calls for a training."),
     Entry(Reason.TRAINING_RUNNING, (RETRAIN,), "Normal", "A retraining is under way."),
     Entry(
@@ -343,6 +401,7 @@ _RETRAINING = (
         "Warning",
         "The API server refused the TrainingJob.",
         "Correct `spec.drift.retrain.template` as the message says.",
+        topic=Topic.RETRAINING_BLOCKED,
     ),
     Entry(
         Reason.SUSPENDED,
@@ -367,6 +426,7 @@ _RETRAINING = (
         "Warning",
         "The last retraining made a version that nobody has tried.",
         "Roll it out with `spec.model`, or delete it.",
+        topic=Topic.RETRAINING_BLOCKED,
     ),
     Entry(
         Reason.TRAINING_DELETED,
@@ -374,16 +434,177 @@ _RETRAINING = (
         "Warning",
         "The TrainingJob for this drift was deleted before it ended, so no other one is created.",
         "Ask for another one with the annotation that the message shows.",
+        topic=Topic.RETRAINING_BLOCKED,
     ),
     Entry(Reason.COOLING_DOWN, (RETRAIN,), "Normal", "The last retraining is less than the cooldown ago."),
     Entry(Reason.BUDGET_SPENT, (RETRAIN,), "Normal", "There were `maxPerWeek` retrainings within seven days."),
     Entry(
+        Reason.DATASET_NOT_FOUND,
+        (RETRAIN, EVENT),
+        "Warning",
+        "The template names no data, and there is not exactly one Dataset of the model.",
+        "Create one, or name one with `dataset.from` in `drift.retrain.template`.",
+        topic=Topic.RETRAINING_BLOCKED,
+    ),
+    Entry(
         Reason.NO_NEW_DATA,
         (RETRAIN, EVENT),
         "Warning",
-        "The template's data is what the stable version was trained on.",
-        "Add newer data to the template, or set `drift.retrain.requireNewData` to false.",
+        "The stable version was trained on the data already, or too little of it is new.",
+        "Label the frames that the message speaks of, or set `drift.retrain.requireNewData` to false.",
+        topic=Topic.RETRAINING_BLOCKED,
     ),
 )
 
-ENTRIES = (*_MOVING, *_GATE, *_STALLED, *_BESIDE, *_NODES, *_DRIFT, *_RETRAINING, *agent.SERVING)
+_REPLAY = (
+    Entry(
+        Reason.REPLAYING,
+        (*WORKING, REPLAY, EVENT),
+        "Normal",
+        "A Job compares the new version with the stable one on captured frames, and the version waits for it.",
+        "Wait; the message says until when at the latest.",
+    ),
+    Entry(Reason.REPLAYED, (REPLAY, EVENT), "Normal", "The replay ended; its figures are in `status.replay.found`."),
+    Entry(
+        Reason.REPLAY_FAILED,
+        (REPLAY, EVENT),
+        "Warning",
+        "The replay came to no result, and the rollout goes on without; as `replay.reason` it has no other reason.",
+        "Read the reason and the message in `status.replay`.",
+    ),
+    Entry(
+        Reason.REPLAY_SKIPPED,
+        (EVENT,),
+        "Normal",
+        "No replay was made, and the rollout goes on without.",
+        "Read the reason and the message in `status.replay`.",
+    ),
+    Entry(
+        Reason.NO_STABLE_VERSION, (REPLAY,), "Normal", "The version is the first one: there is nothing to compare with."
+    ),
+    Entry(
+        Reason.SUSPENDED,
+        (REPLAY,),
+        "Normal",
+        "`replay.suspend` is true.",
+        "Set it to false to have new versions replayed.",
+    ),
+    Entry(
+        Reason.GATES_SKIPPED,
+        (REPLAY,),
+        "Normal",
+        "Somebody let the version past its gates, so that it waits for no replay.",
+    ),
+    Entry(
+        Reason.FORMAT_NOT_FOUND,
+        (REPLAY,),
+        "Warning",
+        "A version has no file of the format that a replay takes.",
+        "Export that format as well.",
+    ),
+    Entry(
+        Reason.SOURCE_NOT_MOUNTED,
+        (REPLAY,),
+        "Warning",
+        "Captures or a model file are on a volume that the replay's Job does not have.",
+        "Mount it in container `replay` of `spec.replay.template`.",
+    ),
+    Entry(
+        Reason.APPLY_REJECTED,
+        (REPLAY,),
+        "Warning",
+        "The API server refused the replay's Job.",
+        "Correct what the message names: `spec.replay`, or a quota.",
+    ),
+    Entry(
+        Reason.JOB_DELETED,
+        (REPLAY,),
+        "Warning",
+        "The replay's Job was gone before it said what it found.",
+        "Nothing: the rollout goes on without.",
+    ),
+    Entry(
+        Reason.NO_PODS,
+        (REPLAY,),
+        "Warning",
+        "The replay's Job has created no pod.",
+        "Fix what the message names; where it names nothing, look at the Job's events.",
+    ),
+    Entry(
+        Reason.UNSCHEDULABLE,
+        (REPLAY,),
+        "Warning",
+        "No node takes the replay's pod.",
+        "Correct its node selector and its requests in `spec.replay.template`.",
+    ),
+    Entry(
+        Reason.SCHEDULING_GATED,
+        (REPLAY,),
+        "Warning",
+        "The replay's pod has a scheduling gate.",
+        "Look at what put it there.",
+    ),
+    Entry(
+        Reason.IMAGE_PULL_FAILED,
+        (REPLAY,),
+        "Warning",
+        "The image of the replay's pod can't be pulled.",
+        "Correct the image, or its pull secret, in `spec.replay.template`.",
+    ),
+    Entry(
+        Reason.DEADLINE_EXCEEDED,
+        (REPLAY,),
+        "Warning",
+        "The replay took longer than `replay.timeout`.",
+        "Raise it, or compare fewer frames.",
+    ),
+    Entry(
+        Reason.OUT_OF_MEMORY,
+        (REPLAY,),
+        "Warning",
+        "The replay was killed for using too much memory.",
+        "Raise the memory limit of container `replay` in `spec.replay.template`.",
+    ),
+    Entry(
+        Reason.REPLAY_CRASHED,
+        (REPLAY,),
+        "Warning",
+        "The replay ended without saying why.",
+        "Read the log of the pod that the message names.",
+    ),
+    Entry(
+        Reason.RESULT_INVALID,
+        (REPLAY,),
+        "Warning",
+        "The replay succeeded, and its termination message makes no sense.",
+        "Use an agent image of this release.",
+    ),
+    Entry(
+        Reason.RESULT_LOST,
+        (REPLAY,),
+        "Warning",
+        "The replay succeeded, and its pod was gone before its result was read.",
+        "Nothing: the rollout goes on without.",
+    ),
+    Entry(
+        Reason.JOB_FAILED,
+        (REPLAY,),
+        "Warning",
+        "The replay's Job failed, and no pod of it is left.",
+        "Look at the Job's events.",
+    ),
+)
+
+ENTRIES = (
+    *_MOVING,
+    *_GATE,
+    *_STALLED,
+    *_BESIDE,
+    *_CAPTURES,
+    *_NODES,
+    *_DRIFT,
+    *_RETRAINING,
+    *_REPLAY,
+    *agent.SERVING,
+    *agent.REPLAYING,
+)

@@ -53,11 +53,28 @@ REPORTED = (
         "trainer",
     ),
     Entry(
+        Reason.GPU_MISSING,
+        (*FAILED, EVENT),
+        "Warning",
+        "The trainer's container does not see the GPUs that it asked for.",
+        "Choose the runtime that hands them out (`runtimeClassName` in `spec.template`), or another node, in a new "
+        "TrainingJob (docs/nvidia.md).",
+        "trainer",
+    ),
+    Entry(
         Reason.DISK_FULL,
         (*FAILED, EVENT),
         "Warning",
         "The disk of the pod is full.",
         "Give `/work` more space in a new TrainingJob.",
+        "trainer",
+    ),
+    Entry(
+        Reason.DISK_ERROR,
+        (*FAILED, EVENT),
+        "Warning",
+        "The disk of the pod, or what is mounted there, failed.",
+        "Check the disk of the node that it ran on and the volumes that it has, then create a new TrainingJob.",
         "trainer",
     ),
     Entry(
@@ -136,7 +153,7 @@ REPORTED = (
         Reason.INVALID_RUN,
         (*FAILED, EVENT),
         "Warning",
-        "The trainer can't run what it was told to.",
+        "The trainer can't carry out the run that it was given.",
         "Use a trainer image of the operator's release.",
         "trainer",
     ),

@@ -1,7 +1,19 @@
 """The reasons of a TrainingJob."""
 
 from modelfleet.api.reasons import ConditionType, Reason, trainer
-from modelfleet.api.reasons.entry import DONE, EVENT, FAILED, NOT_SEEN, READY, STUCK, WORKING, Entry
+from modelfleet.api.reasons.entry import (
+    APPLY_REJECTED,
+    DONE,
+    EVENT,
+    FAILED,
+    NOT_SEEN,
+    READY,
+    STUCK,
+    UNREADABLE,
+    WORKING,
+    Entry,
+    Topic,
+)
 
 _HELD = (*READY, EVENT)
 _WORKING = (*WORKING, EVENT)
@@ -36,8 +48,8 @@ _RUN = (
         Reason.NO_PODS,
         _WORKING,
         "Warning",
-        "The Job has created no pod for a minute.",
-        "Run `kubectl describe job`; a quota, Pod Security or a webhook may refuse the pod.",
+        "The Job creates no pod: a quota, Pod Security or an admission policy refuses it.",
+        "Fix what the message names; where it names nothing, run `kubectl describe job`. It is retried automatically.",
     ),
     Entry(
         Reason.SCHEDULING_GATED,
@@ -62,6 +74,13 @@ _RUN = (
     ),
     Entry(Reason.TRAINING, _WORKING, "Normal", "The trainer is running."),
     Entry(Reason.RESUMED, (EVENT,), "Normal", "Training continued from a checkpoint."),
+    Entry(
+        Reason.DATA_WARNINGS,
+        (EVENT,),
+        "Warning",
+        "Something of the data was left out, or is worth a look.",
+        "Read `status.warnings`; the balance of every file is in the ModelVersion's lineage and in the report.",
+    ),
     Entry(
         Reason.PREEMPTED,
         _WORKING,
@@ -113,7 +132,7 @@ _RUN = (
         "Wait.",
     ),
     Entry(Reason.RECORDING, WORKING, "Normal", "The ModelVersion is being created."),
-    Entry(Reason.COMPLETE, (*DONE, EVENT), "Normal", "The ModelVersion was created."),
+    Entry(Reason.COMPLETE, (*DONE, EVENT), "Normal", "The ModelVersion was created.", topic=Topic.TRAINING_COMPLETE),
     Entry(
         Reason.NOT_ACTED_ON,
         (ConditionType.UNSUPPORTED_FIELDS,),
@@ -125,11 +144,34 @@ _RUN = (
 
 _WAITING = (
     Entry(
-        Reason.APPLY_REJECTED,
-        STUCK,
+        Reason.DATASET_NOT_FOUND,
+        _STUCK,
         "Warning",
-        "The API server refused something that the operator applied.",
-        "Fix what the server's message names, such as a quota, an admission policy or the pod template.",
+        "The Dataset that the spec refers to does not exist.",
+        "Create it, or create a new TrainingJob with another one; the run starts automatically once it is there.",
+    ),
+    Entry(
+        Reason.DATASET_VERSION_NOT_FOUND,
+        _STUCK,
+        "Warning",
+        "The Dataset has no version yet, or not this one.",
+        "Review the images that wait; the run starts automatically once the version is there.",
+    ),
+    Entry(
+        Reason.HOLDOUT_NOT_FOUND,
+        _STUCK,
+        "Warning",
+        "The version of the Dataset has no holdout.",
+        "Review frames of the random sample, or name a holdout of your own with `evaluation.dataset.uri`.",
+    ),
+    UNREADABLE,
+    APPLY_REJECTED,
+    Entry(
+        Reason.QUEUE_NOT_SERVED,
+        _STUCK,
+        "Warning",
+        "The Job has waited a minute in a queue that nobody serves: no Kueue, no such LocalQueue, or none active.",
+        "Do what the message says for Kueue or the LocalQueue; the run starts automatically once the queue is served.",
     ),
     Entry(
         Reason.NAME_CONFLICT,
@@ -232,6 +274,13 @@ _ENDED = (
         "Warning",
         "The trainer does not accept a hyperparameter or its value.",
         "Correct the hyperparameters in a new TrainingJob.",
+    ),
+    Entry(
+        Reason.RUN_TOO_LONG,
+        _FAILED,
+        "Warning",
+        "The trainer's instructions do not fit into an environment variable (128 KiB).",
+        "Shorten the class names of the parent or the baseline, or leave the baseline out, in a new TrainingJob.",
     ),
     Entry(
         Reason.DEADLINE_EXCEEDED,

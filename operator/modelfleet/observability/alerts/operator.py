@@ -1,0 +1,147 @@
+"""Alerts about the operator itself."""
+
+from modelfleet.observability.alert import Alert
+
+_LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
+
+ALERTS = (
+    Alert(
+        name="ModelfleetOperatorDown",
+        severity="critical",
+        expr="absent(modelfleet_operator_ready == 1)",
+        lasts="10m",
+        summary="The modelfleet operator is down, or not ready",
+        description=(
+            "No operator has been ready for 10 minutes. Nodes keep running what they run, but no version moves, and "
+            "no failed one is rolled back. Look at its Deployment and its log."
+        ),
+        means=(
+            "The operator does not run, is not scraped, or can't get in sync with the API server. Nodes go on with "
+            "the version that they have. A version on its way stays where it is, a bad one too."
+        ),
+        look=(
+            "`kubectl -n NAMESPACE get pods -l app.kubernetes.io/name=modelfleet`: does it run, does it restart?",
+            _LOG,
+            "Runs and is ready: then Prometheus does not scrape it. `up` of its job says so.",
+        ),
+        do=(
+            "OOMKilled: raise `resources.limits.memory` of the chart.",
+            "Forbidden in the log: the chart's RBAC is missing for a namespace; upgrade the release.",
+            "Scheduling: see the pod's events.",
+            "Not scraped: the chart's `podMonitor.enabled`, or a scrape config for port `metrics`.",
+        ),
+        silent=("Where Prometheus is down, none of these alerts fires: watch Prometheus itself (a dead man's switch)."),
+    ),
+    Alert(
+        name="ModelfleetPrometheusUnreachable",
+        severity="critical",
+        expr=(
+            'sum by (provider) (increase(modelfleet_operator_prometheus_queries_total{result="ProviderDown"}[15m])) '
+            "> 0 unless sum by (provider) "
+            '(increase(modelfleet_operator_prometheus_queries_total{result=~"Samples|NoData"}[15m])) > 0'
+        ),
+        lasts="15m",
+        summary="The operator gets no answers from Prometheus {{ $labels.provider }}",
+        description=(
+            "All its queries have failed for 15 minutes. Gates hold, so that versions stay where they are, and "
+            "drift is not watched. The message of a gate (status.gate.message) says how it fails."
+        ),
+        means=(
+            "Nothing can be judged. What is bad is not rolled back by figures, what is good does not go on; "
+            "readiness and the progress deadline still work."
+        ),
+        look=(
+            "`status.gate.message` of a Rollout that is under way, or the operator's log: refused, unreachable, too "
+            "slow?",
+            "From the operator's namespace, can the address in the chart's `prometheus.url` be reached?",
+        ),
+        do=(
+            "Unreachable: is Prometheus up? Does a NetworkPolicy forbid it?",
+            "Refused (401, 403): renew the Secret that `prometheus.secretName` names; no restart is needed.",
+            "Too slow: raise `prometheus.timeout`.",
+        ),
+        silent=(
+            "The operator asks only while a gate or a watch for drift is active. Where the Prometheus that is down "
+            "is the one that evaluates this alert, it can't tell."
+        ),
+    ),
+    Alert(
+        name="ModelfleetReconcileErrors",
+        severity="warning",
+        expr="max by (kind) (min_over_time(modelfleet_operator_failing_objects[15m])) > 0",
+        lasts="15m",
+        summary="The operator keeps failing on objects of kind {{ $labels.kind }}",
+        description=(
+            "At least one has failed in every try for half an hour. It is tried again after 5 minutes at most. The "
+            "log names object and error."
+        ),
+        means=(
+            "Something is refused again and again: by the API server (rights, admission, quotas), by the operator, "
+            "which can't read an object, or by a mistake in it."
+        ),
+        look=(
+            _LOG,
+            "By error: `sum by (kind, error) (increase(modelfleet_operator_reconcile_errors_total[1h]))`.",
+        ),
+        do=(
+            "Forbidden: upgrade the chart, or correct its RBAC.",
+            "Invalid or denied by admission: the message names the field; correct the object's template.",
+            "Unreadable: correct the field that the object's status names.",
+            "Anything else is a bug: keep the traceback of the log.",
+        ),
+        silent="What the next tries settle, such as a conflict.",
+    ),
+    Alert(
+        name="ModelfleetNotificationsLost",
+        severity="warning",
+        expr="sum by (endpoint, cause) (increase(modelfleet_operator_notifications_lost_total[1h])) > 0",
+        lasts="0m",
+        summary="Notifications to {{ $labels.endpoint }} were lost ({{ $labels.cause }})",
+        description=(
+            "What should have been sent within the last hour will not be sent any more. The operator's log has each of "
+            "them, with its text."
+        ),
+        means=(
+            "Somebody was not notified of what a Rollout, a TrainingJob or a Dataset did. That goes on all the "
+            "same, and their status and Events say it."
+        ),
+        look=(
+            "The operator's log for `is lost`: what it was, and what the receiver answered last.",
+            "By receiver: `sum by (endpoint, cause) (increase(modelfleet_operator_notification_failures_total[1d]))`.",
+        ),
+        do=(
+            "`refused`: the receiver never takes this message (HTTP 400, 410, 413, 415 or 422): is `format` the one "
+            "that it reads, does its address still exist?",
+            "`expired`: it was away for longer than `notifications.retryFor`: repair it, or raise that.",
+            "`queue_full`: it is away or too slow for what it is sent: narrow down what it gets, or raise "
+            "`notifications.queue`.",
+        ),
+        silent=(
+            "What an operator lost that had no rights to write ConfigMaps and was killed: "
+            "`modelfleet_operator_notification_outbox_errors_total` says that it had none."
+        ),
+    ),
+    Alert(
+        name="ModelfleetNotificationsDelayed",
+        severity="warning",
+        expr="min_over_time(modelfleet_operator_notifications_waiting[15m]) > 0",
+        lasts="15m",
+        summary="Notifications to {{ $labels.endpoint }} are not delivered",
+        description=(
+            "Some have been waiting for half an hour. They are tried again, and lost after notifications.retryFor."
+        ),
+        means="The receiver is away, refuses, or is too slow. Nothing else waits for it.",
+        look=(
+            "By cause: `sum by (cause) (increase(modelfleet_operator_notification_failures_total[1h]))`.",
+            "The operator's log for `could not notify`: it has the first failure of a row, with what to do.",
+            "What waits: `kubectl -n NAMESPACE get configmaps -l modelfleet.dev/outbox=notifications`.",
+        ),
+        do=(
+            "`configuration`: the log names the setting whose file is missing or is not what it must be; correct the "
+            "Secret, no restart is needed.",
+            "`http_401`, `http_403`, `http_404`: renew the address or the credentials in its Secret.",
+            "`unreachable`, `timeout`: is the receiver up? Does a NetworkPolicy forbid the way to it?",
+        ),
+        silent="A receiver that gets nothing to do is not asked: that it is away shows with the first notification.",
+    ),
+)
