@@ -1,0 +1,107 @@
+"""`get rollout [NAME] [-w]`: the live tree."""
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from kubectl_modelfleet import completing, documents
+from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
+from kubectl_modelfleet.session import Session, options
+from kubectl_modelfleet.streams import Streams
+from kubectl_modelfleet.tree import NODES_SHOWN, line, tree
+from kubectl_modelfleet.view import RolloutView, view
+from modelfleet.api import names
+from modelfleet.times import wire_time
+
+_FRAME = 1.0  # seconds between two pictures where nothing happens: ages go on
+
+
+@click.group()
+def get() -> None:
+    """Show a Rollout as a tree: groups, nodes, gate, drift."""
+
+
+@get.command(name="rollout")
+@click.argument("rollout", required=False, shell_complete=completing.rollouts)
+@click.option("-w", "--watch", is_flag=True, help="Go on showing it; without a terminal, one line for each change.")
+@click.option(
+    "--nodes",
+    type=click.IntRange(min=0),
+    default=NODES_SHOWN,
+    show_default=True,
+    help="Maximum number of nodes shown for each group.",
+)
+@options
+def get_rollout(session: Session, rollout: str | None, watch: bool, nodes: int) -> None:
+    """The tree of a Rollout; without a NAME one line for each."""
+    if rollout is None:
+        if watch:
+            raise click.UsageError("-w needs the name of a Rollout")
+        every = [view(each) for each in session.kubectl.list(ROLLOUTS)]
+        session.show([documents.rollout(each) for each in every], lambda: _lines(session, every))
+    elif watch and session.console.is_terminal and not session.output:
+        _live(session, rollout, nodes)
+    elif watch:
+        _plain(session, rollout)
+    else:
+        shown = session.view(rollout)
+        session.show(documents.rollout(shown), lambda: tree(shown, session.now, session.signs, nodes))
+
+
+get.add_command(get_rollout, "rollouts")
+
+
+def _lines(session: Session, every: list[RolloutView]) -> Group:
+    if not every:
+        return Group(Text(f"No Rollout in namespace {session.kubectl.namespace}."))
+    return Group(*(Text(line(each, session.signs), no_wrap=True, overflow="ellipsis") for each in every))
+
+
+def _streams(session: Session, rollout: str) -> Streams:
+    session.rollout(rollout)  # says what is near where there is none
+    kubectl, namespace = session.kubectl, session.kubectl.namespace
+    return Streams(
+        kubectl,
+        {
+            ROLLOUTS: (namespaced(ROLLOUTS, namespace), {"fieldSelector": f"metadata.name={rollout}"}),
+            PODS: (namespaced(PODS, namespace), {"labelSelector": f"{names.ROLLOUT}={rollout}"}),
+        },
+    )
+
+
+def _live(session: Session, rollout: str, nodes: int) -> None:
+    signs = session.signs
+    with (
+        _streams(session, rollout) as streams,
+        Live(console=session.console, auto_refresh=False, vertical_overflow="crop") as picture,
+    ):
+        while True:
+            found = streams.objects(ROLLOUTS)
+            if found:
+                shown = view(found[0], streams.objects(PODS))
+                picture.update(tree(shown, session.now, signs, nodes), refresh=True)
+            elif streams.seen(ROLLOUTS):
+                picture.update(Text(f"Rollout {rollout} is gone."), refresh=True)
+                return
+            streams.wait(_FRAME)
+
+
+def _plain(session: Session, rollout: str) -> None:
+    """One line (or one JSON document) for each change, until it is gone, nobody reads on, or somebody interrupts."""
+    before = ""
+    with _streams(session, rollout) as streams:
+        while True:
+            found = streams.objects(ROLLOUTS)
+            if found:
+                shown = view(found[0], streams.objects(PODS))
+                now = line(shown, session.signs)
+                if now != before:
+                    before = now
+                    told = Text(f"{wire_time(session.now)} {now}")
+                    if not session.show(documents.rollout(shown), lambda told=told: told):  # type: ignore[misc]
+                        return
+            elif streams.seen(ROLLOUTS):
+                session.say(f"{wire_time(session.now)} Rollout {rollout} is gone.")
+                return
+            streams.wait(_FRAME)

@@ -1,0 +1,68 @@
+"""`status ROLLOUT [--wait]`: where it stands, as an exit code for pipelines."""
+
+import time
+from datetime import timedelta
+
+import click
+
+from kubectl_modelfleet import completing, documents
+from kubectl_modelfleet.failures import Exit, Unreachable
+from kubectl_modelfleet.outcome import Outcome, outcome
+from kubectl_modelfleet.session import Session, options
+from kubectl_modelfleet.view import RolloutView
+from modelfleet.api.quantities import format_duration, parse_duration
+
+_LOOK = 2.0  # seconds between two looks
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration as in the API: 90s, 10m, 1h30m."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it; a click error says what is allowed."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.argument("rollout", shell_complete=completing.rollouts)
+@click.option("--version", shell_complete=completing.versions, help="Done means: this version is stable.")
+@click.option("--wait", is_flag=True, help="Wait until it is done or has failed.")
+@click.option("--timeout", type=DurationType(), default="30m", show_default=True, help="How long --wait waits.")
+@options
+def status(session: Session, rollout: str, version: str | None, wait: bool, timeout: timedelta) -> int:
+    """Where a Rollout stands. Exit code 0: done and healthy; 1: failed, rolled back, stalled or degraded; 2: in
+    progress, or timed out; 3: could not be found out."""
+    until, told = time.monotonic() + timeout.total_seconds(), ""
+    while True:
+        shown, found = _look(session, rollout, version, until if wait else None)
+        if not wait or found.exit is not Exit.IN_PROGRESS:
+            break
+        if found.message != told and not session.output:
+            told = found.message
+            click.echo(told, err=True)
+        left = until - time.monotonic()
+        if left <= 0:
+            found = Outcome(Exit.IN_PROGRESS, f"Timed out after {format_duration(timeout)}. {found.message}")
+            break
+        time.sleep(min(_LOOK, left))
+    session.show({**documents.rollout(shown), "exit": int(found.exit)}, lambda: found.message)
+    return found.exit
+
+
+def _look(session: Session, rollout: str, version: str | None, until: float | None) -> tuple[RolloutView, Outcome]:
+    """One look; while waiting, an API server that does not answer is asked again."""
+    while True:
+        try:
+            shown = session.view(rollout, pods=False)
+            return shown, outcome(shown, version)
+        except Unreachable:
+            if until is None or time.monotonic() > until:
+                raise
+            time.sleep(_LOOK)

@@ -1,0 +1,145 @@
+"""One run of the CLI: where it works, as whom, and how it shows what it has; and the options that say so."""
+
+import functools
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import click
+import yaml
+from rich.console import Console, RenderableType
+
+from kubectl_modelfleet import wording
+from kubectl_modelfleet.failures import Forbidden, NotFound, near
+from kubectl_modelfleet.kubectl import MODEL_VERSIONS, PODS, ROLLOUTS, Json, Kubectl
+from kubectl_modelfleet.output import put
+from kubectl_modelfleet.view import RolloutView, view
+from modelfleet.api import names
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_WIDE = 10_000  # where there is no terminal, a line is as long as it is
+
+
+@dataclass(frozen=True)
+class Session:
+    """`output`: "" for people, json or yaml for programs. `now` is asked for at each use."""
+
+    namespace: str = ""
+    context: str = ""
+    kubeconfig: str = ""
+    output: str = ""
+
+    @cached_property
+    def kubectl(self) -> Kubectl:
+        """The door to the cluster."""
+        flags = [f"--context={self.context}"] * bool(self.context)
+        flags += [f"--kubeconfig={self.kubeconfig}"] * bool(self.kubeconfig)
+        return Kubectl(flags, self.namespace)
+
+    @cached_property
+    def console(self) -> Console:
+        """Standard output: with colours and cut lines in a terminal, plain and whole elsewhere."""
+        terminal = sys.stdout.isatty()
+        return Console(width=None if terminal else _WIDE, highlight=False, markup=False, emoji=False)
+
+    @cached_property
+    def signs(self) -> wording.Signs:
+        """Signs that the terminal can show. Asked once: while a live picture is drawn, standard output is not it."""
+        return wording.signs(sys.stdout.encoding or "ascii")
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return datetime.now(UTC)
+
+    def say(self, what: RenderableType) -> bool:
+        """Print for people; whether somebody still reads. Lines end where their text ends."""
+        if self.console.is_terminal:
+            self.console.print(what)
+            return True
+        text = io.StringIO()
+        Console(file=text, width=_WIDE, highlight=False, markup=False, emoji=False).print(what)
+        return put("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+
+    def show(self, document: Any, otherwise: Callable[[], RenderableType]) -> bool:
+        """Print a document for programs if they ask for one, else `otherwise` for people; whether somebody reads."""
+        if self.output == "json":
+            return put(json.dumps(document, indent=2, ensure_ascii=False))
+        if self.output == "yaml":
+            return put(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).removesuffix("\n"))
+        return self.say(otherwise())
+
+    def rollout(self, name: str, *, managed: bool = False) -> Json:
+        """The Rollout. Raises NotFound, see `object`."""
+        return self.object(ROLLOUTS, "Rollout", name, managed=managed)
+
+    def object(self, resource: str, kind: str, name: str, *, managed: bool = False) -> Json:
+        """One object; NotFound names those that are called nearly so, or says in which namespace was looked."""
+        try:
+            return self.kubectl.get(resource, name, managed=managed)
+        except NotFound as error:
+            if "modelfleet.dev" in str(error) and "not found" not in str(error):
+                raise
+            raise NotFound(
+                f"no {kind} {name} in namespace {self.kubectl.namespace}.{self._near(resource, name)}"
+            ) from error
+
+    def _near(self, resource: str, name: str) -> str:
+        try:
+            known = [each["metadata"]["name"] for each in self.kubectl.list(resource)]
+        except Forbidden:
+            return " Which there are, you may not list."
+        return near(name, known) or " There is none; another one with -n."
+
+    def pods(self, rollout: str) -> list[Json]:
+        """The pods of a Rollout."""
+        return self.kubectl.list(PODS, f"{names.ROLLOUT}={rollout}")
+
+    def view(self, name: str, *, pods: bool = True) -> RolloutView:
+        """The Rollout as it is shown."""
+        return view(self.rollout(name), self.pods(name) if pods else ())
+
+    def versions(self, model: str) -> dict[str, Json]:
+        """The ModelVersions of a model, by version."""
+        found = [each for each in self.kubectl.list(MODEL_VERSIONS) if each["spec"]["model"] == model]
+        return {each["spec"]["version"]: each for each in found}
+
+    def version(self, model: str, version: str) -> Json:
+        """One of them; NotFound names those that are called nearly so."""
+        known = self.versions(model)
+        if version not in known:
+            raise NotFound(f"model {model} has no version {version}.{near(version, known)}")
+        return known[version]
+
+
+def options(function: Command) -> Command:
+    """Give a command the options that all have; it gets a Session as its first argument."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **given: Any) -> Any:
+        outer = click.get_current_context().find_root().params
+        chosen = {
+            name: given.pop(name, None) or outer.get(name) or "" for name in ("namespace", "context", "kubeconfig")
+        }
+        return function(Session(**chosen, output=given.pop("output", None) or ""), *arguments, **given)
+
+    output = click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Print for programs.")
+    given: Command = where(output(run))
+    return given
+
+
+def where(function: Any) -> Any:
+    """The options of kubectl that say which cluster, as whom, and in which namespace."""
+    for names_, help in (
+        (("--kubeconfig",), "The kubeconfig file."),
+        (("--context",), "The context of the kubeconfig."),
+        (("-n", "--namespace"), "The namespace; default: that of the context."),
+    ):
+        function = click.option(*names_, help=help)(function)
+    return function

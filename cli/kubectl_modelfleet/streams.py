@@ -1,0 +1,126 @@
+"""Objects as they are now, kept up to date by watches: one child of kubectl and one thread for each kind."""
+
+import json
+import threading
+from collections.abc import Mapping
+from subprocess import Popen
+from types import TracebackType
+from typing import Self
+
+from kubectl_modelfleet.failures import Failure, Forbidden
+from kubectl_modelfleet.kubectl import Json, Kubectl, end
+from kubectl_modelfleet.kubectl import failure as failed
+
+_PAUSE = 2.0  # seconds before a stream that broke is begun again
+
+
+class Streams:
+    """`asked`: kind -> path and query of its list. A stream that ends is begun again from a new list.
+
+    A Failure at the first list of a kind ends the use: it is raised by `wait`. Later ones (the API server restarts) are
+    waited out, for a picture that stands still for a minute says more than a command that ended.
+    """
+
+    def __init__(self, kubectl: Kubectl, asked: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+        self._kubectl = kubectl
+        self._asked = asked
+        self._objects: dict[str, dict[str, Json]] = {}
+        self._changed = threading.Condition()
+        self._news = 0
+        self._taken = 0
+        self._failure: Failure | None = None
+        self._children: list[Popen[str]] = []
+        self._closed = threading.Event()
+        self._threads = [threading.Thread(target=self._follow, args=(kind,), daemon=True) for kind in asked]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        with self._changed:
+            for child in self._children:
+                child.terminate()  # its thread sees the end of its lines
+        for thread in self._threads:
+            thread.join(5)
+
+    def objects(self, kind: str) -> list[Json]:
+        """The objects of a kind, by name."""
+        with self._changed:
+            return [found for _, found in sorted(self._objects.get(kind, {}).items())]
+
+    def seen(self, kind: str) -> bool:
+        """Whether this kind was listed already."""
+        with self._changed:
+            return kind in self._objects
+
+    def wait(self, most: float) -> None:
+        """Return when something changed, at the latest after so many seconds. Raises the Failure of a first list."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._news != self._taken or self._failure is not None, most)
+            self._taken = self._news
+            if self._failure is not None:
+                raise self._failure
+
+    def _follow(self, kind: str) -> None:
+        while not self._closed.is_set():
+            try:
+                self._once(kind)
+            except Failure as failure:
+                if not self.seen(kind) or isinstance(failure, Forbidden):
+                    with self._changed:
+                        self._failure = failure
+                        self._changed.notify_all()
+                    return
+            self._closed.wait(_PAUSE)
+
+    def _once(self, kind: str) -> None:
+        """List, and watch until the stream ends."""
+        path, query = self._asked[kind]
+        listed = self._kubectl.raw(path, **query)
+        self._put(kind, {item["metadata"]["name"]: item for item in listed["items"]})
+        child = self._kubectl.watch(path, **query, resourceVersion=listed["metadata"]["resourceVersion"])
+        with self._changed:
+            self._children.append(child)
+        try:
+            if not self._closed.is_set():
+                self._read(kind, child)
+        finally:
+            with self._changed:
+                self._children.remove(child)
+            end(child)
+
+    def _read(self, kind: str, child: Popen[str]) -> None:
+        """Take what a watch says until it ends. Raises Failure where it was refused."""
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for line in child.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:  # the connection broke in the middle of a line: a new list
+                return
+            if event["type"] == "ERROR":  # too old: a new list
+                return
+            if event["type"] != "BOOKMARK":
+                self._take(kind, event["type"], event["object"])
+        if (said := child.stderr.read()) and not self._closed.is_set():
+            raise failed(said)
+
+    def _take(self, kind: str, type: str, found: Json) -> None:
+        with self._changed:
+            if type == "DELETED":
+                self._objects[kind].pop(found["metadata"]["name"], None)
+            else:
+                self._objects[kind][found["metadata"]["name"]] = found
+            self._news += 1
+            self._changed.notify_all()
+
+    def _put(self, kind: str, found: dict[str, Json]) -> None:
+        with self._changed:
+            self._objects[kind] = found
+            self._news += 1
+            self._changed.notify_all()

@@ -1,0 +1,175 @@
+"""A Rollout and its pods as what is shown of them: one frozen object, made from raw objects alone. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from kubectl_modelfleet.failures import Failure
+from kubectl_modelfleet.pods import NodeState, NodeView, node_view
+from modelfleet.api import conditions
+from modelfleet.api.conditions import Condition
+from modelfleet.api.foreign import first_error
+from modelfleet.api.gatespec import Comparison
+from modelfleet.api.rolloutstatus import (
+    DriftStatus,
+    GateStatus,
+    GroupStatus,
+    HistoryEntry,
+    Quarantined,
+    RolloutStatus,
+    is_of_model,
+)
+
+Json = Mapping[str, Any]
+
+
+class Standing(StrEnum):
+    """How a Rollout stands, after its kstatus conditions."""
+
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    PENDING = "Pending"
+    """The operator has not seen it, or not its newest spec."""
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """One group, with the nodes that have a pod of it."""
+
+    status: GroupStatus
+    approval: str
+    current: bool
+    nodes: tuple[NodeView, ...]
+
+
+@dataclass(frozen=True)
+class RolloutView:
+    """Everything that the tree, the lines and `status` are made from.
+
+    margin  of the gate that is active: the largest loss of expected precision that it accepts; None without comparison
+    """
+
+    name: str
+    namespace: str
+    model: str
+    pinned: str | None
+    tag: str | None
+    paused: bool
+    retrains: bool
+    standing: Standing
+    ready: Condition | None
+    status: RolloutStatus
+    groups: tuple[GroupView, ...]
+    margin: Decimal | None
+
+    @property
+    def message(self) -> str:
+        """What is the matter, in the operator's words."""
+        if self.standing is Standing.PENDING:
+            behind = self.status.observed_generation is not None
+            return (
+                "Waiting for the modelfleet operator to see the newest spec."
+                if behind
+                else "Waiting for the modelfleet operator: kubectl modelfleet check says whether it runs."
+            )
+        return self.ready.message if self.ready is not None else ""
+
+    @property
+    def reason(self) -> str:
+        """The reason of the condition Ready."""
+        return self.ready.reason if self.ready is not None else "Pending"
+
+    @property
+    def moving(self) -> str | None:
+        """The version that is on its way, or was left where it failed."""
+        return self.status.candidate_version
+
+    @property
+    def failures(self) -> tuple[Quarantined, ...]:
+        """What failed of the model that the spec names, newest first."""
+        return tuple(entry for entry in self.status.quarantined if self.is_of_model(entry))
+
+    @property
+    def quarantined(self) -> tuple[str, ...]:
+        """The versions that failed, newest first."""
+        return tuple(dict.fromkeys(entry.version for entry in self.failures))
+
+    def is_of_model(self, entry: Quarantined | HistoryEntry) -> bool:
+        """Whether a version is one of the model that the spec names."""
+        return is_of_model(entry.model, self.model)
+
+    def gate(self) -> GateStatus | None:
+        """The judgement to show: of the group that the candidate is in, or the last one."""
+        return self.status.gate
+
+    def drift(self) -> DriftStatus | None:
+        """What the watch for drift sees."""
+        return self.status.drift
+
+
+def view(rollout: Json, pods: Iterable[Json] = ()) -> RolloutView:
+    """Raises Failure where the status is of a release that this CLI can't read."""
+    metadata, spec = rollout["metadata"], rollout["spec"]
+    try:
+        status = RolloutStatus.model_validate(rollout.get("status") or {})
+    except ValidationError as error:
+        raise Failure(
+            f"the status of Rollout {metadata['name']} can't be read: {first_error(error)}. "
+            "Is this CLI older than the operator? (kubectl modelfleet check)"
+        ) from error
+    nodes = sorted((node_view(pod) for pod in pods), key=_troubled_first)
+    wanted = {group["name"]: group for group in spec["groups"]}
+    groups = tuple(
+        GroupView(
+            status=group,
+            approval=wanted.get(group.name, {}).get("approval", "Automatic"),
+            current=group.name == status.current_group,
+            nodes=tuple(node for node in nodes if node.group == group.name),
+        )
+        for group in status.groups or [GroupStatus(name=name, phase="Pending") for name in wanted]
+    )
+    return RolloutView(
+        name=metadata["name"],
+        namespace=metadata.get("namespace", ""),
+        model=spec["model"]["name"],
+        pinned=spec["model"].get("version"),
+        tag=spec["model"].get("tag"),
+        paused=bool(spec.get("paused")),
+        retrains=bool((spec.get("drift") or {}).get("retrain")),
+        standing=_standing(status, metadata.get("generation", 0)),
+        ready=conditions.find(status.conditions, conditions.READY),
+        status=status,
+        groups=groups,
+        margin=_margin(spec, wanted.get(status.gate.group) if status.gate is not None else None),
+    )
+
+
+def _standing(status: RolloutStatus, generation: int) -> Standing:
+    ready = conditions.find(status.conditions, conditions.READY)
+    if status.observed_generation is None or status.observed_generation < generation or ready is None:
+        return Standing.PENDING
+    if ready.is_true:
+        return Standing.READY
+    if conditions.is_true(status.conditions, conditions.STALLED):
+        return Standing.STALLED
+    return Standing.RECONCILING if conditions.is_true(status.conditions, conditions.RECONCILING) else Standing.DEGRADED
+
+
+def _margin(spec: Json, group: Json | None) -> Decimal | None:
+    comparison = (spec.get("gate") or {}).get("comparison")
+    override = ((group or {}).get("gate") or {}).get("comparison")
+    if comparison is None and override is None:
+        return None
+    margin = (override or {}).get("margin") or (comparison or {}).get("margin")
+    return Decimal(margin) if margin is not None else Comparison().margin
+
+
+def _troubled_first(node: NodeView) -> tuple[int, str]:
+    order = (NodeState.PROBLEM, NodeState.STARTING, NodeState.ENDING, NodeState.READY)
+    return order.index(node.state), node.name
