@@ -1,0 +1,3 @@
+-- spec.paused: the Rollout goes on.
+obj.spec.paused = false
+return obj
