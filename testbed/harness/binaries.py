@@ -1,7 +1,8 @@
 """The cluster's programs, built from pinned Go modules once per user and kept in the cache.
 
-Each module below ``testbed/tools`` is a ``go.mod`` with ``tool`` directives. What is built lies in a folder whose
-name is a hash of everything the result depends on, so that a cache never goes stale and never needs a clean.
+Each module below ``testbed/tools`` is a ``go.mod`` with ``tool`` directives, or with a program of ours. What is built
+lies in a folder whose name is a hash of everything the result depends on, so that a cache never goes stale and never
+needs a clean.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from harness.paths import TOOLS, cache, locked
 from harness.progress import step
 
 KUBERNETES_VERSION = "v1.35.4"
+KUEUE_VERSION = "v0.17.0"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 
 
@@ -72,10 +74,12 @@ MODULES = (
     # Debian's Prometheus has no discovery of Kubernetes pods; of the other providers we need none
     Module(
         "prometheus",
-        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
         expected="3 min",
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
+    # the newest whose module has the web interface's files in it: later ones do not build from the proxy
+    Module("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}, expected="2 min"),
     # the rival of `make bench-scale`: built when that asks for it
     Module(
         "argo-rollouts",
@@ -83,7 +87,55 @@ MODULES = (
         expected="5 min",
         optional=True,
     ),
+    # Argo CD's controllers and Lua engine behind a main function of ours: its own embeds files that the module lacks
+    Module("argocd", {"argocd": "."}, expected="10 min", optional=True),
+    # reads manifests by the API server's own schemas, without a server
+    Module("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, expected="20 s"),
+    # `make package` writes the images' bills of materials with it
+    Module("syft", {"syft": "github.com/anchore/syft/cmd/syft"}, expected="1 min", optional=True),
+    # both in one module, so that they share what they have in common: most of Kubernetes' client libraries. Long to
+    # build and needed by tests/cluster/test_flux.py alone: built behind the other tests, when that asks for it
+    Module(
+        "flux",
+        {name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")},
+        expected="15 min",
+        optional=True,
+    ),
+    # another server of the query API: the tests of gate and drift with recorded fleets ask for it
+    Module(
+        "victoriametrics",
+        {"victoria-metrics": "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"},
+        expected="1.5 min",
+        optional=True,
+    ),
+    # without the flag its log says v0.0.0-main. Needed by two tests named test_kueue.py: built when one asks for it
+    Module(
+        "kueue",
+        {"kueue": "sigs.k8s.io/kueue/cmd/kueue"},
+        expected="5 min",
+        ldflags=f"-X sigs.k8s.io/kueue/pkg/version.GitVersion={KUEUE_VERSION}",
+        optional=True,
+    ),
+    # enforces NetworkPolicies, as the cluster's own network does not: tests/cluster/test_network_policy.py asks for it
+    Module(
+        "kube-router",
+        {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+        expected="4 min",
+        optional=True,
+    ),
     Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, expected="1.5 min"),
+    # what answers at gs:// in the tests of that alone; Azurite, at az://, comes by npm (cloud_stores.py)
+    Module(
+        "fake-gcs", {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"}, expected="3 min on 2 cores", optional=True
+    ),
+    # a real OCI registry, and what users push with; the tests of oci:// addresses alone ask for them
+    Module(
+        "distribution",
+        {"registry": "github.com/distribution/distribution/v3/cmd/registry"},
+        expected="2.5 min",
+        optional=True,
+    ),
+    Module("oras", {"oras": "oras.land/oras/cmd/oras"}, expected="30 s", optional=True),
 )
 ASSETS = ("kube-apiserver", "etcd", "kubectl")  # what KUBEBUILDER_ASSETS holds by convention
 
@@ -138,6 +190,7 @@ def folder_of(module: Module) -> Path:
         (source / "go.sum").read_bytes(),
         _go_version(source).encode(),
         f"{module.ldflags} {module.tags}".encode(),
+        *(path.read_bytes() for path in sorted(source.glob("*.go"))),
     ):
         digest.update(hashlib.sha256(part).digest())
     return cache() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"

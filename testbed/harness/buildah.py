@@ -22,13 +22,16 @@ _REPOSITORY = "localhost/modelfleet"
 # image builds and debootstrap mount things and leave processes; both go with these namespaces, also when we are killed
 _CONTAINED = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
 _CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"  # the machine's, where it trusts a proxy of its own
+# what a build takes on this machine, whatever is built
+BUILD_OPTIONS = ("--layers", "--isolation=chroot", "--network=host", f"--volume={_CERTIFICATES}")
 
 
 def _storage() -> Path:
     return cache() / "buildah/storage"
 
 
-def _buildah() -> list[str]:
+def command_line() -> list[str]:
+    """How buildah is called: contained, and with our storage."""
     # the overlay driver needs no copying; buildah refuses it on its own where the file system can't do it
     storage = [f"--root={_storage()}", f"--runroot={cache()}/buildah/run", "--storage-driver=overlay"]
     return [*_CONTAINED, "buildah", *storage]
@@ -56,13 +59,13 @@ def _make_base(name: str) -> None:
         log = cache() / "buildah/debootstrap.log"
         strap = [debian.program("debootstrap") or "debootstrap", "--variant=minbase", f"--include={_INCLUDE}", _SUITE]
         run([*_CONTAINED, *strap, folder / "root"], stdout_to=log)
-        container = run([*_buildah(), "from", "scratch"]).strip()
+        container = run([*command_line(), "from", "scratch"]).strip()
         try:
-            run([*_buildah(), "add", "--quiet", container, folder / "root", "/"])
-            run([*_buildah(), "config", "--cmd=python3", container])
-            run([*_buildah(), "commit", "--quiet", "--disable-compression", container, name])
+            run([*command_line(), "add", "--quiet", container, folder / "root", "/"])
+            run([*command_line(), "config", "--cmd=python3", container])
+            run([*command_line(), "commit", "--quiet", "--disable-compression", container, name])
         finally:
-            run([*_buildah(), "rm", container])
+            run([*command_line(), "rm", container])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,15 +73,12 @@ def _make_base(name: str) -> None:
 def build(name: str, containerfile: Path, context: Path, log: Path) -> None:
     """Build ``containerfile`` with ``context`` on the base image, and name the result; equal steps are not repeated."""
     arguments = [
-        "--layers",
-        "--isolation=chroot",
-        "--network=host",
-        f"--volume={_CERTIFICATES}",
+        *BUILD_OPTIONS,
         f"--build-arg=BASE={base()}",
         f"--file={containerfile}",
         f"--tag={name}",
     ]
-    run([*_buildah(), "bud", *arguments, context], stdout_to=log)
+    run([*command_line(), "bud", *arguments, context], stdout_to=log)
 
 
 def find(name: str) -> ImageRef | None:
@@ -88,7 +88,7 @@ def find(name: str) -> ImageRef | None:
     images = json.loads((_storage() / "overlay-images/images.json").read_text())
     for image in images:
         if name in image.get("names", ()):
-            inspect = [*_buildah(), "inspect", "--type=image"]
+            inspect = [*command_line(), "inspect", "--type=image"]
             manifest = run([*inspect, "--format={{.Manifest}}", name]).strip().encode()
             config = run([*inspect, "--format={{.Config}}", name]).strip().encode()
             return ImageRef(name, manifest, config, _layers(image["layer"]))
@@ -115,7 +115,7 @@ def names(prefix: str) -> list[str]:
 
 def remove(name: str) -> None:
     """Remove an image; steps that no other image shares go with it."""
-    run([*_buildah(), "rmi", name], check=False)
+    run([*command_line(), "rmi", name], check=False)
 
 
 def run_in(
@@ -128,14 +128,14 @@ def run_in(
     workdir: str | None,
 ) -> int:
     """Run a command in a fresh container of an image, output going to ours; return its exit code."""
-    container = run([*_buildah(), "from", name]).strip()
+    container = run([*command_line(), "from", name]).strip()
     try:
         arguments = [f"--volume={source}:{target}" for source, target in mounts.items()]
         arguments += [f"--env={key}={value}" for key, value in environment.items()]
         arguments += [f"--user={user}"] if user else []
         arguments += [f"--workingdir={workdir}"] if workdir else []
         options = ["--isolation=chroot", "--network=host", f"--volume={_CERTIFICATES}"]
-        line = [*_buildah(), "run", *options, *arguments, container, "--", *command]
+        line = [*command_line(), "run", *options, *arguments, container, "--", *command]
         return subprocess.run(["setpriv", "--pdeathsig", "KILL", "--", *line], check=False).returncode
     finally:
-        run([*_buildah(), "rm", container])
+        run([*command_line(), "rm", container])

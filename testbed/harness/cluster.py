@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
-from harness import kube_proxy, network, records
+from harness import kube_proxy, network, network_policy, records
 from harness.control_plane import ControlPlane, Network, free_port, kubectl
 from harness.image import ImageRef
 from harness.kwok import Kwok
+from harness.label_studio import LabelStudio
 from harness.network import Block
 from harness.node import Node
 from harness.object_store import ObjectStore
@@ -23,7 +24,11 @@ from harness.processes import Supervisor
 from harness.prometheus import Prometheus
 
 _DESCRIPTION = "cluster.json"  # in the state folder: what `attach` needs to know, and the mark of a folder of ours
-_PORTS = {"prometheus": 9090, "object store": 7070}  # in a network of the cluster's own; elsewhere any free one
+_PORTS = {
+    "prometheus": 9090,
+    "object store": 7070,
+    "label studio": 8080,
+}  # in a network of the cluster's own; elsewhere any free one
 
 
 class ClusterFailed(Exception):
@@ -55,28 +60,15 @@ class ExistingCluster:
         """Run kubectl as the kubeconfig's user and return what it printed."""
         return kubectl(self.kubeconfig, *arguments, input=input, check=check)
 
-    def start_prometheus(
-        self,
-        name: str = "prometheus",
-        *,
-        scrape_interval: timedelta = timedelta(seconds=5),
-        namespaces: Sequence[str] = (),
-    ) -> Prometheus:
-        """Start a Prometheus beside the cluster; it discovers the pods of these namespaces, or of all."""
-        return Prometheus(
-            self.supervisor,
-            self.kubeconfig,
-            self.address,
-            free_port(),
-            name=name,
-            scrape_interval=scrape_interval,
-            namespaces=namespaces,
-        ).start()
-
     @cached_property
     def object_store(self) -> ObjectStore:
         """The object store, started on first use."""
         return ObjectStore(self.supervisor, self.address, free_port()).start()
+
+    @cached_property
+    def label_studio(self) -> LabelStudio:
+        """Label Studio, started on first use."""
+        return LabelStudio(self.supervisor, self.address, free_port()).start()
 
 
 class Cluster:
@@ -194,6 +186,11 @@ class Cluster:
         """Where API server, Prometheus and object store are: reached from this machine and, with nodes, from pods."""
         return self._block.cluster if self._block is not None else "127.0.0.1"
 
+    @property
+    def machine(self) -> str:
+        """This machine, as pods reach what it runs outside of the cluster."""
+        return self._block.machine if self._block is not None else "127.0.0.1"
+
     @cached_property
     def control_plane(self) -> ControlPlane:
         """etcd, API server, controller manager and scheduler."""
@@ -221,6 +218,12 @@ class Cluster:
         """The object store, started on first use."""
         store = ObjectStore(self.supervisor, self.address, self._port("object store"))
         return store if "object-store" in self.supervisor.processes() else store.start()
+
+    @cached_property
+    def label_studio(self) -> LabelStudio:
+        """Label Studio, started on first use."""
+        studio = LabelStudio(self.supervisor, self.address, self._port("label studio"))
+        return studio if "label-studio" in self.supervisor.processes() else studio.start()
 
     @property
     def kubeconfig(self) -> Path:
@@ -257,6 +260,14 @@ class Cluster:
             kube_proxy.start(self.supervisor, self.control_plane, self.address, self._block.all, name)
         return node
 
+    def enforce_network_policies(self, node: str) -> None:
+        """Have NetworkPolicies enforced for the pods of one real node; those of the others stay unguarded.
+
+        Raises:
+            ProcessDied, NotReady: with the end of the log of what would enforce them.
+        """
+        network_policy.start(self.supervisor, self.control_plane, self._nodes[node].name)
+
     def node(self, name: str) -> Node:
         """The real node of that name. Raises KeyError."""
         return self._nodes[name]
@@ -271,24 +282,6 @@ class Cluster:
         Beside real nodes they carry a taint, ``modelfleet.dev/kwok``, so that only pods that tolerate it go there.
         """
         return self.kwok.add_nodes(count, prefix, labels, taint=self._has_nodes)
-
-    def start_prometheus(
-        self,
-        name: str = "prometheus",
-        *,
-        scrape_interval: timedelta = timedelta(seconds=5),
-        namespaces: Sequence[str] = (),
-    ) -> Prometheus:
-        """Start one more Prometheus, on a free port; it discovers the pods of these namespaces, or of all."""
-        return Prometheus(
-            self.supervisor,
-            self.kubeconfig,
-            self.address,
-            free_port(),
-            name=name,
-            scrape_interval=scrape_interval,
-            namespaces=namespaces,
-        ).start()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

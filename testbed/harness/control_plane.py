@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import random
 import socket
+import urllib.request
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from harness import binaries
 from harness.lifetime import CommandFailed, run
@@ -116,6 +118,28 @@ class ControlPlane:
             ("scheduler.kubeconfig", "system:kube-scheduler", ()),
         ):
             self.authority.kubeconfig(self._state / name, self.network.server, user, groups)
+
+    def kill_api_server(self) -> None:
+        """End the API server as a crash would; etcd, the controllers and the nodes go on without it."""
+        self._supervisor.find("kube-apiserver").kill9()
+
+    def start_api_server(self) -> None:
+        """Start it again; return when it is ready."""
+        self._start_api_server(binaries.path("kube-apiserver")).wait_ready(self._api_is_ready, 90)
+
+    def compact(self) -> int:
+        """Have etcd forget everything but the present, and return its revision: an API server that starts after that
+        can't serve a watch from an earlier one."""
+        revision = self._etcd("maintenance/status", {})["header"]["revision"]
+        self._etcd("kv/compaction", {"revision": revision, "physical": True})
+        return int(revision)
+
+    def _etcd(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        url = f"http://{self.network.address}:{self.network.etcd_port}/v3/{path}"
+        request = urllib.request.Request(url, json.dumps(asked).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def _start_etcd(self, program: Path) -> Process:
         client = f"http://{self.network.address}:{self.network.etcd_port}"

@@ -34,19 +34,25 @@ PACKAGES = {
     for package in (
         Package("buildah", "buildah"),
         Package("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+        Package("chromium-headless-shell", "chromium-headless-shell"),
         Package("conntrack", "conntrack"),
         Package("containerd", "containerd"),
         Package("containernetworking-plugins", "/usr/lib/cni/bridge"),
         Package("debootstrap", "debootstrap"),
+        Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
         Package("iproute2", "ip"),
+        Package("ipset", "ipset"),
         Package("iptables", "iptables"),
         Package("openssl", "openssl"),
         Package("prometheus", "promtool"),
+        Package("redis-server", "redis-server"),
         Package("runc", "runc"),
+        Package("tmux", "tmux"),
         Package("util-linux", "nsenter"),
     )
 }
 NODE = ("containerd", "containernetworking-plugins", "runc", "iptables", "iproute2", "conntrack", "util-linux")
+BROWSER = ("chromium-headless-shell", "fonts-dejavu-core")
 IMAGES = ("buildah", "runc", "debootstrap", "ca-certificates", "util-linux")
 
 

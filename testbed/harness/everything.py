@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import binaries, images
+from harness import binaries, images, label_studio
 from harness.image import ImageRef
 
-OURS = ("agent", "operator", "trainer")
+OURS = ("agent", "labeler", "operator", "trainer")
 
 
 def build() -> Mapping[str, ImageRef]:
-    """Build what the cache does not hold: programs from Go modules beside images from Debian and PyPI packages.
+    """Build what the cache does not hold: programs from Go modules and Label Studio, beside images from Debian and
+    PyPI packages.
 
     Returns: our images by name. Raises what ``binaries.ensure`` and ``images.ensure`` raise.
     """
@@ -20,4 +21,5 @@ def build() -> Mapping[str, ImageRef]:
         programs = pool.submit(binaries.ensure)
         made = pool.submit(lambda: {name: images.ensure(name) for name in OURS})
         programs.result()
+        label_studio.ensure()
         return made.result()

@@ -7,6 +7,7 @@ never served stale. Images lie in the cache.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import buildah, debian
+from harness import binaries, buildah, debian
 from harness.binaries import go_build
 from harness.image import ImageRef, of_program
 from harness.paths import IMAGE_SOURCES, REPOSITORY, cache, locked
 from harness.progress import step
 
-__all__ = ["ImageRef", "ensure", "in_use", "run_in"]
+__all__ = ["ImageRef", "ensure", "in_use", "run_in", "stage"]
 
 _PREFIX = "localhost/modelfleet"
 _KEPT = 3  # images of each name, the newest; older states of the sources are built again when somebody returns to them
@@ -35,13 +36,18 @@ class _Recipe:
 _BUILT = {
     "operator": _Recipe("operator/Containerfile", "1 min"),
     "agent": _Recipe("agent-image/Containerfile", "2 min"),
+    "labeler": _Recipe("labeler-image/Containerfile", "2 min"),
     "trainer": _Recipe("trainer-image/Containerfile", "6 min, 6 GB"),
+    "demo": _Recipe("testbed/images/demo/Containerfile", "3 min, 1 GB"),
 }
 _PROGRAMS = ("pause", "probe")
+_BUILT_PROGRAMS = REPOSITORY / "build/programs"  # a Containerfile that copies one of these gets it from its Go module
 
 
 def ensure(name: str) -> ImageRef:
-    """Return the image ``operator``, ``agent``, ``trainer``, ``pause`` or ``probe``, built if its sources changed.
+    """Return the image called ``name`` (``operator``, ``agent``, ``labeler``, ``trainer``, ``demo``, ``pause``, ...).
+
+    It is built if its sources changed.
 
     Raises:
         CommandFailed, BuildFailed: with the end of what the failing tool said.
@@ -94,8 +100,7 @@ def _build(name: str, full: str) -> ImageRef:
     log = cache() / f"build-{name}.log"
     log.unlink(missing_ok=True)
     with step(f"building the image {name} (log: {log})", recipe.expected), tempfile.TemporaryDirectory() as context:
-        for path in _inputs(containerfile):  # only what the Containerfile copies, without caches of this checkout
-            _copy(path, Path(context) / path.relative_to(REPOSITORY))
+        stage(containerfile, Path(context))
         buildah.build(full, containerfile, Path(context), log)
     with in_use():
         for old in buildah.names(f"{_PREFIX}/{name}:")[_KEPT:]:
@@ -103,6 +108,12 @@ def _build(name: str, full: str) -> ImageRef:
     image = buildah.find(full)
     assert image is not None
     return image
+
+
+def stage(containerfile: Path, context: Path) -> None:
+    """Copy into ``context`` what a Containerfile of this repository copies, without caches of this checkout."""
+    for path in _inputs(containerfile):
+        _copy(path, context / path.relative_to(REPOSITORY))
 
 
 def _program(name: str, full: str) -> ImageRef:
@@ -124,13 +135,26 @@ def in_use() -> Iterator[None]:
 
 
 def _inputs(containerfile: Path) -> list[Path]:
-    """What a Containerfile reads of the repository: itself, and what it copies."""
+    """What a Containerfile reads of the repository: itself, and what it copies; programs that it copies are built."""
     found = {containerfile}
     for line in containerfile.read_text().replace("\\\n", " ").splitlines():
         words = line.split()
         if words and words[0].upper() in ("COPY", "ADD") and not any(word.startswith("--from=") for word in words):
             found.update(REPOSITORY / word for word in words[1:-1] if not word.startswith("--"))
+    for path in found:
+        if path.parent == _BUILT_PROGRAMS:
+            _link_program(path)
     return sorted(found)
+
+
+def _link_program(link: Path) -> None:
+    program = binaries.path(link.name)
+    if link.is_symlink() and link.readlink() == program:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    made = link.with_name(f".{link.name}-{os.getpid()}")
+    made.symlink_to(program)
+    made.replace(link)  # at once: another process may be here, too
 
 
 def _hash_of(paths: Sequence[Path], *more: str) -> str:

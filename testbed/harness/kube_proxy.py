@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 
 from harness import binaries, debian
 from harness.control_plane import ControlPlane
+from harness.health import answers
 from harness.processes import Process, Supervisor
 
 _HEALTH_PORT = 10256
@@ -46,13 +46,5 @@ def start(supervisor: Supervisor, control_plane: ControlPlane, address: str, pod
     }
     config.write_text(json.dumps(configuration, indent=1))
     process = supervisor.spawn("kube-proxy", [binaries.path("kube-proxy"), f"--config={config}"])
-    process.wait_ready(lambda: _healthy(address), 60)
+    process.wait_ready(lambda: answers(f"http://{address}:{_HEALTH_PORT}/healthz"), 60)
     return process
-
-
-def _healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}:{_HEALTH_PORT}/healthz", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False

@@ -45,6 +45,7 @@ class Outcome(Enum):
     NEVER_READY = "NeverReady"  # runs, but its readiness probe does not pass
     CRASH = "Crash"  # the main container ends with exit code 1 again and again
     INIT_FAILS = "InitFails"  # the first init container ends with exit code 1 again and again
+    NO_IMAGE = "NoImage"  # the images of its containers can't be pulled, for the reason that `message` gives
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Behaviour:
         labels: which pods.
         outcome: what becomes of them; None: Ready.
         delay: seconds until then.
-        message: the termination message of the container that fails.
+        message: the termination message of the container that fails, or what the kubelet says of an image.
     """
 
     labels: Mapping[str, str]
@@ -83,6 +84,7 @@ class Kwok:
         rules = [
             _stage("node-ready"),
             _stage("node-heartbeat"),
+            _stage("pod-terminate"),
             _stage("pod-delete"),
             _pod_start("pod-start", Behaviour({}), weight=0),
         ]
@@ -196,9 +198,17 @@ class Kwok:
             self._apply("\n---\n".join(stages))
 
     def finish_pod(
-        self, namespace: str, name: str, *, exit_code: int = 0, message: str = "", reason: str | None = None
+        self,
+        namespace: str,
+        name: str,
+        *,
+        exit_code: int = 0,
+        message: str = "",
+        reason: str | None = None,
+        only: str = "",
     ) -> None:
-        """End a pod's containers, as the kubelet reports it, with ``message`` as the termination message.
+        """End a pod's containers, as the kubelet reports it, with ``message`` as the termination message; ``only`` the
+        one of this name, where others go on and the pod with them.
 
         ``reason`` is the container's: Completed, Error (the default for its exit code) or OOMKilled, for example.
         """
@@ -219,6 +229,8 @@ class Kwok:
             terminated["message"] = message
         statuses = [
             status
+            if only and status["name"] != only
+            else status
             | {
                 "ready": False,
                 "started": False,
@@ -230,7 +242,8 @@ class Kwok:
         ]
         not_ready = {"status": "False", "lastTransitionTime": _timestamp()}
         conditions = [{"type": kind, **not_ready} for kind in ("Ready", "ContainersReady")]
-        phase = "Succeeded" if exit_code == 0 else "Failed"
+        goes_on = any("terminated" not in status["state"] for status in statuses)
+        phase = "Running" if goes_on else "Succeeded" if exit_code == 0 else "Failed"
         status = {"phase": phase, "conditions": conditions, "containerStatuses": statuses}
         self._patch_status("pod", name, status, namespace)
 
@@ -341,7 +354,9 @@ def _pod_start(name: str, behaviour: Behaviour, weight: int) -> str:
         container = _crashing(behaviour.message)
     elif behaviour.outcome is Outcome.INIT_FAILS:
         container, init_container = _NOT_STARTED, _crashing(behaviour.message)
-    initialized = behaviour.outcome is not Outcome.INIT_FAILS
+    elif behaviour.outcome is Outcome.NO_IMAGE:
+        container = init_container = _without_image(behaviour.message)
+    initialized = behaviour.outcome not in (Outcome.INIT_FAILS, Outcome.NO_IMAGE)
     return _stage(
         "pod-start",
         name=name,
@@ -364,6 +379,11 @@ _DONE = (
     "startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }} } }"
 )
 _NOT_STARTED = "ready: false, started: false, restartCount: 0, state: {waiting: {reason: PodInitializing} }"
+
+
+def _without_image(message: str) -> str:
+    said = f"reason: ErrImagePull, message: {json.dumps(message)}"
+    return f"ready: false, started: false, restartCount: 0, state: {{waiting: {{{said}}} }}"
 
 
 def _crashing(message: str) -> str:

@@ -95,7 +95,7 @@ class ProcessId:
 
 # a program and not a function of ours between fork and exec: this process may have threads
 _SETPRIV = shutil.which("setpriv")
-_DYING_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
+DYING_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
 
 
 class CommandFailed(Exception):
@@ -120,7 +120,7 @@ def run(
     sink = stdout_to.open("ab") if stdout_to else None
     try:
         result = subprocess.run(
-            [*_DYING_WITH_PARENT, *(str(part) for part in command)],
+            [*DYING_WITH_PARENT, *(str(part) for part in command)],
             input=input.encode() if isinstance(input, str) else input,
             stdin=subprocess.DEVNULL if input is None else None,
             stdout=sink or subprocess.PIPE,

@@ -8,31 +8,12 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
+from harness.any_cluster import AnyCluster
 from harness.control_plane import free_port
 from harness.paths import REPOSITORY
-from harness.processes import Process, Supervisor
-
-
-class AnyCluster(Protocol):
-    """What the operator needs of a cluster: the test cluster, or somebody else's."""
-
-    @property
-    def supervisor(self) -> Supervisor:
-        """Keeps the operator's process."""
-        ...
-
-    @property
-    def address(self) -> str:
-        """Where what the supervisor starts can listen and this process can reach it."""
-        ...
-
-    @property
-    def operator_kubeconfig(self) -> Path:
-        """As whom the operator speaks to the API server."""
-        ...
+from harness.processes import Process
 
 
 class OperatorProcess:
@@ -60,7 +41,7 @@ class OperatorProcess:
         self._port = free_port()
         self._settings = _merged(
             {
-                "images": {"trainer": "localhost/modelfleet/trainer:test", "agent": "localhost/modelfleet/agent:test"},
+                "images": {name: f"localhost/modelfleet/{name}:test" for name in ("trainer", "agent", "labeler")},
                 "server": {"address": cluster.address, "port": self._port},
                 "namespaces": list(namespaces),
                 # nobody runs the verify Job on a simulated node; the tests of verification play it, and switch it on

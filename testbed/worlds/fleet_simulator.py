@@ -109,7 +109,9 @@ class SimulatedAgent:
         self._classes = classes
         self._registry = CollectorRegistry()
         self._metrics = DetectionMetrics(identity, classes, sha256, registry=self._registry)
-        self._metrics.loaded(born)
+        self._metrics.loaded(born, "onnxruntime")
+        for reason in ("sample", "unsure"):  # the default rules
+            self._metrics.captured(reason, 0)
         self._born, self._frames = born, 0
         self._rates = scene(identity.node) * behaviour.factors
         self._random = np.random.default_rng(crc32(f"{identity} {born}".encode()))
@@ -187,7 +189,7 @@ class FleetSimulator:
 
     async def _close(self) -> None:
         self._server.close()
-        while self._connections:
+        while self._connections or len(asyncio.all_tasks()) > 1:  # what was accepted just now is a task before that
             for connection in self._connections:
                 connection.abort()
             await asyncio.sleep(0)  # lost in the next round of the loop

@@ -21,6 +21,7 @@ from harness.control_plane import free_port
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
 from modelfleet.measurement.endpoints import EDGES
+from worlds.ending import remove_namespaces
 from worlds.fleet_simulator import EQUAL, MISSES, PRECISION, Behaviour, FleetSimulator, finding, less_precise
 from worlds.kube_watch import Watch
 from worlds.rollout import LABEL, Fleet, model_version
@@ -30,6 +31,8 @@ Json = dict[str, Any]
 PATIENCE = 150.0
 MARGIN = 0.03
 SCRAPE = timedelta(seconds=2)
+SCRAPE_TIMEOUT = timedelta(seconds=1.5)
+"""Less than a look waits after its time (2 s): a scrape is there at the look or lost, and no later look sees more."""
 PAST = 10
 """So often was every node scraped on the stable version before the new one comes."""
 
@@ -309,7 +312,7 @@ def _story(
     once, and a scrape that is late must not take another Rollout's pod for its own."""
     namespace, scenario = f"gate-{name}", SCENARIOS[name]
     cluster.kubectl("create", "namespace", namespace)
-    stack.callback(cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+    stack.callback(remove_namespaces, cluster, namespace)
     story = Story(name, scenario, Fleet(cluster, namespace, *nodes[str(scenario.nodes)], name=name), statuses, port)
     calibration = {"edges": [str(edge) for edge in EDGES], "precision": [str(each) for each in PRECISION]}
     versions = [model_version("v1"), model_version("v2")]
@@ -322,7 +325,9 @@ def _story(
 
 @contextmanager
 def _prometheus(cluster: Cluster, name: str, namespaces: list[str]) -> Iterator[Prometheus]:
-    server = cluster.start_prometheus(name, scrape_interval=SCRAPE, namespaces=namespaces)
+    server = Prometheus.beside(
+        cluster, name, scrape_interval=SCRAPE, scrape_timeout=SCRAPE_TIMEOUT, namespaces=namespaces
+    ).start()
     try:
         yield server
     finally:

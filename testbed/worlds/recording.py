@@ -40,6 +40,7 @@ class Node:
     restarts   seconds at which the container starts again in the same pod: counters go back to zero
     new_pods   seconds at which a new pod takes over: other label `pod`, counters from zero
     scraped    whether the scrape at this second (from START) succeeded
+    backend    what runs the model; None: no modelfleet_model_info
     """
 
     name: str
@@ -55,6 +56,7 @@ class Node:
     restarts: tuple[float, ...] = ()
     new_pods: tuple[float, ...] = ()
     scraped: Callable[[float], bool] = lambda second: True
+    backend: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Mapping[str, str], ...] = ({},)
     broken: float | None = None  # from then on the counters are `value`
@@ -68,9 +70,10 @@ def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path
     frames: list[str] = []
     empty: list[str] = []
     buckets: list[str] = []
+    models: list[str] = []
     for rollout, nodes in rollouts.items():
         for index, node in enumerate(nodes):
-            _record(rollout, node, index, length.total_seconds(), (frames, empty, buckets))
+            _record(rollout, node, index, length.total_seconds(), (frames, empty, buckets, models))
     with path.open("w", encoding="utf-8") as out:
         out.write("# TYPE modelfleet_frames counter\n")
         out.writelines(frames)
@@ -78,11 +81,13 @@ def record(rollouts: Mapping[str, Iterable[Node]], length: timedelta, path: Path
         out.writelines(empty)
         out.write("# TYPE modelfleet_detection_confidence histogram\n")
         out.writelines(buckets)
+        out.write("# TYPE modelfleet_model_info gauge\n")
+        out.writelines(models)
         out.write("# EOF\n")
 
 
-def _record(rollout: str, node: Node, index: int, length: float, out: tuple[list[str], list[str], list[str]]) -> None:
-    frames, empty, buckets = out
+def _record(rollout: str, node: Node, index: int, length: float, out: tuple[list[str], ...]) -> None:
+    frames, empty, buckets, models = out
     random = np.random.default_rng([index, *rollout.encode()])
     phase = float(random.uniform(0, node.every))
     edges = EDGES if len(node.mix) == len(EDGES) else OTHER
@@ -122,6 +127,8 @@ def _record(rollout: str, node: Node, index: int, length: float, out: tuple[list
             text = ",".join(f'{name}="{value}"' for name, value in labels.items() if value)
             frames.append(f"modelfleet_frames_total{{{text}}} {bad or total} {at}\n")
             empty.append(f"modelfleet_empty_frames_total{{{text}}} {bad or nothing} {at}\n")
+            if node.backend is not None:
+                models.append(f'modelfleet_model_info{{{text},backend="{node.backend}"}} 1 {at}\n')
             for le, value in zip(edges, np.cumsum(counts), strict=True):
                 buckets.append(f'modelfleet_detection_confidence_bucket{{{text},le="{le}"}} {bad or value} {at}\n')
 
@@ -138,6 +145,7 @@ class Prometheus:
     program: str
     data: Path
     port: int
+    config: str = "global: {}\n"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -145,20 +153,10 @@ class Prometheus:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        config = self.data.parent / "prometheus.yml"
-        config.write_text("global: {}\n")
-        arguments = [
-            self.program,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self.data}",
-            "--storage.tsdb.retention.time=100y",
-            f"--web.listen-address=127.0.0.1:{self.port}",
-            "--log.level=warn",
-        ]
         log = (self.data.parent / "prometheus.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                arguments, stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent
+                self._command(), stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent
             )
         deadline = time.monotonic() + 60
         while not self._ready():
@@ -176,12 +174,63 @@ class Prometheus:
                 process.kill()
                 process.wait(10)
 
+    def _command(self) -> list[str]:
+        config = self.data.parent / "prometheus.yml"
+        config.write_text(self.config)
+        return [
+            self.program,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.data}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--log.level=warn",
+        ]
+
     def _ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+
+class VictoriaMetrics(Prometheus):
+    """A running VictoriaMetrics, which serves the same query API."""
+
+    def take(self, recording: Path) -> None:
+        """Import the recording. It keeps no samples that are not numbers."""
+        request = urllib.request.Request(f"{self.url}/api/v1/import/prometheus", data=_in_milliseconds(recording))
+        for call in (request, f"{self.url}/internal/force_flush"):
+            with urllib.request.urlopen(call, timeout=300):
+                pass
+
+    def _command(self) -> list[str]:
+        return [
+            self.program,
+            f"-storageDataPath={self.data}",
+            "-retentionPeriod=100y",
+            f"-httpListenAddr=127.0.0.1:{self.port}",
+            "-memory.allowedBytes=256MB",
+            "-loggerLevel=WARN",
+        ]
+
+
+def _in_milliseconds(recording: Path) -> bytes:
+    """OpenMetrics as Prometheus' text format, whose times are in milliseconds."""
+    lines = (line.rsplit(" ", 1) for line in recording.read_text().splitlines() if not line.startswith("#"))
+    return "".join(f"{sample} {round(float(at) * 1000)}\n" for sample, at in lines).encode()
+
+
+@contextmanager
+def serve_victoria_metrics(recording: Path, folder: Path) -> Iterator[VictoriaMetrics]:
+    """A real VictoriaMetrics that holds the recording. Stops it in the end, whatever happens."""
+    server = VictoriaMetrics(str(binaries.path("victoria-metrics")), folder / "data", _free_port())
+    try:
+        server.start()
+        server.take(recording)
+        yield server
+    finally:
+        server.stop()
 
 
 @contextmanager
@@ -198,15 +247,18 @@ def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
     )
     if made.returncode:
         raise RuntimeError(f"promtool: {made.stderr[-2000:]}")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    prometheus = Prometheus(program, data, port)
+    prometheus = Prometheus(program, data, _free_port())
     try:
         prometheus.start()
         yield prometheus
     finally:
         prometheus.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def programs() -> dict[str, str]:

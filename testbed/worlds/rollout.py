@@ -50,6 +50,34 @@ def model_version(version: str, formats: Iterable[str] = ("onnx",), model: str =
     }
 
 
+def rollout(name: str, version: str | None, *, query: str | None = FINE, **spec: Any) -> Json:
+    """A Rollout with a short soak and one check; its groups have to be given."""
+    gate: Json = {"soak": "3s", "interval": "1s", "timeout": "5m"}
+    if query is not None:
+        gate["checks"] = [check(query)]
+    fields: Json = {
+        "model": {"name": "parts"} | ({"version": version} if version else {"tag": "latest"}),
+        "template": {
+            "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "containers": [
+                    {
+                        "name": "agent",
+                        "resources": {"requests": {"cpu": "0.1", "memory": "0.5Gi"}},
+                        "envFrom": [{"secretRef": {"name": "store", "optional": True}}],
+                        "env": [{"name": "ODD", "value": "a && b < c > \u00e9"}],
+                    }
+                ],
+                "tolerations": [{"operator": "Exists"}],
+            }
+        },
+        "gate": gate,
+        "progressDeadline": "1m",
+        **spec,
+    }
+    return {"apiVersion": "modelfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": fields}
+
+
 @dataclass
 class Fleet:
     """One Rollout, in a namespace of its own, and its nodes."""
@@ -72,37 +100,8 @@ class Fleet:
 
     def rollout(self, version: str | None = "v1", *, query: str | None = FINE, **spec: Any) -> None:
         """Apply the Rollout: canary, then fleet; short soak; one check."""
-        gate: Json = {"soak": "3s", "interval": "1s", "timeout": "5m"}
-        if query is not None:
-            gate["checks"] = [check(query)]
-        fields: Json = {
-            "model": {"name": "parts"} | ({"version": version} if version else {"tag": "latest"}),
-            "groups": [self.group("canary"), self.group("fleet", maxUnavailable=2)],
-            "template": {
-                "spec": {
-                    "terminationGracePeriodSeconds": 1,
-                    "containers": [
-                        {
-                            "name": "agent",
-                            "resources": {"requests": {"cpu": "0.1", "memory": "0.5Gi"}},
-                            "env": [{"name": "ODD", "value": "a && b < c > \u00e9"}],
-                        }
-                    ],
-                    "tolerations": [{"operator": "Exists"}],
-                }
-            },
-            "gate": gate,
-            "progressDeadline": "1m",
-            **spec,
-        }
-        self.apply(
-            {
-                "apiVersion": "modelfleet.dev/v1alpha1",
-                "kind": "Rollout",
-                "metadata": {"name": self.name},
-                "spec": fields,
-            }
-        )
+        groups = [self.group("canary"), self.group("fleet", maxUnavailable=2)]
+        self.apply(rollout(self.name, version, query=query, **{"groups": groups, **spec}))
 
     def annotate(self, verb: str, value: str) -> None:
         self.cluster.kubectl(
@@ -154,8 +153,7 @@ class Fleet:
         return {
             pod["spec"]["nodeName"]: pod["metadata"]["labels"]["modelfleet.dev/version"]
             for pod in self.list("pods", f"modelfleet.dev/rollout={self.name}")
-            if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
-            and "deletionTimestamp" not in pod["metadata"]
+            if is_ready(pod)
         }
 
     def is_at(self, version: str) -> bool:
@@ -189,6 +187,20 @@ class Fleet:
         assert wait_until(until, patience, interval=0.3), (
             f"{what or 'it'} did not come: {json.dumps(self.status, indent=1)}"
         )
+
+    def hears(self, *reasons: str) -> None:
+        """Wait for these Events: each comes after the status that it tells of."""
+        self.wait(lambda: self.events() >= set(reasons), f"the Events {', '.join(reasons)}")
+
+
+def ready_condition(pod: Json) -> Json:
+    """Whether a pod is ready, and since when; empty where nobody has said so yet."""
+    return next((each for each in pod["status"].get("conditions", ()) if each["type"] == "Ready"), {})
+
+
+def is_ready(pod: Json) -> bool:
+    """And is not being deleted."""
+    return ready_condition(pod).get("status") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def nodes(added: Callable[..., list[str]], namespace: str, canary: int, rest: int) -> tuple[list[str], list[str]]:

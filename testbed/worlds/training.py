@@ -158,15 +158,16 @@ class Space:
         """Have the trainer write lines."""
         self.cluster.kwok.write_log(self.namespace, pod, "trainer", lines)
 
-    def finish(self, pod: str, exit_code: int = 0, message: str = "") -> None:
-        """Have the trainer end."""
-        self.cluster.kwok.finish_pod(self.namespace, pod, exit_code=exit_code, message=message)
+    def finish(self, pod: str, exit_code: int = 0, message: str = "", *, alone: bool = False) -> None:
+        """Have the trainer end, and with it whatever else is in the pod, unless ``alone``."""
+        only = "trainer" if alone else ""
+        self.cluster.kwok.finish_pod(self.namespace, pod, exit_code=exit_code, message=message, only=only)
 
-    def succeed(self, pod: str, detail: Json = DETAIL) -> None:
+    def succeed(self, pod: str, detail: Json = DETAIL, *, alone: bool = False) -> None:
         """Have the trainer end well."""
         line, message = report(detail)
         self.log(pod, line)
-        self.finish(pod, message=message)
+        self.finish(pod, message=message, alone=alone)
 
     def events(self, name: str = "parts-v1") -> list[str]:
         """The reasons of the Events on a TrainingJob."""
@@ -174,3 +175,7 @@ class Space:
         return [
             str(event["reason"]) for event in sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
         ]
+
+    def hears(self, *reasons: str) -> None:
+        """Wait for these Events on `parts-v1`: each comes after the status that it tells of."""
+        self.until(lambda: set(reasons) <= set(self.events()))

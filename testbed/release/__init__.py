@@ -1,0 +1,1 @@
+"""What a release consists of: images for a registry, and the package of everything else."""
