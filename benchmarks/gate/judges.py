@@ -152,7 +152,7 @@ def permutation(recording: Recording) -> Outcome:
 
 def pooled_threshold(recording: Recording) -> Outcome:
     """modelfleet, method Threshold: pooled figures, less the nodes' past, against the margins; three looks in a row."""
-    weights = Weights(recording.candidate_weights, recording.stable_weights, True, "")
+    weights = Weights(recording.candidate_weights, recording.stable_weights, "holdout", "")
     now, then = recording.after, recording.before
     compared = []
     for look in range(1, LOOKS + 1):

@@ -72,15 +72,25 @@ class Api:
                 raise RuntimeError(f"{path}: {response.status} {await response.text()}")
 
     async def watch(self, resource: Resource, namespace: str, told: Callable[[str, Json], None]) -> None:
-        """Tell of each event's type and object, until cancelled."""
-        async with self._session.get(self._server + resource.path(namespace), params={"watch": "true"}) as response:
-            response.raise_for_status()
-            rest = b""
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    told(event["type"], event["object"])
+        """Tell of each event's type and object, until cancelled.
+
+        The API server ends a watch whose reader falls behind, as this one may beside what it measures: it goes on from
+        the last event that it has. Raises RuntimeError where the server has no longer what followed.
+        """
+        version = ""
+        while True:
+            params = {"watch": "true"} | ({"resourceVersion": version} if version else {})
+            async with self._session.get(self._server + resource.path(namespace), params=params) as response:
+                response.raise_for_status()
+                rest = b""
+                async for chunk in response.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            raise RuntimeError(f"the watch ended: {event['object'].get('message')}")
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        told(event["type"], event["object"])
 
 
 async def apply_all(
@@ -115,8 +125,7 @@ async def apply_all(
             waited = asyncio.create_task(complete.wait())
             await asyncio.wait({waited, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not waited.done():
-                watching.result()
-                raise RuntimeError("the watch of the children ended")
+                watching.result()  # raises
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError, Exception):

@@ -50,8 +50,8 @@ class Cost:
     peak_bytes: int
     idle_bytes: int
     idle_processor_seconds: float
-    idle_writes: int
-    idle_reads: int
+    idle_writes: dict[str, int]
+    idle_reads: dict[str, int]
     start_seconds: float
     start_processor_seconds: float
     started_bytes: int
@@ -73,10 +73,10 @@ class Audit:
         self._log = log
         self._offset = log.stat().st_size if log.exists() else 0
 
-    def taken(self) -> tuple[dict[str, int], int]:
-        """(writes by what they are about, reads) since the last call."""
+    def taken(self) -> tuple[dict[str, int], dict[str, int]]:
+        """(writes by what they are about, reads by verb and what they are about) since the last call."""
         writes: Counter[str] = Counter()
-        reads = 0
+        reads: Counter[str] = Counter()
         with self._log.open("rb") as file:
             file.seek(self._offset)
             for line in file:
@@ -84,12 +84,12 @@ class Audit:
                     break
                 self._offset += len(line)
                 event = json.loads(line)
+                about = event["objectRef"]
                 if event["verb"] in _READS:
-                    reads += 1
+                    reads[f"{event['verb']} {about['resource']}"] += 1
                 else:
-                    about = event["objectRef"]
                     writes[f"{about['resource']}{'/status' if about.get('subresource') == 'status' else ''}"] += 1
-        return dict(writes), reads
+        return dict(writes), dict(reads)
 
     @property
     def size(self) -> int:
@@ -151,11 +151,11 @@ async def _cost(
         rested_seconds=rested - begun,
         begun=begun,
         writes=writes,
-        reads=reads,
+        reads=sum(reads.values()),
         peak_bytes=peak,
         idle_bytes=resting,
         idle_processor_seconds=idle_used,
-        idle_writes=sum(idle_writes.values()),
+        idle_writes=idle_writes,
         idle_reads=idle_reads,
         start_seconds=synced - started,
         start_processor_seconds=processor_seconds(process.pid),

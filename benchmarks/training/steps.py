@@ -120,8 +120,8 @@ def _tell_epochs_apart(progress: Any, clock: Clock) -> None:
     """The training's own time is ultralytics' set-up, then the epochs, then its last evaluation."""
     began, epoch_done = progress.began, progress.epoch_done
 
-    def first(self: Any) -> None:
-        began(self)
+    def first(self: Any, *counts: int) -> None:
+        began(self, *counts)
         clock.become(EPOCHS)
 
     def after(self: Any, epoch: Any) -> None:
