@@ -16,9 +16,13 @@ from typing import Any
 
 import pytest
 
-from harness import Cluster, ExistingCluster, OperatorProcess, StartOperator
+from harness import Cluster, ExistingCluster, OperatorProcess, StartOperator, images
 from harness.paths import REPOSITORY
 from harness.prometheus import Prometheus
+from worlds.argocd import Engine, engine
+from worlds.ending import remove_namespaces
+from worlds.operator_proxy import ApiProxy, Behind
+from worlds.rollout import Fleet, nodes
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +57,7 @@ def namespace(control_plane: Cluster | ExistingCluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(3)}"
     control_plane.kubectl("create", "namespace", name)
     yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    remove_namespaces(control_plane, name)
 
 
 @pytest.fixture
@@ -71,10 +75,25 @@ def kwok_nodes(control_plane: Cluster | ExistingCluster) -> Iterator[Callable[..
     control_plane.kwok.remove_nodes(added)
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of the module's own, with one real node, ``edge`` of the pool ``edge``, that has the agent's image."""
+    with Cluster(nodes=True) as started:
+        started.add_node("edge", {"pool": "edge"}, images=[images.ensure("agent")])
+        yield started
+
+
+@pytest.fixture
+def fleet(crds: Cluster, namespace: str, kwok_nodes: Callable[..., list[str]]) -> Fleet:
+    """The simulated nodes of a Rollout: one canary and two others. Nothing is applied yet."""
+    canary, rest = nodes(kwok_nodes, namespace, 1, 2)
+    return Fleet(crds, namespace, canary, rest)
+
+
 @pytest.fixture
 def prometheus(control_plane: Cluster | ExistingCluster) -> Iterator[Prometheus]:
     """A Prometheus that discovers pods; ``.url``, ``.add_target("host:port")``, ``.stop()``, ``.start()``."""
-    server = control_plane.start_prometheus(f"prometheus-{secrets.token_hex(3)}")
+    server = Prometheus.beside(control_plane, f"prometheus-{secrets.token_hex(3)}").start()
     yield server
     server.stop()
 
@@ -112,6 +131,33 @@ def start_operator(
 def operator(start_operator: StartOperator) -> OperatorProcess:
     """The operator, serving the test's namespace: ``.kill9()``, ``.restart()``, ``.tail()``, ``.metrics()``."""
     return start_operator()
+
+
+@pytest.fixture
+def proxy(crds: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
+    running = ApiProxy(crds.kubeconfig, tmp_path).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def behind(crds: Cluster, proxy: ApiProxy, namespace: str, request: pytest.FixtureRequest) -> Iterator[OperatorProcess]:
+    """An operator behind the proxy, not started. It asks the test's Prometheus if the test has one."""
+    settings = {}
+    if "prometheus" in request.fixturenames:
+        settings["prometheus"] = {"url": request.getfixturevalue("prometheus").url}
+    cluster = Behind(crds.supervisor, proxy.kubeconfig)
+    operator = OperatorProcess(cluster, settings, namespaces=[namespace], name=f"operator-behind-{namespace}")
+    yield operator
+    if operator.alive:
+        operator.stop()
+
+
+@pytest.fixture(scope="module")
+def argocd(control_plane: Cluster | ExistingCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Argo CD's engine with our scripts: ``.health(object)``, ``.enabled(object)``, ``.run(object, action)``."""
+    with engine(control_plane, tmp_path_factory.mktemp("argocd")) as running:
+        yield running
 
 
 # --- what a failed test shows -----------------------------------------------------------------------------------------

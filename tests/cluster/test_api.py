@@ -17,12 +17,14 @@ from harness import Cluster, ExistingCluster
 from harness.lifetime import CommandFailed
 from modelfleet.api import (
     ClassChanges,
+    DatasetStatus,
     DriftStatus,
     Evaluation,
     GateStatus,
     GroupStatus,
     HistoryEntry,
     ModelVersionStatus,
+    PinnedData,
     Progress,
     Quarantined,
     RolloutStatus,
@@ -34,7 +36,19 @@ from modelfleet.api import (
     conditions,
 )
 from modelfleet.api.base import StatusModel
+from modelfleet.api.dataset import (
+    ClassObjects,
+    ClassReview,
+    Estimate,
+    LastSync,
+    LatestVersion,
+    Review,
+    ReviewCalibration,
+    VersionEntry,
+    VersionHoldout,
+)
 from modelfleet.api.rolloutstatus import DriftSignalStatus, DriftStratum, Retraining, RetrainStatus
+from worlds.ending import remove_namespaces
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -71,7 +85,15 @@ def refusal(control_plane: ControlPlane, manifest: dict[str, Any], *arguments: s
     return str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: str(path.relative_to(EXAMPLES)))
+@pytest.mark.parametrize(
+    "path",  # those of gitops/ and the queues are of kinds of Flux and Kueue: test_flux.py and test_kueue.py have them
+    sorted(
+        path
+        for path in EXAMPLES.rglob("*.yaml")
+        if "gitops" not in path.parts and path != EXAMPLES / "kueue/queues.yaml"
+    ),
+    ids=lambda path: str(path.relative_to(EXAMPLES)),
+)
 def test_every_example_is_accepted(control_plane: ControlPlane, namespace: str, path: Path) -> None:
     control_plane.kubectl("apply", "--namespace", namespace, "-f", path)
 
@@ -88,6 +110,11 @@ MODEL_VERSION: list[tuple[str, Changes, str]] = [
     ("file-in-a-folder", {"spec/artifact/files/0/name": "a/b.onnx"}, "must be a plain file name without folders"),
     ("empty-file", {"spec/artifact/files/0/sizeBytes": 0}, "sizeBytes: .* greater than or equal to 1"),
     ("ftp", {"spec/artifact/uri": "ftp://models/"}, "spec.artifact.uri: .* must be an s3://, gs://, az://"),
+    (
+        "tag",
+        {"spec/artifact/uri": "oci://registry/parts:v3"},
+        "spec.artifact.uri: .* must end with its manifest's digest",
+    ),
     ("other-task", {"spec/task": "segment"}, 'spec.task: Unsupported value: "segment": supported values: "detect"'),
     ("metric-as-number", {"spec/metrics/map50": 0.91}, 'spec.metrics.map50: .* must be of type string: "number"'),
     ("too-few-precisions", {"spec/calibration/precision": ["0.4"]}, "one value per bucket: one less than edges"),
@@ -177,7 +204,26 @@ FINE_TUNE: list[tuple[str, Changes, str]] = [
     ("extra-spelling", {"spec/hyperparameters/extra": {"close-mosaic": "5"}}, "names of ultralytics arguments"),
     ("extra-device", {"spec/hyperparameters/extra": {"device": "3"}}, "what modelfleet sets"),
     ("extra-epochs", {"spec/hyperparameters/extra": {"epochs": "5"}}, "must not repeat what has a field of its own"),
-    ("no-sources", {"spec/dataset/sources": []}, "spec.dataset.sources: .* at least 1 items"),
+    ("no-sources", {"spec/dataset/sources": []}, "no data to train on: set dataset.sources, dataset.from"),
+    ("no-dataset", {"spec/dataset": ABSENT}, "no data to train on: set dataset.sources, dataset.from"),
+    (
+        "dataset-version",
+        {"spec/dataset/from": {"dataset": "parts", "version": 0}},
+        "version: .* greater than or equal to 1",
+    ),
+    ("dataset-version-text", {"spec/dataset/from": {"dataset": "parts", "version": "v1"}}, 'type integer: "string"'),
+    ("dataset-without-name", {"spec/dataset/from": {}}, "spec.dataset.from.dataset: Required value"),
+    (
+        "holdout-twice",
+        {"spec/evaluation/dataset/from": {"dataset": "parts"}},
+        "exactly one of uri .* or from .the holdout of a Dataset",
+    ),
+    ("no-holdout", {"spec/evaluation/dataset": {}}, "exactly one of uri .* or from .the holdout of a Dataset"),
+    (
+        "holdout-with-digest",
+        {"spec/evaluation/dataset": {"from": {"dataset": "parts"}, "sha256": "a" * 64}},
+        "pinned automatically",
+    ),
     (
         "local-path",
         {"spec/dataset/sources/0/uri": "/data/parts"},
@@ -212,6 +258,9 @@ FINE_TUNE: list[tuple[str, Changes, str]] = [
 ]
 
 GROUP = {"name": "g", "nodeSelector": {}}
+SURGE: Changes = {"spec/groups/0/maxUnavailable": 0, "spec/groups/0/maxSurge": 1}
+BUDGET = "exactly one of maxUnavailable and maxSurge must be 0, as in a DaemonSet"
+HOST_PORT = [{"containerPort": 9090}, {"containerPort": 80, "hostPort": 80}]
 
 ROLLOUT: list[tuple[str, Changes, str]] = [
     ("unknown-field", {"spec/gate/minimumDetections": 3}, 'unknown field "spec.gate.minimumDetections"'),
@@ -242,8 +291,24 @@ ROLLOUT: list[tuple[str, Changes, str]] = [
         {"spec/groups/1/nodeSelector/matchExpressions/0/operator": "Exists"},
         "and left out for Exists and DoesNotExist",
     ),
-    ("none-unavailable", {"spec/groups/0/maxUnavailable": 0}, "maxUnavailable: .* must not be 0"),
-    ("none-unavailable-percent", {"spec/groups/0/maxUnavailable": "0%"}, "maxUnavailable: .* must not be 0"),
+    ("none-unavailable", {"spec/groups/0/maxUnavailable": 0}, BUDGET),
+    ("none-unavailable-percent", {"spec/groups/0/maxUnavailable": "0%"}, BUDGET),
+    ("surge-beside-the-default", {"spec/groups/0/maxSurge": 1}, BUDGET),
+    ("surge-and-unavailable", {"spec/groups/0/maxSurge": "10%", "spec/groups/0/maxUnavailable": "10%"}, BUDGET),
+    ("surge-percent", {**SURGE, "spec/groups/0/maxSurge": "101%"}, "whole number of nodes or a percentage from 0% to"),
+    ("surge-minus", {**SURGE, "spec/groups/0/maxSurge": -1}, "whole number of nodes or a percentage from 0% to 100%"),
+    ("surge-host-network", {**SURGE, "spec/template/spec/hostNetwork": True}, "maxSurge can't be set with hostNetwork"),
+    (
+        "surge-host-port",
+        {**SURGE, "spec/template/spec/containers/0/ports": HOST_PORT},
+        "maxSurge can't be set with a hostPort",
+    ),
+    (
+        "surge-host-port-of-a-sidecar",
+        {**SURGE, "spec/template/spec/initContainers": [{"name": "x", "ports": HOST_PORT}]},
+        "can't be set with a hostPort",
+    ),
+    ("text-as-host-port", {"spec/template/spec/containers/0/ports": [{"hostPort": "80"}]}, "hostPort.*integer"),
     ("percent", {"spec/groups/0/maxUnavailable": "120%"}, "whole number of nodes or a percentage from 0% to 100%"),
     ("minus", {"spec/minReachable": -1}, "whole number of nodes or a percentage from 0% to 100%"),
     ("soak", {"spec/gate/soak": "1 hour"}, "spec.gate.soak: .* duration between 0s and 99999h, such as 90s"),
@@ -294,12 +359,26 @@ ROLLOUT: list[tuple[str, Changes, str]] = [
     (
         "one-signal-twice",
         {"spec/drift/signals": [{"name": "confidence", "minDrop": "0.1"}, {"name": "confidence", "minDrop": "0.2"}]},
-        "Duplicate value",
+        "signals: .* each signal must be named once",
+    ),
+    (
+        "minimum-of-figures",
+        {"spec/drift/signals": [{"name": "confidence", "minDrop": "0.1", "minimum": "0.8"}]},
+        "minimum is for reviewed-recall and reviewed-precision",
+    ),
+    ("no-minimum", {"spec/drift/signals": [{"name": "reviewed-recall"}]}, "take minimum alone"),
+    (
+        "minimum-and-drop",
+        {"spec/drift/signals": [{"name": "reviewed-precision", "minimum": "0.8", "minDrop": "0.1"}]},
+        "take minimum alone",
     ),
     ("no-signal", {"spec/drift/signals": []}, "signals: .* at least 1 items"),
     ("unknown-signal", {"spec/drift/signals/0/name": "recall"}, 'name: Unsupported value: "recall"'),
     ("drift-of-nobody", {"spec/drift/nodes": 0}, "drift.nodes: "),
     ("short-baseline", {"spec/drift/baseline": "48h"}, "baseline must be at least three times window"),
+    ("drift-typo", {"spec/drift/stratfyBy": "site"}, 'unknown field "spec.drift.stratfyBy"'),
+    ("baseline-in-days", {"spec/drift/baseline": "7d"}, r"baseline: .* duration between 3m and 672h, .*a day is 24h"),
+    ("drop-without-quotes", {"spec/drift/signals": [{"name": "confidence", "minDrop": 0.05}]}, "minDrop: .* string"),
     ("short-window", {"spec/drift/window": "30s"}, "window: .* duration between 1m and 168h"),
     ("drift-by-no-label", {"spec/drift/stratifyBy": "a/b/c"}, "stratifyBy: .* label key"),
     ("retraining-all-the-time", {"spec/drift/retrain/maxPerWeek": 11}, "maxPerWeek: .* less than or equal to 10"),
@@ -326,9 +405,122 @@ ROLLOUT += [
     ),
 ]
 
+CAPTURE = {"destination": "s3://captures/yard/"}
+
+
+def capture(**fields: Any) -> Changes:
+    return {"spec/delivery": {"container": "detector", "capture": CAPTURE | fields}}
+
+
+def rule(**fields: Any) -> Changes:
+    return capture(rules=[{"name": "mine"} | fields])
+
+
+ROLLOUT += [
+    ("capture-to-nowhere", {"spec/delivery/capture/destination": ABSENT}, "capture.destination: Required value"),
+    ("capture-by-https", capture(destination="https://captures/"), "capture.destination: .* that can be written"),
+    ("capture-typo", capture(quality=90), 'unknown field "spec.delivery.capture.quality"'),
+    ("capture-secret-ref", capture(credentialsSecret={"name": "s"}), "unknown field .*credentialsSecret.name"),
+    ("capture-disk", capture(disk="2GB"), "disk: .* must be an amount of disk of at least 10M, such as 512Mi or 2Gi"),
+    ("capture-little-disk", capture(disk="9Mi"), "disk: .* at least 10M"),
+    ("capture-rate", capture(rate="2MB/s"), "rate: .* a number of bytes a second, such as 500k or 2Mi"),
+    ("capture-keep-free", capture(keepFree="5Gi"), "keepFree: .* must be a percentage such as 15%"),
+    ("capture-sample", capture(sample={"perHour": -1}), "sample.perHour: .* greater than or equal to 0"),
+    ("capture-quality", capture(image={"quality": 10}), "image.quality: .* greater than or equal to 50"),
+    ("capture-mask", capture(image={"mask": [[["0", "0"], ["1", "1"]]]}), r"mask\[0\]: .* at least 3 items"),
+    ("capture-pixels", capture(image={"mask": [[["0", "0"], ["1", "1"], ["5", "0"]]]}), "decimal string between 0 and"),
+    ("capture-rule-without-trigger", rule(perHour=1), "set exactly one of every .a time., below"),
+    ("capture-rule-with-two", rule(every="1m", more=3), "set exactly one of every .a time., below"),
+    ("capture-rule-typo", rule(bellow="0.5"), r'unknown field "spec.delivery.capture.rules\[0\].bellow"'),
+    (
+        "capture-rule-not-empty",
+        rule(empty=False),
+        r"rules\[0\].empty: Unsupported value: .*true",
+    ),
+    ("capture-rule-name", rule(name="Un sure", more=3), "name: .* must be lowercase letters, digits"),
+    ("capture-rule-sample", rule(name="sample", more=3), "sample and disagree are reserved"),
+    ("capture-rule-disagree", rule(name="disagree", more=3), "sample and disagree are reserved"),
+    ("capture-rule-below", rule(below="50%"), "below: .* decimal string between 0.01 and 1"),
+    ("capture-rule-classes", rule(more=3, classes=["bolt"]), "classes goes with below only"),
+    ("capture-rule-every", rule(every="1m", cooldown="1m"), "every takes neither cooldown nor perHour"),
+    ("capture-rule-window", rule(more=3, before="1m"), "before: .* duration between 0s and 10s"),
+    ("capture-rule-per-hour", rule(more=3, perHour=0), "perHour: .* greater than or equal to 1"),
+    (
+        "capture-rule-twice",
+        capture(rules=[{"name": "a", "more": 3}, {"name": "a", "more": 4}]),
+        "capture.rules: .* each rule must have a name of its own",
+    ),
+    (
+        "capture-17-rules",
+        capture(rules=[{"name": f"r{i}", "more": i} for i in range(17)]),
+        "rules: Too many: 17: .* 16 items",
+    ),
+    (
+        "capture-when-drifting-nothing",
+        capture(whenDrifting={}) | {"spec/drift": {}},
+        "set rules, sample or both: else nothing would change",
+    ),
+    (
+        "capture-when-drifting-unwatched",
+        capture(whenDrifting={"sample": {"perHour": 60}}) | {"spec/drift": ABSENT},
+        "delivery.capture.whenDrifting needs spec.drift",
+    ),
+    ("live-typo", {"spec/delivery/live": {"enable": True}}, 'unknown field "spec.delivery.live.enable"'),
+    ("live-port", {"spec/delivery/live": {"enabled": True, "port": 80}}, "port: .* greater than or equal to 1024"),
+    (
+        "live-mask-of-nothing",
+        {"spec/delivery/live": {"enabled": True}, "spec/delivery/capture": ABSENT},
+        "live.mask hides the areas of delivery.capture.image.mask, and there is no delivery.capture: set live.mask to",
+    ),
+    (
+        "live-on-the-host",
+        {"spec/delivery/live": {"enabled": True}, "spec/template/spec/hostNetwork": True},
+        "delivery.live can't be enabled with hostNetwork: true: the page listens on 127.0.0.1, .* the node's own",
+    ),
+]
+
+DATASET: list[tuple[str, Changes, str]] = [
+    ("unknown-field", {"spec/minImages": 50}, 'unknown field "spec.minImages"'),
+    ("no-classes", {"spec/classes": []}, "spec.classes: .* at least 1 items"),
+    ("class-twice", {"spec/classes": ["bolt", "bolt"]}, r"classes\[1\]: Duplicate value"),
+    ("schedule", {"spec/schedule": "hourly"}, "spec.schedule: .* must be a cron expression of 5 fields"),
+    ("read-only-store", {"spec/store/uri": "https://data/parts/"}, "store.uri: .* that can be written"),
+    ("one-folder", {"spec/store/uri": "s3://captures/line/data/"}, "store.uri and captures.uri must be different"),
+    (
+        "two-ways-to-label",
+        {"spec/labelling/files": {"uri": "s3://reviewed/parts/"}},
+        "exactly one of labelStudio .* or files",
+    ),
+    ("no-way-to-label", {"spec/labelling": {}}, "exactly one of labelStudio .* or files"),
+    ("label-studio-address", {"spec/labelling/labelStudio/url": "label-studio:8080"}, "http:// or https:// address"),
+    ("label-studio-password", {"spec/labelling/labelStudio/url": "http://me:x@ls"}, "which belong in secretRef"),
+    (
+        "project-title",
+        {"spec/labelling/labelStudio/project": "ab"},
+        "project: .* must be a title of 3 to 44 characters",
+    ),
+    ("no-token", {"spec/labelling/labelStudio/secretRef": ABSENT}, "labelStudio.secretRef: Required value"),
+    ("nobody-is-asked", {"spec/labelling/perDay": 0}, "perDay: .* greater than or equal to 1"),
+    ("blind-as-number", {"spec/labelling/blind": 10}, 'blind: .* must be of type string: "integer"'),
+    ("blind", {"spec/labelling/blind": "0.1"}, "blind: .* percentage from 0% to 100%, such as 15%"),
+    ("too-much-blind", {"spec/labelling/blind": "110%"}, "blind: .* percentage from 0% to 100%, such as 15%"),
+    ("nothing-to-train-on", {"spec/split": {"validation": "50%", "holdout": "40%"}}, "together must be at most 80%"),
+    ("split", {"spec/split/validation": "15"}, "validation: .* percentage from 0% to 100%, such as 15%"),
+    ("rule-name", {"spec/labelling/priority": ["Unsure!"]}, r"priority\[0\]: .* must be lowercase letters"),
+    ("deadline", {"spec/activeDeadline": "1 hour"}, "activeDeadline: .* duration between 1s and 99999h"),
+    ("long-name", {"metadata/name": "x" * 49}, "metadata.name must be at most 48 characters without dots"),
+    ("name-with-dots", {"metadata/name": "parts.line"}, "metadata.name must be at most 48 characters without dots"),
+    ("container-without-name", {"spec/template/spec/containers": [{}]}, r"containers\[0\].name: Required value"),
+]
+
 BAD = [
     pytest.param(name, changes, message, id=f"{name}-{row}")
-    for name, rows in (("modelversion", MODEL_VERSION), ("trainingjob-finetune", FINE_TUNE), ("rollout", ROLLOUT))
+    for name, rows in (
+        ("modelversion", MODEL_VERSION),
+        ("trainingjob-finetune", FINE_TUNE),
+        ("rollout", ROLLOUT),
+        ("dataset", DATASET),
+    )
     for row, changes, message in rows
 ]
 
@@ -348,6 +540,11 @@ def test_accepted_values_that_look_odd(control_plane: ControlPlane) -> None:
         for changes in (
             {"spec/groups/0/gate": {"soak": "0s"}},
             {"spec/groups/0/maxUnavailable": "100%"},
+            SURGE,
+            {"spec/groups/0/maxUnavailable": "0%", "spec/groups/0/maxSurge": "100%"},
+            {"spec/groups/0/maxUnavailable": 1, "spec/groups/0/maxSurge": "0%"},
+            {**SURGE, "spec/template/spec/containers/0/ports": [{"containerPort": 90, "hostPort": 0, "odd": 1}]},
+            {"spec/template/spec/hostNetwork": True, "spec/template/spec/containers/0/ports": HOST_PORT},
             {"spec/groups/0/nodeSelector": {}},
             {"spec/minReachable": 0},
             {"spec/windows/0/cron": "*/5 9-17 1,15 JAN-MAR MON-FRI"},
@@ -356,6 +553,20 @@ def test_accepted_values_that_look_odd(control_plane: ControlPlane) -> None:
             {"spec/drift": {}},
             {"spec/drift": {"window": "1m", "baseline": "3m", "sustain": "0s"}},
             {"spec/template/spec/containers/0/anythingNew": {"in": ["a", "PodSpec"]}},
+            capture(),
+            capture(rules=[], sample={"perHour": 0, "emptyPerHour": 0}, suspend=True),
+            capture(destination="file:///captures/line", disk="999Ti", rate="999999Mi", keepFree="100%"),
+            capture(rules=[{"name": "0", "more": 0, "before": "1500ms"}, {"name": "all", "below": "1"}]),
+            capture(rules=[{"name": f"r{i}", "below": "0.5", "classes": ["bolt"]} for i in range(16)]),
+            capture(image={"mask": [[["0", "0"], ["1.0", "0"], ["0.5", "1"]]] * 16}),
+            {"spec/delivery/live": {"enabled": False}, "spec/template/spec/hostNetwork": True},
+            {"spec/delivery/live": {"enabled": True}, "spec/template/spec/hostNetwork": False},
+            {"spec/delivery/live": {"enabled": True, "viewers": 16, "rate": 30}},
+            {
+                "spec/delivery/live": {"enabled": True, "mask": False},
+                "spec/delivery/capture": ABSENT,
+                "spec/replay": ABSENT,
+            },
         )
     ]
     manifests += [
@@ -381,10 +592,10 @@ def stored(control_plane: ControlPlane, crds: object) -> Iterator[str]:
     """A namespace that holds one object of each kind."""
     name = f"test-api-{secrets.token_hex(3)}"
     control_plane.kubectl("create", "namespace", name)
-    for kind in ("modelversion", "trainingjob-finetune", "rollout"):
+    for kind in ("modelversion", "trainingjob-finetune", "rollout", "dataset"):
         control_plane.kubectl("apply", "--namespace", name, "-f", EXAMPLES / f"{kind}.yaml")
     yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    remove_namespaces(control_plane, name)
 
 
 @pytest.mark.parametrize(
@@ -424,6 +635,24 @@ def test_what_may_move_can_be_changed(control_plane: ControlPlane, stored: str) 
         control_plane.kubectl("apply", "--namespace", stored, "-f", "-", input=manifest)
 
 
+def test_a_later_apply_takes_the_place_of_a_list_that_came_by_default(control_plane: ControlPlane, stored: str) -> None:
+    """What Flux and Argo CD do. No manager owns what a default wrote, so a list merged by name would keep it."""
+    one = [{"name": "confidence", "minDrop": "0.10"}]
+    capture = {"destination": "s3://captures/yard/"}
+    rules = [{"name": "mine", "empty": True}]
+    for drift, delivery in (({}, capture), ({"signals": one}, {**capture, "rules": rules})):
+        manifest = example("rollout-minimal")
+        manifest["spec"] |= {"drift": drift, "delivery": {"capture": delivery}}
+        control_plane.kubectl(
+            "apply", "--namespace", stored, "--server-side", "--field-manager=kustomize-controller", "-f", "-",
+            input=json.dumps(manifest),
+        )  # fmt: skip
+    found = control_plane.kubectl("get", "rollout", "--namespace", stored, manifest["metadata"]["name"], "-o", "json")
+    spec = json.loads(found)["spec"]
+    assert [signal["name"] for signal in spec["drift"]["signals"]] == ["confidence"]
+    assert [rule["name"] for rule in spec["delivery"]["capture"]["rules"]] == ["mine"]
+
+
 def full_statuses() -> list[Any]:
     """The largest status of each kind that the models let through."""
     now, long, count = datetime(2026, 11, 21, 3, tzinfo=UTC), "é" * 5000, 10**9
@@ -457,6 +686,8 @@ def full_statuses() -> list[Any]:
         **dict.fromkeys(("version", "parent", "baseline", "model_version"), long),
         **common,
     )
+    pinned = PinnedData(dataset=long, version=count, uri="s3://data/" + "é" * 1000, sha256="a" * 64)
+    job = job.replace(dataset=pinned, holdout=pinned)
     bounds = (Decimal("-0.5"), Decimal("0.5"))
     rollout = RolloutStatus(
         groups=tuple(
@@ -502,7 +733,34 @@ def full_statuses() -> list[Any]:
         **dict.fromkeys(("phase", "stable_version", "candidate_version", "candidate_revision", "current_group"), long),
         **common,
     )
+    figure = Estimate(value=Decimal("0.9"), low=Decimal("0.85"), high=Decimal("0.94"))
+    holdout = VersionHoldout(uri="s3://data/" + "é" * 1000, sha256="a" * 64, images=count)
+    dataset = DatasetStatus(
+        last_sync=LastSync(job=long, due=now, at=now, result="Failed", reason=long, message=long, failures=count),
+        next_sync=now,
+        edited_share=Decimal("0.123"),
+        latest=LatestVersion(
+            number=count, uri="s3://data/" + "é" * 1000, sha256="a" * 64, created_at=now, holdout=holdout
+        ),
+        per_class=tuple(ClassObjects(name=f"{i}{long}", objects=count) for i in range(50)),
+        versions=tuple(
+            VersionEntry(number=i + 1, sha256="a" * 64, parent=i or None, created_at=now, holdout="b" * 64)
+            for i in range(20)
+        ),
+        review=Review(
+            version=long,
+            precision=figure,
+            recall=figure,
+            worst_classes=tuple(ClassReview(name=long, precision=Decimal(0)) for _ in range(5)),
+            calibration=ReviewCalibration(edges=(Decimal("0.25"), Decimal(1)), precision=(Decimal("0.5"),)),
+        ),
+        notes=(long,) * 9,
+        synced=tuple(f"now@{i}" for i in range(30)),
+        **dict.fromkeys(("waiting", "in_review", "reviewed", "pending"), count),
+        **common,
+    )
     return [
+        pytest.param("mds/parts", dataset, id="dataset"),
         pytest.param("mv/parts-detector-v0", version, id="modelversion"),
         pytest.param("tj/parts-detector-v2", job, id="trainingjob"),
         pytest.param("mro/yard", rollout, id="rollout"),
@@ -544,6 +802,22 @@ def test_a_watch_for_drift_has_its_defaults_without_being_set(control_plane: Con
 
 
 def test_kubectl_get_shows_what_people_look_for(control_plane: ControlPlane, stored: str) -> None:
+    datasets = control_plane.kubectl("get", "--namespace", stored, "datasets.modelfleet.dev").split("\n")
+    assert datasets[0].split() == [
+        *(
+            "NAME",
+            "MODEL",
+            "VERSION",
+            "IMAGES",
+            "WAITING",
+            "INREVIEW",
+            "REVIEWED",
+            "PRECISION",
+            "RECALL",
+            "READY",
+            "AGE",
+        )
+    ]
     versions = control_plane.kubectl("get", "--namespace", stored, "mv", "--field-selector=spec.version=v0").split("\n")
     assert versions[0].split() == ["NAME", "MODEL", "VERSION", "MAP50", "MODE", "PARENT", "TAGS", "READY", "AGE"]
     everything = control_plane.kubectl("get", "--namespace", stored, "modelfleet", "-o", "name").split()
@@ -558,5 +832,6 @@ def test_every_field_is_explained(control_plane: ControlPlane) -> None:
         "trainingjobs.spec.from.rollout",
         "trainingjobs.spec.from.checkpoint.sha256",
         "rollouts.spec.gate.soak",
+        "datasets.spec.labelling.blind",
     ):
         assert re.search(r"DESCRIPTION:\n    \w+", control_plane.kubectl("explain", path)), path

@@ -23,7 +23,7 @@ ROWS: dict[str, Json] = {
     f"parts-{re.sub(r'[^a-z0-9]+', '-', row['name'].lower())}": row
     for row in yaml.safe_load((REPOSITORY / "trainer-image/tests/bad_input.yaml").read_text())
 }
-ANEW = " TrainingJobs run once: fix the cause and create a new TrainingJob."
+RUNS_ONCE = " TrainingJobs run once: fix the cause and create a new TrainingJob."
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def test_each_row_is_told_in_its_own_words_and_makes_no_version(space: Space):
         message = seen[name]["Ready"]["message"]
         match row["then"]:
             case "Failed":
-                assert message == f"{told(row).rstrip('.')}.{ANEW}"
+                assert message == f"{told(row).rstrip('.')}.{RUNS_ONCE}"
                 assert seen[name]["Failed"]["message"] == message
                 assert set(seen[name]) == {"Ready", "Stalled", "Failed"}
             case "Waits":
                 assert message.startswith(
-                    f"{told(row)}. The run starts automatically when it is there; it looks again at "
+                    f"{told(row)}. The run starts automatically when it is there; it is looked for again at "
                 )
                 assert set(seen[name]) == {"Ready", "Stalled"}
             case "Retried":
@@ -104,5 +104,5 @@ def test_each_row_is_told_in_its_own_words_and_makes_no_version(space: Space):
     for name in retried:
         said = seen[name]["Failed"]
         assert said["reason"] == ROWS[name]["reason"]
-        assert said["message"] == f"All 2 attempts failed, the last one: {told(ROWS[name])}.{ANEW}"
+        assert said["message"] == f"All 2 attempts failed, the last one: {told(ROWS[name])}.{RUNS_ONCE}"
     assert space.list("modelversions") == []

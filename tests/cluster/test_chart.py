@@ -1,6 +1,8 @@
 """The chart: what it renders is accepted by a real API server, and bad values are refused with the field's name."""
 
+import json
 import os
+import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +13,13 @@ import yaml
 
 from harness import binaries
 from modelfleet import settings
-from modelfleet.prometheus import Credentials
-from modelfleet.settings import Provider, Retention, Settings, Verification
+from modelfleet.api.reasons.entry import Topic
+from modelfleet.credentials import Credentials
+from modelfleet.notifications.endpoint import Endpoint, Notifications
+from modelfleet.observability.alerts import ALERTS
+from modelfleet.observability.boards import BOARDS
+from modelfleet.rollout.capture_pods import METRICS_PORT_NAME
+from modelfleet.settings import Provider, Retention, Settings, Signatures, Verification
 
 pytestmark = pytest.mark.cluster
 
@@ -43,6 +50,17 @@ def test_the_charts_crds_are_the_generated_ones() -> None:
     assert mine == charts, "run `make crds`"
 
 
+def test_the_charts_scripts_for_argocd_are_those_of_gitops() -> None:
+    def scripts(folder: Path) -> dict[Path, str]:
+        return {path.relative_to(folder): path.read_text() for path in folder.rglob("*.lua")}
+
+    ours = scripts(ROOT / "gitops/argocd/resource_customizations")
+    assert scripts(CHART / "files/argocd") == ours, "run `make gitops`"
+    health = [text for path, text in ours.items() if path.name == "health.lua"]
+    assert len(health) == 4
+    assert len(set(health)) == 1, "one script for all kinds: what changes in one changes in all"
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -58,17 +76,56 @@ def test_the_charts_crds_are_the_generated_ones() -> None:
         "retention.keepVersions=-1",
         "retention.keep=3",
         "prometheus.providers.west.timeout=3s",
+        "alerts.disabled={Drift}",
+        "alerts.runbookBaseUrl=runbooks/",
+        "alerts.alertLabels.team[0]=vision",
+        "dashboards.label=grafana_dashboard",
+        "argocd.enable=true",
+        "admissionPolicy.enable=true",
+        "admissionPolicy.enabled=Deny",
         "prometheus.providers.west.url=west:9090",
         "prometheus.providers.West_1.url=http://west",
         "prometheus.credentials.token=x",
         "prometheus.credentials.username=user",
         "prometheus.credentials.bearerToken=token",  # and no secretName
+        "notifications.endpoints.chat.format=slack",  # and no address
+        "notifications.endpoints.chat.url=hooks/T0",
+        "notifications.endpoints.chat.urlFile=address",  # and no secretName
+        "notifications.endpoints.Chat_1.url=http://chat",
+        "notifications.retryFor=1d",
+        "networkPolicy.apiServer.ports={https}",
+        "networkPolicy.apiServer.ports=null",  # it would be all of them
+        "networkPolicy.dnsPorts={}",
+        "networkPolicy.prometheusPorts={0}",
+        "networkPolicy.metricsFrom[0].namespace=monitoring",
+        "podDisruptionBudget.maxUnavailable=-1",
+        "podDisruptionBudget.minAvailable=1",
+        "podDisruptionBudget.maxUnavailable=200%",
+        "podMonitor.interval=often",
+        "podMonitor.labels.release=1",
+        "serviceAccount.annotations.a=true",
+        "service.annotations.a=1",
+        "image.repository=registry:5000/operator:0.1.0",  # the tag is image.tag
+        "image.repository=registry/operator@sha256:0",
+        "fullnameOverride=A_B",
+        "nameOverride=-x",
+        "image.tag=v1 beta",
+        "trainerImage=a b",
+        "prometheus.url=http://a b",
+        "serviceAccount.name=A_b",
+        "priorityClassName=High Prio",
+        "podLabels.app\\.kubernetes\\.io/name=mine",  # the Deployment selects by it
+        "settings.namespaces={line}",
+        "settings.server.port=9090",
+        "settings.leaderElection.enabled=true",
+        "serviceMonitor.interval=15",
+        "extraObjects[0].kind=ConfigMap",  # and no apiVersion
     ],
 )
 def test_bad_values_are_refused(value: str) -> None:
     done = helm("template", "modelfleet", str(CHART), f"--set={value}")
     assert done.returncode != 0
-    assert value.partition("=")[0].partition(".")[0] in done.stderr
+    assert re.split(r"[.\[=]", value)[0] in done.stderr
 
 
 def settings_of(objects: list[dict[str, Any]]) -> Settings:
@@ -100,10 +157,67 @@ def test_verification_and_retention_are_settings_of_the_operator() -> None:
     assert read.retention == Retention(keep_versions=10, models={"parts": 20})
 
 
+def test_keys_of_signed_models_are_settings_of_the_operator() -> None:
+    assert settings_of(rendered()).signatures == Signatures()
+    key = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"
+    read = settings_of(rendered(f"signatures.publicKeys={key}", "signatures.required=true"))
+    assert read.signatures == Signatures(public_keys=key, required=True)
+
+
+def test_several_replicas_elect_a_leader_and_one_does_not() -> None:
+    alone = rendered()
+    assert not settings_of(alone).leader_election.enabled
+    assert not any("leases" in rule["resources"] for o in alone if o["kind"] == "Role" for rule in o["rules"])
+    several = rendered("replicas=2", "fullnameOverride=mf")
+    election = settings_of(several).leader_election
+    assert (election.enabled, election.name) == (True, "mf")
+    [role] = [o for o in several if o["kind"] == "Role"]
+    assert role["metadata"]["namespace"] == "system"
+    assert role["rules"][1] == {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": ["mf"],
+        "verbs": ["get", "patch"],
+    }
+    [deployment] = [o for o in several if o["kind"] == "Deployment"]
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (2, {"type": "RollingUpdate"})
+
+
+def test_the_right_to_the_lease_follows_its_name_and_namespace() -> None:
+    objects = rendered("replicas=2", "settings.leaderElection.name=other", "settings.leaderElection.namespace=ops")
+    election = settings_of(objects).leader_election
+    assert (election.name, election.namespace) == ("other", "ops")
+    [role] = [o for o in objects if o["kind"] == "Role"]
+    [binding] = [o for o in objects if o["kind"] == "RoleBinding"]
+    assert (role["metadata"]["namespace"], role["rules"][1]["resourceNames"]) == ("ops", ["other"])
+    assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) == ("ops", role["metadata"]["name"])
+    assert [each["namespace"] for each in binding["subjects"]] == ["system"]
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ((), 30),
+        (("settings.shutdownTimeout=0s",), 10),
+        (("settings.shutdownTimeout=1m1.5s",), 72),
+        (("settings.shutdownTimeout=1m", "notifications.drainTimeout=10s"), 75),
+        (("settings.shutdownTimeout=2h",), 7210),
+    ],
+)
+def test_the_pod_has_the_time_that_its_settings_take_to_end(values: tuple[str, ...], seconds: int) -> None:
+    objects = rendered(*values)
+    [deployment] = [o for o in objects if o["kind"] == "Deployment"]
+    found = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    read = settings_of(objects)
+    assert found == seconds
+    assert timedelta(seconds=found - 5) >= read.shutdown_timeout + read.notifications.drain_timeout
+
+
 def test_providers_get_their_credentials_from_secrets_as_files() -> None:
     west = "prometheus.providers.west"
     objects = rendered(
         "prometheus.url=https://prometheus", "prometheus.secretName=main", "prometheus.credentials.bearerToken=token",
+        "prometheus.credentials.headers=tenant",
         f"{west}.url=https://west", f"{west}.timeout=20s", f"{west}.secretName=thanos-west",
         f"{west}.credentials.certificate=tls.crt", f"{west}.credentials.key=tls.key", f"{west}.credentials.ca=ca.crt",
         "prometheus.providers.east.url=http://east", "prometheus.default=west",
@@ -115,7 +229,7 @@ def test_providers_get_their_credentials_from_secrets_as_files() -> None:
         "default": Provider(
             url="https://prometheus",
             timeout=timedelta(seconds=10),
-            credentials=Credentials(bearer_token=folder / "default/token"),
+            credentials=Credentials(bearer_token=folder / "default/token", headers=folder / "default/tenant"),
         ),
         "west": Provider(
             url="https://west",
@@ -134,9 +248,66 @@ def test_providers_get_their_credentials_from_secrets_as_files() -> None:
     assert mounts == {name: str(folder / name.removeprefix("provider-")) for name in secrets}
 
 
+def test_receivers_of_notifications_get_their_files_from_secrets() -> None:
+    chat, bus = "notifications.endpoints.chat", "notifications.endpoints.bus"
+    objects = rendered(
+        "notifications.cluster=plant-3", f"{chat}.format=slack", f"{chat}.secretName=chat-hook",
+        f"{chat}.urlFile=address", f"{chat}.severity=Warning", f"{chat}.namespaces={{factory,team-*}}",
+        f"{chat}.topics={{training.failed}}", f"{bus}.url=https://bus", f"{bus}.secretName=bus",
+        f"{bus}.signingKey=key", f"{bus}.credentials.bearerToken=token", f"{bus}.labels.team=vision",
+        f"{bus}.timeout=3s", "notifications.endpoints.plain.url=http://plain",
+    )  # fmt: skip
+    folder = Path("/var/run/secrets/modelfleet-notifications")
+    assert settings_of(objects).notifications == Notifications(
+        namespace="system",
+        cluster="plant-3",
+        endpoints={
+            "bus": Endpoint(
+                url="https://bus",
+                signing_key=folder / "bus/key",
+                credentials=Credentials(bearer_token=folder / "bus/token"),
+                labels={"team": "vision"},
+                timeout=timedelta(seconds=3),
+            ),
+            "chat": Endpoint(
+                url_file=folder / "chat/address",
+                format="slack",
+                severity="Warning",
+                namespaces=("factory", "team-*"),
+                topics=("training.failed",),
+            ),
+            "plain": Endpoint(url="http://plain"),
+        },
+    )
+    [deployment] = [o for o in objects if o["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    secrets = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+    mounts = {m["mountPath"]: secrets[m["name"]] for m in pod["containers"][0]["volumeMounts"] if m["name"] in secrets}
+    assert mounts == {str(folder / "chat"): "chat-hook", str(folder / "bus"): "bus"}
+
+
+def test_a_receiver_may_be_in_its_secret_as_a_whole() -> None:
+    bus = "notifications.endpoints.bus"
+    objects = rendered(f"{bus}.secretName=bus", f"{bus}.urlFile=address", f"{bus}.signingKey=key")
+    folder = Path("/var/run/secrets/modelfleet-notifications/bus")
+    (found,) = settings_of(objects).notifications.endpoints.values()
+    assert found == Endpoint(url_file=folder / "address", signing_key=folder / "key")
+
+
+def test_without_receivers_the_settings_name_no_outbox() -> None:
+    assert settings_of(rendered()).notifications == Notifications()
+
+
+def test_every_topic_can_be_given() -> None:
+    topics = ",".join(Topic)
+    chat = "notifications.endpoints.chat"
+    read = settings_of(rendered(f"{chat}.url=http://chat", f"{chat}.topics={{{topics}}}"))
+    assert read.notifications.endpoints["chat"].topics == tuple(Topic)
+
+
 def test_the_operators_own_labels_are_honoured() -> None:
     monitors = [o for o in rendered("podMonitor.enabled=true") if o["kind"] == "PodMonitor"]
-    assert all(o["spec"]["podMetricsEndpoints"][0]["honorLabels"] for o in monitors)
+    assert all(each["honorLabels"] for o in monitors for each in o["spec"]["podMetricsEndpoints"])
 
 
 def test_agents_and_trainers_are_scraped_by_the_labels_that_their_pods_carry() -> None:
@@ -146,7 +317,164 @@ def test_agents_and_trainers_are_scraped_by_the_labels_that_their_pods_carry() -
     selected = {name: spec["selector"].get("matchExpressions") for name, spec in monitors.items()}
     assert selected["modelfleet-fleet"] == [{"key": "modelfleet.dev/rollout", "operator": "Exists"}]
     assert selected["modelfleet-training"] == [{"key": "modelfleet.dev/training-job", "operator": "Exists"}]
-    assert {spec["podMetricsEndpoints"][0]["port"] for spec in monitors.values()} == {"metrics"}
+    ports = {name: [each["port"] for each in spec["podMetricsEndpoints"]] for name, spec in monitors.items()}
+    assert ports == {
+        "modelfleet": ["metrics"],
+        "modelfleet-fleet": ["metrics", METRICS_PORT_NAME],
+        "modelfleet-training": ["metrics"],
+    }
+
+
+def test_a_service_monitor_takes_the_place_of_the_operators_pod_monitor() -> None:
+    """Both would scrape the operator twice, and its series would be there under two jobs."""
+    objects = rendered("podMonitor.enabled=true", "serviceMonitor.enabled=true", "serviceMonitor.labels.release=prom")
+    [monitor] = [o for o in objects if o["kind"] == "ServiceMonitor"]
+    [service] = [o for o in objects if o["kind"] == "Service"]
+    selected = monitor["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= service["metadata"]["labels"].items()
+    assert [each["port"] for each in monitor["spec"]["endpoints"]] == [
+        each["name"] for each in service["spec"]["ports"]
+    ]
+    assert all(each["honorLabels"] for each in monitor["spec"]["endpoints"])
+    assert monitor["metadata"]["labels"]["release"] == "prom"
+    pod_monitors = {o["metadata"]["name"] for o in objects if o["kind"] == "PodMonitor"}
+    assert pod_monitors == {"modelfleet-fleet", "modelfleet-training"}
+
+
+def test_a_network_policy_lets_out_what_the_operator_talks_to_and_nothing_else() -> None:
+    [policy] = [
+        o
+        for o in rendered(
+            "networkPolicy.enabled=true", "prometheus.url=http://prometheus:9090/select",
+            "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+            "prometheus.providers.west.url=https://west", "prometheus.providers.east.url=http://[fd00::1]/api",
+        )
+        if o["kind"] == "NetworkPolicy"
+    ]  # fmt: skip
+    dns, api_server, providers = policy["spec"]["egress"]
+    assert {each["port"] for each in dns["ports"]} == {53}
+    assert {each["port"] for each in api_server["ports"]} == {443, 6443}
+    assert {each["port"] for each in providers["ports"]} == {9090, 443, 80}
+    [ingress] = policy["spec"]["ingress"]
+    assert [each["port"] for each in ingress["ports"]] == ["metrics"]
+    assert {"podSelector": {"matchLabels": {"app": "prometheus"}}} in ingress["from"]
+
+
+def test_a_network_policy_lets_out_to_pods_whose_services_have_another_port_too() -> None:
+    on = ("networkPolicy.enabled=true", "prometheus.url=http://prometheus")
+    given = ("networkPolicy.prometheusPorts={9090,80}", "networkPolicy.dnsPorts={53,5353}")
+    [policy] = [o for o in rendered(*on, *given) if o["kind"] == "NetworkPolicy"]
+    dns, _, providers = policy["spec"]["egress"]
+    assert {(each["port"], each["protocol"]) for each in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
+    assert sorted(each["port"] for each in providers["ports"]) == [80, 9090]
+
+
+def test_ports_that_were_taken_away_open_no_others() -> None:
+    """An empty list of ports, in a NetworkPolicy, is all of them."""
+    gone = ("networkPolicy.dnsPorts=null", "networkPolicy.prometheusPorts=null")
+    [policy] = [o for o in rendered("networkPolicy.enabled=true", *gone) if o["kind"] == "NetworkPolicy"]
+    dns, api_server = policy["spec"]["egress"]
+    assert {each["port"] for each in dns["ports"]} == {53}
+    assert api_server["ports"]
+
+
+def test_without_a_metrics_provider_a_network_policy_lets_none_out() -> None:
+    [policy] = [o for o in rendered("networkPolicy.enabled=true") if o["kind"] == "NetworkPolicy"]
+    assert len(policy["spec"]["egress"]) == 2
+    assert all("from" not in each for each in policy["spec"]["ingress"])  # everybody may ask for metrics
+
+
+def test_policies_and_budgets_are_about_the_operator_and_not_the_pod_of_helm_test() -> None:
+    objects = rendered(
+        "networkPolicy.enabled=true",
+        "podDisruptionBudget.enabled=true",
+        "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=x",
+    )
+    by_kind = {o["kind"]: o for o in objects}
+    operator = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+    [test] = [o for o in objects if o["kind"] == "Pod"]
+    tester = test["metadata"]["labels"].items()
+    assert test["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    selectors = [
+        by_kind["Service"]["spec"]["selector"],
+        by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        by_kind["Deployment"]["spec"]["selector"]["matchLabels"],
+    ]
+    assert all(each.items() <= operator for each in selectors)
+    assert not any(each.items() <= tester for each in selectors)
+    let_in = [peer["podSelector"]["matchLabels"] for peer in by_kind["NetworkPolicy"]["spec"]["ingress"][0]["from"]]
+    assert any(each.items() <= tester for each in let_in)
+
+
+def test_extra_objects_are_filled_in() -> None:
+    key = "extraObjects[0]"
+    objects = rendered(
+        f"{key}.apiVersion=v1", f"{key}.kind=Secret", rf"{key}.metadata.name=\{{\{{ .Release.Name \}}\}}-x"
+    )
+    assert [o["metadata"]["name"] for o in objects if o["kind"] == "Secret"] == ["modelfleet-x"]
+
+
+def test_a_digest_wins_over_a_tag() -> None:
+    digest = f"sha256:{'b' * 64}"
+    objects = rendered("image.tag=v1", f"image.digest={digest}", f"agentImage=registry/agent@{digest}")
+    images = [
+        container["image"]
+        for o in objects
+        if o["kind"] in ("Deployment", "Pod")
+        for container in o["spec"].get("template", o)["spec"]["containers"]
+    ]
+    assert images == [f"modelfleet/operator@{digest}"] * 2
+    assert settings_of(objects).images.agent == f"registry/agent@{digest}"
+
+
+def test_neither_alerts_nor_dashboards_unless_asked_for() -> None:
+    """A cluster without the Prometheus Operator does not know PrometheusRules."""
+    objects = rendered()
+    assert not [o for o in objects if o["kind"] in ("PrometheusRule", "ConfigMap") and "dashboard" in str(o)]
+    assert not [o for o in objects if o["kind"] == "PrometheusRule"]
+
+
+def test_the_prometheus_rule_has_the_rules_of_the_file() -> None:
+    [rule] = [o for o in rendered("alerts.enabled=true", "alerts.labels.release=prom") if o["kind"] == "PrometheusRule"]
+    assert rule["metadata"]["labels"]["release"] == "prom"
+    assert rule["spec"] == yaml.safe_load((CHART / "files/rules/modelfleet.yaml").read_text())
+
+
+def test_alerts_get_labels_and_addresses_of_their_pages_and_can_be_left_out() -> None:
+    [rule] = [
+        o
+        for o in rendered(
+            "alerts.enabled=true", "alerts.alertLabels.team=vision", "alerts.alertLabels.severity=page",
+            "alerts.runbookBaseUrl=https://runbooks/x", "alerts.disabled={ModelfleetDrift,ModelfleetLowConfidence}",
+        )
+        if o["kind"] == "PrometheusRule"
+    ]  # fmt: skip
+    alerts = {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each}
+    assert alerts.keys() == {each.name for each in ALERTS} - {"ModelfleetDrift", "ModelfleetLowConfidence"}
+    down = alerts["ModelfleetOperatorDown"]
+    assert down["labels"] == {"severity": "critical", "team": "vision"}
+    assert down["annotations"]["runbook_url"] == "https://runbooks/x/ModelfleetOperatorDown.md"
+
+
+def test_an_alert_that_there_is_not_can_not_be_left_out() -> None:
+    done = helm("template", str(CHART), "--set=alerts.enabled=true", "--set=alerts.disabled={ModelfleetDrfit}")
+    assert done.returncode != 0
+    assert "there is no alert ModelfleetDrfit; known: ModelfleetRolloutStuck" in done.stderr
+
+
+def test_dashboards_are_what_the_sidecar_of_grafana_looks_for() -> None:
+    objects = rendered("dashboards.enabled=true", "dashboards.annotations.grafana_folder=fleet")
+    maps = {o["metadata"]["name"]: o for o in objects if o["metadata"]["labels"].get("grafana_dashboard") == "1"}
+    assert maps.keys() == {f"modelfleet-dashboard-{name}" for name in BOARDS}
+    for name, board in BOARDS.items():
+        found = maps[f"modelfleet-dashboard-{name}"]
+        assert found["kind"] == "ConfigMap"
+        assert found["metadata"]["annotations"] == {"grafana_folder": "fleet"}
+        assert json.loads(found["data"][f"modelfleet-{name}.json"]) == board
+        assert len(str(found)) < 1_000_000  # what a ConfigMap may have
 
 
 def test_namespaces_narrow_the_rights() -> None:
@@ -154,6 +482,9 @@ def test_namespaces_narrow_the_rights() -> None:
     [cluster_role] = [o for o in objects if o["kind"] == "ClusterRole" and o["metadata"]["name"] == "modelfleet"]
     assert [rule["resources"] for rule in cluster_role["rules"]] == [["nodes"]]
     assert {o["metadata"]["namespace"] for o in objects if o["kind"] == "Role"} == {"a", "b"}
+    receivers = rendered("watchNamespaces={a,b}", "notifications.endpoints.chat.url=http://chat")
+    [outbox] = [o for o in receivers if o["kind"] == "Role" and o["metadata"]["namespace"] == "system"]
+    assert [rule["resources"] for rule in outbox["rules"]] == [["configmaps"]]
     [deployment] = [o for o in objects if o["kind"] == "Deployment"]
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert {"--namespace=a", "--namespace=b"} <= set(arguments)
@@ -163,7 +494,7 @@ def test_no_right_to_read_secrets_or_to_do_everything() -> None:
     for role in (o for o in rendered() if o["kind"] in ("Role", "ClusterRole")):
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
-            assert not {"secrets", "configmaps"} & set(rule["resources"])
+            assert "secrets" not in rule["resources"]
 
 
 def test_installs_into_a_restricted_namespace(control_plane: Any) -> None:

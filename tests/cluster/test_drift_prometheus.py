@@ -1,4 +1,4 @@
-"""The watch for drift against a real Prometheus that holds twelve days of recorded series.
+"""The watch for drift against a real Prometheus, and a real VictoriaMetrics, that hold twelve days of recorded series.
 
 Recorded once for all tests, a scenario for each Rollout: scraped every four minutes for twelve days, with a change
 after nine. Most differ from "drifts" or "steady" in one thing that must not matter, or must be seen.
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from modelfleet.drift import Before, Hours, Judgement, Plan, Policy, State
 from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, TRUE
 from modelfleet.drift.observe import NotAnswered
 from modelfleet.prometheus import Client
-from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
+from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve, serve_victoria_metrics
 
 pytestmark = pytest.mark.cluster
 
@@ -79,10 +80,21 @@ ROLLOUTS = {
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recording") / "openmetrics.txt"
+    record(ROLLOUTS, LENGTH, path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["cluster", "victoria-metrics"])
+def prometheus(
+    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("drift")
-    record(ROLLOUTS, LENGTH, folder / "recording.txt")
-    with serve(programs()["cluster"], folder / "recording.txt", folder) as running:
+    victoria = request.param == "victoria-metrics"
+    with (
+        serve_victoria_metrics(recording, folder) if victoria else serve(programs()["cluster"], recording, folder)
+    ) as running:
         yield running
 
 

@@ -1,8 +1,10 @@
-"""The gate against a real Prometheus that holds recorded series: what a mock would not have told.
+"""The gate against a real Prometheus, and a real VictoriaMetrics, that hold recorded series: what a mock would not
+have told.
 
 Recorded once for all tests with a scenario for each Rollout: an hour before the gate's start and 80 minutes after it.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,11 +14,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.control_plane import free_port
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
 from modelfleet.measurement.node_table import Aside
 from modelfleet.prometheus import Client, ProviderDown, Samples
-from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve
+from worlds.recording import (
+    EQUAL,
+    START,
+    TIMID,
+    Node,
+    Prometheus,
+    VictoriaMetrics,
+    programs,
+    record,
+    serve,
+    serve_victoria_metrics,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -135,6 +149,12 @@ ROLLOUTS = {
     "fleet-broken-canary": with_broken("c0", fleet()),
     "fleet-broken-control": with_broken("n3", fleet()),
     "fleet-timid-broken-control": with_broken("n3", fleet(mix=TIMID, per_frame=2.9)),
+    "other-backend": (
+        *canary(backend="openvino-bf16", copies=({"replica": "0"}, {"replica": "1"})),
+        Node("cam-2", "fleet", "v1", backend="onnxruntime"),
+        CONTROLS[1],
+    ),
+    "same-backend": (*canary(backend="cuda"), *(replace(node, backend="cuda") for node in CONTROLS)),
     "late-scrape": (*canary(scraped=lambda second: second > 45), *CONTROLS),
 }
 
@@ -146,11 +166,16 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["debian", "cluster"])
+@pytest.fixture(scope="module", params=["debian", "cluster", "victoria-metrics"])
 def prometheus(
     request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    with serve(programs()[request.param], recording, tmp_path_factory.mktemp("prometheus")) as running:
+    folder = tmp_path_factory.mktemp("prometheus")
+    victoria = request.param == "victoria-metrics"
+    server = (
+        serve_victoria_metrics(recording, folder) if victoria else serve(programs()[request.param], recording, folder)
+    )
+    with server as running:
         yield running
 
 
@@ -181,6 +206,15 @@ def plan(rollout: str, **changes) -> Plan:
 async def judged(prometheus: Prometheus, of: Plan, now: datetime = START + timedelta(minutes=30)) -> Judgement:
     async with Client(prometheus.url) as client:
         return judge(of, await gather(client, of, now), now)
+
+
+async def test_what_the_nodes_run_the_model_by_is_a_part_of_the_verdict(prometheus: Prometheus):
+    other = await judged(prometheus, plan("other-backend"))
+    assert other.verdict is Verdict.PASS
+    assert "backend (canary: openvino-bf16 on 1 node; control: onnxruntime on 1 node)" in other.message
+    same = await judged(prometheus, plan("same-backend"))
+    assert same.verdict is Verdict.PASS
+    assert "backend" not in same.message
 
 
 async def newest(prometheus: Prometheus, of: Plan, now: datetime = START + timedelta(minutes=30)):
@@ -322,6 +356,8 @@ async def test_counts_are_those_of_the_window(prometheus, rollout):
     ],
 )
 async def test_a_node_is_set_aside_and_the_other_is_judged(prometheus, rollout, node, reason):
+    if rollout == "not-a-number" and isinstance(prometheus, VictoriaMetrics):
+        reason = Aside.RARELY_SCRAPED  # it keeps no such sample
     table = await newest(prometheus, plan(rollout))
     assert table.canary.aside == ((node, reason),)
     assert len(table.canary.nodes) == 1
@@ -377,6 +413,8 @@ NO_FRAMES = 'sum(rate(modelfleet_frames_total{namespace="${namespace}",rollout="
     ],
 )
 async def test_checks(prometheus, check, verdict, reason):
+    if check.name == "text" and isinstance(prometheus, VictoriaMetrics):
+        verdict, reason = Verdict.NO_DATA, "NoCheckData"  # there, texts are queries without an answer
     found = await judged(prometheus, plan("equal", comparison=None, checks=(check,)))
     assert (found.verdict, found.reason) == (verdict, reason), found.message
     if reason == "BadQuery":
@@ -410,3 +448,19 @@ async def test_a_query_that_takes_too_long_is_no_data_and_no_crash(prometheus):
     async with Client(prometheus.url, timedelta(milliseconds=1), retries=0) as client:
         found = await client.instant("sum(count_over_time(modelfleet_frames_total[1h:10ms]))", START)
     assert isinstance(found, ProviderDown)
+
+
+@pytest.mark.parametrize("program", ["debian", "cluster"])
+async def test_a_remote_storage_that_is_away_makes_no_data_of_what_is_left(program: str, tmp_path: Path) -> None:
+    remote = f"http://127.0.0.1:{free_port()}/read"  # nobody listens there
+    config = json.dumps({"remote_read": [{"url": remote, "read_recent": True}]})
+    server = Prometheus(programs()[program], tmp_path / "data", free_port(), config)
+    server.start()
+    try:
+        async with Client(server.url) as client:
+            found = await client.instant("up", START)
+    finally:
+        server.stop()
+    assert isinstance(found, ProviderDown)
+    assert "the answer may be incomplete" in found.message
+    assert "remote_read" in found.message

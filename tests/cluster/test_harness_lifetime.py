@@ -80,7 +80,7 @@ class Client:
         assert self.process.stdout is not None
         self.link = self.process.stdout.readline().strip()
         assert self.link
-        assert wait_until(lambda: len(self.daemons()) == 2, 10)
+        assert wait_until(lambda: len(self.daemons()) == 2, 60)
 
     @property
     def record(self) -> Record:
@@ -125,19 +125,19 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_nothing_outlives_the_client(client: Client, number: signal.Signals) -> None:
     client.process.send_signal(number)
-    assert wait_until(lambda: not client.left_over(), 10), client.left_over()
+    assert wait_until(lambda: not client.left_over(), 60), client.left_over()
 
 
 def test_nothing_outlives_the_keeper_but_what_the_next_start_removes(client: Client) -> None:
     client.record.keeper.kill()
-    assert wait_until(lambda: not client.daemons(), 10)
+    assert wait_until(lambda: not client.daemons(), 60)
     records.sweep()
-    assert wait_until(lambda: not client.left_over(), 10), client.left_over()  # another process may sweep beside us
+    assert wait_until(lambda: not client.left_over(), 60), client.left_over()  # another process may sweep beside us
 
 
 def test_a_killed_starter_takes_the_cluster_down(client: Client) -> None:
     client.record.starter.kill()
-    assert wait_until(lambda: not client.left_over(), 10), client.left_over()
+    assert wait_until(lambda: not client.left_over(), 60), client.left_over()
 
 
 def test_down_from_another_process_leaves_nothing(client: Client) -> None:
@@ -197,7 +197,7 @@ def test_a_killed_demo_leaves_no_node_behind(tmp_path: Path) -> None:
         container = {"name": "probe", "image": probe.name, "imagePullPolicy": "Never", "args": ["serve"]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lasting"}, "spec": {"containers": [container]}}
         cluster.kubectl("create", "--filename=-", input=json.dumps(pod))
-        cluster.kubectl("wait", "--for=condition=Ready", "pod/lasting", "--timeout=60s")
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/lasting", "--timeout=180s")
         print(cluster.id, flush=True)
         signal.pause()
     """
@@ -213,7 +213,7 @@ def test_a_killed_demo_leaves_no_node_behind(tmp_path: Path) -> None:
         assert len(_processes_in(namespace)) > 8  # etcd, API server, ..., kubelet, containerd, shim, pause, probe
         client.kill()
     leftovers = (state, cache() / "disks" / identity, record.file)
-    assert wait_until(lambda: not any(path.exists() for path in leftovers), 20), leftovers
+    assert wait_until(lambda: not any(path.exists() for path in leftovers), 60), leftovers
     assert _processes_in(namespace) == []
     assert cgroups_of(identity) == []
     assert identity not in Path("/proc/self/mounts").read_text()

@@ -61,24 +61,30 @@ def test_prometheus_discovers_pods_with_the_label_and_the_port(
     control_plane: Cluster, namespace: str, kwok_nodes: Callable[..., list[str]], prometheus: Prometheus
 ) -> None:
     kwok_nodes(1)
-    for name, labels, port in (("ours", "modelfleet.dev/rollout=line", "metrics"), ("theirs", "app=other", "metrics")):
+    ours = {
+        "agent": "modelfleet.dev/rollout=line",
+        "trainer": "modelfleet.dev/training-job=parts-v1",
+        "operator": "app.kubernetes.io/name=modelfleet",
+    }
+    for name, labels in (*ours.items(), ("theirs", "app.kubernetes.io/name=other")):
         pod = f"""
             apiVersion: v1
             kind: Pod
             metadata: {{name: {name}, labels: {{{labels.replace("=", ": ")}}}}}
-            spec: {{containers: [{{name: main, image: none, ports: [{{name: {port}, containerPort: 9090}}]}}]}}
+            spec: {{containers: [{{name: main, image: none, ports: [{{name: metrics, containerPort: 9090}}]}}]}}
         """
         control_plane.kubectl("create", f"--namespace={namespace}", "--filename=-", input=pod)
     # nothing answers there, since the pod is simulated
-    assert wait_until(lambda: bool(prometheus.query(f'up{{namespace="{namespace}"}}')), 30)
-    assert [(labels["pod"], up) for labels, up in prometheus.query(f'up{{namespace="{namespace}"}}')] == [("ours", 0)]
+    assert wait_until(lambda: len(prometheus.query(f'up{{namespace="{namespace}"}}')) >= len(ours), 30)
+    found = prometheus.query(f'up{{namespace="{namespace}"}}')
+    assert {(labels["pod"], up) for labels, up in found} == {(name, 0) for name in ours}
 
     # unless a test stands in for it, at its own address
-    pod = control_plane.kubectl("get", "pod", "ours", f"--namespace={namespace}", "--output=jsonpath={.status.podIP}")
+    pod = control_plane.kubectl("get", "pod", "agent", f"--namespace={namespace}", "--output=jsonpath={.status.podIP}")
     with exporter(pod, 9090):
         assert wait_until(lambda: bool(prometheus.query("frames_total")), 30)
         [(labels, _)] = prometheus.query("frames_total")
-        assert {"pod": "ours", "namespace": namespace, "node": "edge-1"}.items() <= labels.items()
+        assert {"pod": "agent", "namespace": namespace, "node": "edge-1"}.items() <= labels.items()
 
 
 def test_the_object_store_keeps_objects_over_a_restart_and_creates_only_once(control_plane: Cluster) -> None:

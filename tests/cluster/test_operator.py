@@ -6,7 +6,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import pytest
 
 from harness import Cluster, OperatorProcess, StartOperator
 from harness.paths import REPOSITORY
-from harness.processes import Supervisor, wait_until
-from worlds.operator_proxy import ApiProxy
+from harness.processes import wait_until
+from modelfleet.kinds import OWNERS
+from worlds.operator_proxy import ApiProxy, Behind
 
 TRAINING_JOB = """
 apiVersion: modelfleet.dev/v1alpha1
@@ -205,32 +206,6 @@ def test_what_the_api_server_refuses_reaches_the_user_and_is_mended(
     eventually(lambda: space.condition("trainingjob", "one", "Stalled").get("reason") != "ApplyRejected")
 
 
-@pytest.fixture
-def proxy(crds: Cluster, tmp_path: Path) -> Iterator[ApiProxy]:
-    running = ApiProxy(crds.kubeconfig, tmp_path).start()
-    yield running
-    running.stop()
-
-
-@dataclass
-class Behind:
-    """The cluster as it looks from behind the proxy (what ``OperatorProcess`` needs of one)."""
-
-    supervisor: Supervisor
-    operator_kubeconfig: Path
-    address: str = "127.0.0.1"
-
-
-@pytest.fixture
-def behind(crds: Cluster, proxy: ApiProxy, namespace: str, request: Any) -> Iterator[OperatorProcess]:
-    """An operator behind the proxy, not started."""
-    cluster = Behind(crds.supervisor, proxy.kubeconfig)
-    operator = OperatorProcess(cluster, namespaces=[namespace], name=f"operator-behind-{namespace}")
-    yield operator
-    if operator.alive:
-        operator.stop()
-
-
 def test_deletion_that_no_watch_has_seen_is_found(space: Space, proxy: ApiProxy, behind: OperatorProcess) -> None:
     behind.start()
     for name in ("first", "last"):
@@ -267,10 +242,10 @@ def test_what_is_missing_is_named_and_waited_for(proxy: ApiProxy, behind: Operat
     behind.start(wait=False)
     eventually(lambda: "trying again" in behind.tail(30))
     log = behind.tail(30)
-    for plural in ("modelversions", "trainingjobs", "rollouts"):
-        assert f"{plural}.modelfleet.dev (version v1alpha1) is not installed: apply crds/" in log
+    for kind in OWNERS:
+        assert f"{kind.plural}.modelfleet.dev (version v1alpha1) is not installed: apply crds/" in log
     assert "not allowed to list pods in namespace" in log
-    assert log.count("apply crds/") == 3  # said once, not at each attempt
+    assert log.count("apply crds/") == len(OWNERS)  # said once, not at each attempt
     assert behind.alive
     proxy.refuse({})
     behind.wait_ready()

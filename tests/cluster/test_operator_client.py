@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,6 +180,21 @@ async def test_event_shows_in_describe_and_counts_up(client: Client, crds: Clust
     assert "Warning  DatasetMissing" in shown
     assert "(x3 over" in shown
     assert "there is no s3://data/parts.tar" in shown
+
+
+async def test_events_of_one_second_are_shown_in_the_order_in_which_they_were_said(
+    client: Client, crds: Cluster, namespace: str
+) -> None:
+    made = await client.create(training_job(namespace, "t"))
+    said = [f"News{number:02}" for number in range(15)]  # Go's sort keeps the order of equals below 12 only
+    now = datetime.now(UTC)
+    for reason in reversed(said):  # names are hashes: neither their order nor that of reasons is that of time
+        await client.post_event(made, "Normal", reason, "it happened", now)
+    described = crds.kubectl("describe", "trainingjob", "t", f"--namespace={namespace}")
+    columns = "--output=custom-columns=REASON:.reason"
+    listed = crds.kubectl("get", "events", "--sort-by=.lastTimestamp", columns, f"--namespace={namespace}")
+    for shown in (described, listed):
+        assert re.findall(r"News\d\d", shown) == said[::-1]
 
 
 async def test_everything_the_store_watches_can_be_listed(client: Client, namespace: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from harness.pki import Authority, Certificate
-from modelfleet.prometheus import Client, Credentials, ProviderDown, Samples
+from modelfleet.credentials import Credentials
+from modelfleet.prometheus import Client, ProviderDown, Samples
 
 pytestmark = pytest.mark.cluster
 

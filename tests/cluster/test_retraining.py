@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from harness import Cluster, OperatorProcess
+from harness import OperatorProcess
 from harness.prometheus import Prometheus
-from worlds.rollout import Fleet, model_version, nodes
+from worlds.rollout import Fleet, model_version
 
 TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"team": "vision"}},
@@ -21,13 +18,6 @@ TEMPLATE: dict[str, Any] = {
         "output": {"uri": "s3://models/"},
     },
 }
-
-
-@pytest.fixture
-def fleet(crds: Cluster, namespace: str, kwok_nodes: Callable[..., list[str]]) -> Fleet:
-    """A fleet on v1 whose drift is watched for."""
-    canary, rest = nodes(kwok_nodes, namespace, 1, 2)
-    return Fleet(crds, namespace, canary, rest)
 
 
 def installed(fleet: Fleet, **drift: Any) -> None:
@@ -96,7 +86,8 @@ def test_what_the_api_server_refuses_is_said_and_not_tried_in_a_loop(
     fleet.annotate("retrain", "now@1")
     fleet.wait(lambda: waits_for(fleet) == "TemplateRejected", "the refusal")
     assert "exceeded quota: no-trainings" in drift(fleet)["retrain"]["message"]
-    assert "TemplateRejected" in fleet.events()
+    assert "Not retrained: The API server refused the TrainingJob: " in fleet.condition("DriftDetected")["message"]
+    fleet.hears("TemplateRejected")
     assert "RetrainingStarted" not in fleet.events()
     tried = refusals(operator)
     time.sleep(5)
@@ -106,7 +97,7 @@ def test_what_the_api_server_refuses_is_said_and_not_tried_in_a_loop(
     fleet.cluster.kubectl("delete", "resourcequota", "no-trainings", f"--namespace={fleet.namespace}")
     fleet.rollout("v1", drift={"retrain": {"template": TEMPLATE, "cooldown": "1h"}})  # a changed spec is tried at once
     fleet.wait(lambda: trainings(fleet) == ["line-r1"], "the TrainingJob")
-    fleet.wait(lambda: "RetrainingStarted" in fleet.events(), "its Event")
+    fleet.hears("RetrainingStarted")
 
 
 def refusals(operator: OperatorProcess) -> int:

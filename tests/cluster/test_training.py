@@ -93,8 +93,7 @@ def test_from_the_spec_to_the_model_version(space: Space):
     space.until(lambda: space.status("parts-v1", "modelversion").get("tags") == ["candidate", "latest"])
     assert set(space.conditions()) == {"Ready", "Complete"}
     assert space.status()["modelVersion"] == "parts-v1"
-    assert space.until(lambda: "Complete" in space.events())
-    assert {"JobCreated", "Training", "Complete"} <= set(space.events())
+    space.hears("JobCreated", "Training", "Complete")
 
     before = space.get("trainingjob", "parts-v1")
     time.sleep(5)
@@ -138,7 +137,7 @@ def test_a_job_of_somebody_else_is_left_alone(space: Space):
     space.apply(foreign)
     before = space.get("job", "parts-v1")
     space.apply(training_job())
-    assert "was not made by this TrainingJob" in space.until_reason("NameConflict")
+    assert "was not created by this TrainingJob" in space.until_reason("NameConflict")
     assert space.get("job", "parts-v1") == before
 
 
@@ -187,7 +186,47 @@ def test_preemption_is_not_a_failure_and_a_crash_is_tried_again(space: Space):
     space.finish(third, 1, failure("TrainingFailed", "loss is NaN again"))
     message = space.until_reason("TrainingFailed")
     assert "All 2 attempts failed, the last one: loss is NaN again" in message
-    assert {"Preempted", "Retrying", "TrainingFailed"} <= set(space.events())
+    space.hears("Preempted", "Retrying", "TrainingFailed")
+
+
+BESIDE = {"spec": {"containers": [{"name": "trainer"}, {"name": "mesh", "image": "localhost/mesh:test"}]}}
+
+
+def test_a_container_beside_it_does_not_keep_a_run_from_ending(space: Space):
+    space.apply(training_job(template=BESIDE))
+    pod = space.until_running()
+    space.until_reason("Training")
+    space.succeed(pod, alone=True)
+    space.until_reason("Complete", patience=15)
+    (left,) = space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1")
+    assert left["status"]["phase"] == "Running"
+    assert "conditions" not in (space.get("job", "parts-v1") or {})["status"]
+    version = space.get("modelversion", "parts-v1")
+    assert version is not None
+    before = space.status()
+    space.until(lambda: space.list("jobs") == [] and space.list("pods") == [])
+    assert space.status() == before
+    assert space.get("modelversion", "parts-v1") is not None
+
+
+def test_a_container_beside_it_hides_no_failure(space: Space):
+    """The first attempt fails and is tried again; the second one can't be mended."""
+    space.apply(training_job(template=BESIDE, backoffLimit=2))
+    first = space.until_running()
+    space.finish(first, 1, failure("TrainingFailed", "loss is NaN at epoch 3"), alone=True)
+    assert "Still running beside it: mesh" in space.until_reason("Retrying")
+    second = space.until_running(besides=(first,))
+    assert space.get("pod", first) is None
+    space.until_reason("Training")
+    assert space.status()["attempts"] == 2
+    space.finish(second, 64, failure("DatasetInvalid", "train/labels/7.txt: class 9 of 2 classes"), alone=True)
+    assert "train/labels/7.txt: class 9 of 2 classes" in space.until_reason("DatasetInvalid")
+    assert space.status()["attempts"] == 2
+    assert space.list("pods") == []
+    (end,) = (
+        entry for entry in (space.get("job", "parts-v1") or {})["status"]["conditions"] if entry["type"] == "Failed"
+    )
+    assert end["reason"] == "PodFailurePolicy"
 
 
 def test_suspend_stops_the_pod_and_lets_it_go_on(space: Space):
@@ -203,7 +242,7 @@ def test_suspend_stops_the_pod_and_lets_it_go_on(space: Space):
     space.log(pod, '{"event": "resumed", "resumedFromEpoch": 2, "epochs": 3}')
     space.until(lambda: space.status().get("resumedFromEpoch") == 2)
     assert space.status()["progress"]["epoch"] == 2
-    space.until(lambda: "Resumed" in space.events())
+    space.hears("Resumed")
     space.succeed(pod)
     space.until_reason("Complete")
 
@@ -225,18 +264,14 @@ def test_deleting_it_while_it_runs_takes_job_and_pod_along(space: Space, operato
     assert operator.alive
 
 
-def test_kueue_decides_when_a_job_of_its_queue_runs(space: Space):
-    """Kueue itself is not there; what it does to the Job is done by the test."""
+def test_a_queue_in_a_cluster_without_kueue_is_said(space: Space):
+    """With Kueue: test_kueue.py."""
     space.apply(training_job(labels={"kueue.x-k8s.io/queue-name": "gpus"}))
-    assert "queue gpus" in space.until_reason("Queued")
-    job = space.get("job", "parts-v1")
-    assert job is not None
-    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
-    assert job["spec"]["suspend"] is True
+    assert space.until_reason("Queued") == "Waiting for admission by Kueue queue gpus."
+    assert (space.get("job", "parts-v1") or {})["spec"]["suspend"] is True
+    assert "Kueue is not installed in this cluster; install it, or" in space.until_reason("QueueNotServed", patience=90)
+    assert space.conditions()["Stalled"]["status"] == "True"
     assert space.status()["phase"] == "Queued"
-    space.kubectl("patch", "job", "parts-v1", "--type=merge", '--patch={"spec": {"suspend": false}}')
-    space.until_running()
-    space.until_reason("Training")
 
 
 def test_a_failed_evaluation_makes_a_rejected_version(space: Space):

@@ -7,6 +7,7 @@ label files; the trainer and the agents know nothing of how they came to be. Eve
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,12 @@ SIZE = 160  # pixels, square
 class Scene:
     """What the camera sees besides the objects themselves, and how many of them (from, up to and without).
 
-    `gloom`: at dusk a dim, bluish light falls on a ribbed belt, which is where the bench was.
+    `gloom`: at dusk a dim, bluish light falls on a ribbed belt, which is where the bench was. `size`: pixels, square.
     """
 
     objects: tuple[int, int] = (2, 6)
     gloom: bool = False
+    size: int = SIZE
 
 
 BENCH = Scene()
@@ -79,15 +81,18 @@ def write_dataset(
     return root
 
 
-def write_frames(root: Path, *, count: int, seed: int, scene: Scene = BENCH) -> Path:
-    """Write `count` unlabelled pictures: what one node's camera sees in production. Those that are there are replaced
-    one by one, so that whoever reads them meanwhile never meets half a picture."""
+def write_frames(root: Path, *, count: int, seed: int, scene: Scene = BENCH) -> Iterator[tuple[np.ndarray, list[Box]]]:
+    """Write `count` unlabelled pictures, what one node's camera sees in production, and give each with what is on it.
+
+    Those that are there are replaced one by one, so that whoever reads them meanwhile never meets half a picture.
+    """
     rng = np.random.default_rng(seed)
     for index in range(count):
         made, picture = root / f"{index:05d}.new.jpg", root / f"{index:05d}.jpg"
-        _write_picture(made, draw(rng, scene)[0])
+        drawn, boxes = draw(rng, scene)
+        _write_picture(made, drawn)
         made.replace(picture)
-    return root
+        yield drawn, boxes
 
 
 def archive(root: Path, target: Path) -> Path:
@@ -102,14 +107,14 @@ def archive(root: Path, target: Path) -> Path:
 
 
 def draw(rng: np.random.Generator, scene: Scene = BENCH) -> tuple[np.ndarray, list[Box]]:
-    """One picture, uint8 of shape (SIZE, SIZE, 3) in BGR, and its boxes: objects that hardly overlap."""
-    picture = _belt(rng) if scene.gloom else _bench(rng)
+    """One picture, uint8 of the scene's size in BGR, and its boxes: objects that hardly overlap."""
+    picture = _belt(rng, scene.size) if scene.gloom else _bench(rng, scene.size)
     boxes: list[Box] = []
     taken: list[tuple[float, float, float]] = []
     for _ in range(int(rng.integers(*scene.objects))):
         radius = float(rng.uniform(11, 20))
         for _attempt in range(20):
-            x, y = rng.uniform(radius + 2, SIZE - radius - 2, size=2)
+            x, y = rng.uniform(radius + 2, scene.size - radius - 2, size=2)
             if all((x - a) ** 2 + (y - b) ** 2 > (radius + r) ** 2 for a, b, r in taken):
                 break
         else:
@@ -117,25 +122,25 @@ def draw(rng: np.random.Generator, scene: Scene = BENCH) -> tuple[np.ndarray, li
         taken.append((x, y, radius))
         label = int(rng.integers(len(CLASSES)))
         outline = _DRAW[label](picture, rng, x, y, radius)
-        boxes.append(_box(label, outline))
+        boxes.append(_box(label, outline, scene.size))
     if scene.gloom:
-        dim = np.array([0.62, 0.5, 0.42]) * rng.uniform(0.85, 1.15)
+        dim = np.array([0.5, 0.4, 0.34]) * rng.uniform(0.85, 1.15)
         picture = np.clip(picture * dim, 0, 255).astype(np.uint8)
     noise = rng.normal(0, rng.uniform(2, 7), picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8), boxes
 
 
-def _bench(rng: np.random.Generator) -> np.ndarray:
-    """A background: uneven light on a textured surface with scratches, stains and shadows that are no objects."""
+def _bench(rng: np.random.Generator, side: int) -> np.ndarray:
+    """A background: uneven light on a textured surface with scratches, stains and shadows that are not objects."""
     base = rng.uniform(50, 190, size=3)
     slope = rng.uniform(-40, 40, size=2)
-    grid = np.linspace(-0.5, 0.5, SIZE)
+    grid = np.linspace(-0.5, 0.5, side)
     light = grid[None, :] * slope[0] + grid[:, None] * slope[1]
-    texture = cv2.resize(rng.normal(0, 10, (20, 20)), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(rng.normal(0, 10, (20, 20)), (side, side), interpolation=cv2.INTER_CUBIC)
     picture = np.clip(base + (light + texture)[..., None], 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(4, 10))):
         color = tuple(int(c) for c in rng.uniform(30, 220, size=3))
-        a, b = rng.integers(0, SIZE, size=(2, 2))
+        a, b = rng.integers(0, side, size=(2, 2))
         if rng.random() < 0.6:
             cv2.line(picture, tuple(map(int, a)), tuple(map(int, b)), color, 1, cv2.LINE_AA)
         else:
@@ -144,13 +149,13 @@ def _bench(rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def _belt(rng: np.random.Generator) -> np.ndarray:
+def _belt(rng: np.random.Generator, side: int) -> np.ndarray:
     """Another background: a green belt with ribs, which runs in any direction, stained like the bench."""
-    picture = _bench(rng)
+    picture = _bench(rng, side)
     angle, width = rng.uniform(0, np.pi), rng.uniform(5, 9)
-    grid = np.arange(SIZE)
+    grid = np.arange(side)
     along = grid[None, :] * np.cos(angle) + grid[:, None] * np.sin(angle)
-    ribs = 25 * np.sign(np.sin(2 * np.pi * along / width))
+    ribs = 40 * np.sign(np.sin(2 * np.pi * along / width))
     belt = np.array([70, 150, 80]) + ribs[..., None]
     return np.clip(0.35 * picture + 0.75 * belt, 0, 255).astype(np.uint8)
 
@@ -203,9 +208,9 @@ def _washer(picture: np.ndarray, rng: np.random.Generator, x: float, y: float, r
 _DRAW = (_bolt, _nut, _washer)
 
 
-def _box(label: int, outline: np.ndarray) -> Box:
-    left, top = np.clip(outline.min(axis=0), 0, SIZE - 1) / SIZE
-    right, bottom = np.clip(outline.max(axis=0), 0, SIZE - 1) / SIZE
+def _box(label: int, outline: np.ndarray, side: int) -> Box:
+    left, top = np.clip(outline.min(axis=0), 0, side - 1) / side
+    right, bottom = np.clip(outline.max(axis=0), 0, side - 1) / side
     return Box(label, float(left + right) / 2, float(top + bottom) / 2, float(right - left), float(bottom - top))
 
 

@@ -11,147 +11,34 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from e2e.world import NAMESPACE, World, upload_dataset
-from harness import Cluster, OperatorProcess, binaries, images
-from harness.paths import REPOSITORY
-from harness.processes import wait_until
+from e2e.training import Run, manifest, training_world
+from e2e.world import World
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(os.geteuid() != 0, reason="real nodes need root"),
 ]
-NODES = ("training-a", "training-b")
 NAME = "parts-v1"
 EPOCHS, EVERY = 16, 2
-PATIENCE = 300.0  # seconds; costs only when it fails
 
-Event = dict[str, Any]
-
-MANIFEST = {
-    "apiVersion": "modelfleet.dev/v1alpha1",
-    "kind": "TrainingJob",
-    "metadata": {"name": NAME},
-    "spec": {
-        "model": "parts",
-        "mode": "Scratch",
-        "architecture": "yolo11n",
-        "dataset": {"sources": [{"uri": "s3://data/parts.tar"}]},
-        "hyperparameters": {"epochs": EPOCHS, "imageSize": 96, "batch": 8, "optimizer": "AdamW"},
-        "checkpoint": {"everyEpochs": EVERY},
-        "output": {"uri": "s3://models/"},
-        "backoffLimit": 1,  # of the four disturbances one is a failure
-        "template": {"spec": {"containers": [{"name": "trainer", "envFrom": [{"secretRef": {"name": "store"}}]}]}},
-    },
-}
+# of the four disturbances one is a failure
+MANIFEST = manifest(NAME, epochs=EPOCHS, every=EVERY, backoffLimit=1)
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    trainer = images.ensure("trainer")
-    with Cluster(nodes=True) as cluster:
-        for name in NODES:
-            cluster.add_node(name, images=[trainer])
-        crds = f"--filename={REPOSITORY}/crds"
-        cluster.kubectl("apply", "--server-side", crds)
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", crds)
-        cluster.kubectl("create", "namespace", NAMESPACE)
-        world = World(cluster, {"trainer": trainer})
-        for bucket in ("data", "models"):
-            cluster.object_store.create_bucket(bucket)
-        credentials = (f"--from-literal={name}={value}" for name, value in cluster.object_store.environment.items())
-        world.kubectl("create", "secret", "generic", "store", *credentials)
-        upload_dataset(world, "parts", images=64, seed=11)
-        OperatorProcess(cluster, {"images": {"trainer": trainer.name}}, namespaces=[NAMESPACE]).start()
+    with training_world("training-a", "training-b") as world:
         yield world
-
-
-@dataclass
-class Attempt:
-    """A pod of the job. Its log is followed into a file, which outlives it."""
-
-    pod: str
-    node: str
-    log: Path
-    follower: subprocess.Popen[bytes]
-
-    def events(self, name: str) -> list[Event]:
-        found = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [event for event in found if event["event"] == name]
-
-    @property
-    def epochs(self) -> list[int]:
-        return [event["epoch"] for event in self.events("epoch")]
-
-    @property
-    def resumed_from(self) -> int | None:
-        return next((event["resumedFromEpoch"] for event in self.events("resumed")), None)
-
-
-@dataclass
-class Run:
-    """The TrainingJob as the test sees it."""
-
-    world: World
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def status(self) -> dict[str, Any]:
-        return dict(self.world.get("trainingjob", NAME).get("status") or {})
-
-    def pods(self, *phases: str) -> list[dict[str, Any]]:
-        pods = self.world.items("pods", f"--selector=modelfleet.dev/training-job={NAME}")
-        return [dict(pod) for pod in pods if not phases or pod["status"]["phase"] in phases]
-
-    def until(self, what: str, look: Any) -> None:
-        assert wait_until(look, PATIENCE), f"{what}: {self.described()}"
-
-    def next_attempt(self) -> Attempt:
-        """The next pod, once it runs."""
-        known = {attempt.pod for attempt in self.attempts}
-
-        def running() -> list[dict[str, Any]]:
-            return [pod for pod in self.pods("Running") if pod["metadata"]["name"] not in known]
-
-        self.until("no new pod runs", running)
-        [pod] = running()
-        name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
-        log = self.world.cluster.state / f"{name}.log"
-        kubectl = [
-            binaries.path("kubectl"),
-            f"--kubeconfig={self.world.cluster.kubeconfig}",
-            f"--namespace={NAMESPACE}",
-        ]
-        with log.open("wb") as output:
-            follower = subprocess.Popen([*kubectl, "logs", "--follow", name], stdout=output)
-        self.attempts.append(Attempt(name, node, log, follower))
-        return self.attempts[-1]
-
-    def until_stored(self, attempt: Attempt, epoch: int) -> None:
-        """Until the attempt has stored a checkpoint of this epoch or a later one."""
-        self.until(
-            f"no checkpoint of epoch {epoch}",
-            lambda: any(event["epoch"] >= epoch for event in attempt.events("checkpoint")),
-        )
-
-    def over(self, attempt: Attempt) -> None:
-        """The attempt has ended, and its log is here to the end."""
-        attempt.follower.wait(PATIENCE)
-
-    def described(self) -> str:
-        logs = "\n".join(f"--- {each.pod} on {each.node}\n{each.log.read_text()[-4000:]}" for each in self.attempts)
-        return f"{json.dumps(self.status(), indent=1)}\n{self.world.kubectl('get', 'pods,jobs,events')}\n{logs}"
 
 
 def trainer_process(run: Run) -> int:
     """The process id, on this machine, of the job's trainer: the one whose environment names the TrainingJob's uid."""
-    uid = run.world.get("trainingjob", NAME)["metadata"]["uid"].encode()
+    uid = run.world.get("trainingjob", run.name)["metadata"]["uid"].encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -169,7 +56,7 @@ def suspend(world: World, wanted: bool) -> None:
 
 
 def test_a_training_goes_on_after_whatever_interrupts_it(world: World) -> None:
-    run = Run(world)
+    run = Run(world, NAME)
     world.kubectl("apply", "--filename=-", input=json.dumps(MANIFEST))
 
     # the process is killed: a failure, and what was not stored is lost
@@ -232,5 +119,5 @@ def test_a_training_goes_on_after_whatever_interrupts_it(world: World) -> None:
     assert job["status"]["failed"] == 1  # of five pods, the killed one alone
     of_ours = "--field-selector=reason=Resumed,involvedObject.kind=TrainingJob"
     went_on = [event["message"] for event in world.items("events", of_ours)]
-    assert {f"Went on from epoch {epoch}." for epoch in resumed[1:]} == set(went_on)
+    assert {f"Resumed from epoch {epoch}." for epoch in resumed[1:]} == set(went_on)
     assert not folder.exists()  # published: the checkpoints have served

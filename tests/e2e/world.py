@@ -1,17 +1,20 @@
-"""The stage of the demo: a cluster with four real nodes, an object store, Prometheus, and the names of things on it."""
+"""The stage of the demo: a cluster (its own, with four real nodes, or one that is there), an object store, Prometheus,
+Label Studio, and the names of things on it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from e2e.borrowed.cluster import BorrowedCluster
 from e2e.dataset import BENCH, Scene, archive, write_dataset, write_frames
+from e2e.reviewer import Truth
 from harness import Cluster
-from harness.images import ImageRef
 
 REPOSITORY = Path(__file__).parents[2]
 MANIFESTS = REPOSITORY / "examples" / "demo"
@@ -28,20 +31,36 @@ NODES: Mapping[str, Mapping[str, str]] = {
 }
 
 SCRAPED = timedelta(seconds=1)  # so that a part of the demo's window, which is a minute, has two or three scrapes
-FRAMES = 150  # on each node: half a minute at five a second, then they begin again
+FRAMES = 149  # on each node: half a minute at five a second, then they begin again; a prime, so that whoever takes
+# every so manieth of them sees all of them in time
 
 Object = Mapping[str, Any]
 
 
 @dataclass
 class World:
-    """What the chapters act on. `images` is filled by the first chapter."""
+    """What the chapters act on. `images` are names by what they are; `truth` is filled as frames are placed, `planted`
+    (secrets by what they are) as the operator is installed.
 
-    cluster: Cluster
-    images: dict[str, ImageRef] = field(default_factory=dict)
+    `edge` are the nodes of the fleet, the canary first. The operator lives in namespace `system`, the user's objects in
+    `namespace`.
+    """
+
+    cluster: Cluster | BorrowedCluster
+    images: dict[str, str] = field(default_factory=dict)
+    truth: Truth = field(default_factory=Truth)
+    planted: dict[str, str] = field(default_factory=dict)
+    edge: Sequence[str] = (CANARY, *FLEET)
+    namespace: str = NAMESPACE
+    system: str = SYSTEM
+
+    @property
+    def fleet(self) -> Sequence[str]:
+        """The edge nodes without the canary."""
+        return self.edge[1:]
 
     def kubectl(self, *args: str, input: str | None = None) -> str:
-        return self.cluster.kubectl("--namespace", NAMESPACE, *args, input=input)
+        return self.cluster.kubectl("--namespace", self.namespace, *args, input=input)
 
     def get(self, *what: str) -> dict[str, Any]:
         """`kubectl get` as parsed JSON: one object, or a List."""
@@ -61,6 +80,13 @@ class World:
         """Apply a manifest of examples/demo as it stands: what a user would copy."""
         return self.kubectl("apply", "-f", str(MANIFESTS / manifest)).strip()
 
+    def apply_with(self, manifest: str, placeholder: str, value: str) -> str:
+        """Apply a manifest of examples/demo in which one address is known only now."""
+        text = (MANIFESTS / manifest).read_text()
+        if text.count(placeholder) != 1:
+            raise ValueError(f"{manifest} should have {placeholder} once")
+        return self.kubectl("apply", "-f", "-", input=text.replace(placeholder, value)).strip()
+
 
 def upload_dataset(
     world: World, name: str, *, images: int, seed: int, drop_class: str | None = None, scene: Scene = BENCH
@@ -74,4 +100,9 @@ def upload_dataset(
 
 def place_frames(world: World, node: str, *, seed: int, scene: Scene = BENCH) -> None:
     """Give a node its production frames below /var/lib/modelfleet/frames, as a camera's recorder would."""
-    write_frames(world.cluster.node(node).var_lib / "frames", count=FRAMES, seed=seed, scene=scene)
+    borrowed = isinstance(world.cluster, BorrowedCluster)
+    folder = world.cluster.state / "frames" / node if borrowed else world.cluster.node(node).var_lib / "frames"
+    for picture, boxes in write_frames(folder, count=FRAMES, seed=seed, scene=scene):
+        world.truth.add(picture, boxes)
+    if borrowed:
+        world.cluster.put_frames(node, folder)

@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the report goes")
     parser.add_argument("--only", type=Path, nargs="*", default=[], metavar="FILE", help="no other source files")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="so many mutants of each file; 0 is all")
+    parser.add_argument("--quick", action="store_true", help="without the tests that play whole rollouts")
     options = parser.parse_args()
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,9 @@ def main() -> int:
         with TemporaryDirectory(prefix="modelfleet-mutants-") as scratch:
             log = out / f"{suite.name}.log"
             try:
-                found = measure(suite, files, Path(scratch), jobs=jobs, sample=options.sample, log=log)
+                found = measure(
+                    suite, files, Path(scratch), jobs=jobs, sample=options.sample, quick=options.quick, log=log
+                )
             except Failed as error:
                 print(error, file=sys.stderr)
                 return 1

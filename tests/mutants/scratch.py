@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from configparser import ConfigParser
 from contextlib import chdir
 from pathlib import Path
@@ -23,7 +24,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_mutant_name, orig_function_and_class_names_from_key
 
 from mutants.results import SURVIVED, TIMEOUT, UNREACHED, Left, Measured
-from mutants.suites import LEFT_OUT, PACKAGES, ROOT, Suite
+from mutants.suites import LEFT_OUT, PACKAGES, ROOT, STABLE, Suite
 
 SEED = 1
 """Of SAMPLE=n: the same mutants each time, as long as the file stays the same."""
@@ -39,10 +40,15 @@ class Failed(Exception):
     """mutmut gave up: the tests fail without any mutant, or it can't read the source."""
 
 
-def measure(suite: Suite, files: list[Path], scratch: Path, *, jobs: int, sample: int, log: Path) -> list[Measured]:
-    """What became of the mutants of some files of a suite. `sample` is how many of each file, 0 for all."""
+def measure(
+    suite: Suite, files: list[Path], scratch: Path, *, jobs: int, sample: int, quick: bool, log: Path
+) -> list[Measured]:
+    """What became of the mutants of some files of a suite.
+
+    `sample` is how many of each file, 0 for all; `quick` leaves the suite's stories out.
+    """
     inside = {file: Path("src") / file.relative_to(PACKAGES) for file in files}
-    _copy(suite, list(inside.values()), scratch)
+    _copy(suite, list(inside.values()), scratch, suite.stories if quick else ())
     with chdir(scratch):
         chosen = [name for path in inside.values() for name in _sample(path, sample)] if sample else []
         with log.open("w") as out:
@@ -58,7 +64,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def _copy(suite: Suite, mutated: list[Path], scratch: Path) -> None:
+def _copy(suite: Suite, mutated: list[Path], scratch: Path, without: Iterable[str]) -> None:
     caches = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / PACKAGES / "modelfleet", scratch / "src/modelfleet", ignore=caches)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -70,14 +76,15 @@ def _copy(suite: Suite, mutated: list[Path], scratch: Path) -> None:
     for path in mutated:
         file = scratch / path
         file.write_text(undecorated(file.read_text()))
+    ignored = [f"--ignore-glob=*/{name}" for name in without]
     config = ConfigParser(interpolation=None)
     config["mutmut"] = {
         "source_paths": "src",
         "also_copy": "\n".join(beside),
         "only_mutate": "\n".join(map(str, mutated)),
         "do_not_mutate_patterns": _UNTOUCHED,
-        "pytest_add_cli_args": "\n".join(("-p", "no:cacheprovider", *LEFT_OUT)),
-        "pytest_add_cli_args_test_selection": suite.tests,
+        "pytest_add_cli_args": "\n".join(("-p", "no:cacheprovider", *STABLE, *LEFT_OUT, *ignored)),
+        "pytest_add_cli_args_test_selection": "\n".join(suite.tests),
         "timeout_multiplier": str(_PATIENCE),
         "use_git_change_detection": "false",
     }

@@ -1,7 +1,9 @@
-"""The pages state only what is tested: manifests in README.md are the files that the demo applies."""
+"""The pages state only what is tested: manifests in docs/demo.md are the files that the demo applies."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +12,13 @@ ROOT = Path(__file__).parents[2]
 QUOTED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```\w*\n(?P<text>.*?)```\n", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)(?P<target>[^)#]+)")
 PAGES = sorted(p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")))
+
+
+class _SiteLoader(yaml.SafeLoader):
+    """Reads names of Python functions, with which the site generator is configured, as text."""
+
+
+_SiteLoader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, name, node: name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -24,15 +33,58 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
-def test_readme_quotes_the_first_manifests() -> None:
-    quoted = {quote["path"] for quote in QUOTED.finditer((ROOT / "README.md").read_text())}
+def test_the_tutorial_quotes_the_first_manifests() -> None:
+    quoted = {quote["path"] for quote in QUOTED.finditer((ROOT / "docs/demo.md").read_text())}
     assert {"examples/demo/1-train-v1.yaml", "examples/demo/2-rollout.yaml"} <= quoted
+
+
+def test_the_tutorials_chapters_are_the_demos() -> None:
+    """On a failure, the table that pytest shows is the one to put between the two marks."""
+    chapters = (ROOT / "tests/e2e/chapters.py").read_text().partition("\nCHAPTERS: ")[2].partition("\n)\n")[0]
+    rows = re.findall(r'^    Chapter\("(.*?)", "(.*?)", ', chapters, re.MULTILINE)
+    table = "| chapter | expect |\n|---|---|\n" + "".join(f"| {title} | {expected} |\n" for title, expected in rows)
+    page = (ROOT / "docs/demo.md").read_text()
+    assert len(rows) > 10
+    assert page.partition("<!-- chapters: tests/e2e/chapters.py -->\n")[2].partition("<!-- end -->")[0] == table
+
+
+def test_readme_has_at_most_two_screens_and_the_tree_of_the_plugins_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 80
+    [tree] = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    assert tree in (ROOT / "docs/cli.md").read_text()
+
+
+def test_every_page_is_in_the_sites_navigation_once_and_every_entry_is_a_page() -> None:
+    """Zensical says nothing of an entry without a page, strict or not."""
+    site = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=_SiteLoader)
+
+    def entries(part: Any) -> Iterator[str]:
+        if isinstance(part, str):
+            yield part
+        else:
+            for each in part.values() if isinstance(part, dict) else part:
+                yield from entries(each)
+
+    pages = {str(p.relative_to(ROOT / "docs")) for p in ROOT.glob("docs/**/*.md")}
+    named = list(entries(site["nav"]))
+    assert sorted(named) == sorted(pages)
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {t for page in PAGES for t in re.findall(r"(?:^ {4}|`)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)}
     assert named <= targets
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    lines = [line for line in page.partition("| against |")[2].splitlines()[2:] if line.startswith("|")]
+    named = [re.findall(r"`([\w/-]+\.py)::(test_\w+)` \|$", line) for line in lines]
+    assert len(lines) > 20
+    assert all(len(each) == 1 for each in named), "each line names one test"
+    missing = [f"{file}::{test}" for [(file, test)] in named if f"def {test}(" not in (ROOT / file).read_text()]
+    assert not missing
 
 
 def test_the_table_of_bad_input_is_the_tested_one() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from modelfleet import settings
+from modelfleet.notifications import endpoint
 from modelfleet.settings import SettingsError
 
-IMAGES = "images: {trainer: example/trainer, agent: example/agent}\n"
+IMAGES = "images: {trainer: example/trainer, agent: example/agent, labeler: example/labeler}\n"
+NOTIFY = IMAGES + "notifications: {namespace: modelfleet, endpoints: "
 
 
 def test_only_the_images_must_be_given():
@@ -37,9 +39,28 @@ verification:
   parallel: 2
   template: {spec: {nodeSelector: {zone: a}, containers: [{name: verify, env: [{name: A, value: b}]}]}}
   exempt: [file]
+signatures: {publicKeys: "-----BEGIN PUBLIC KEY----- a -----END PUBLIC KEY-----", required: true}
 retention: {keepVersions: 10, models: {parts: 0}, minAge: 1h}
+notifications:
+  namespace: modelfleet
+  cluster: plant-3
+  retryFor: 2h
+  queue: 5
+  drainTimeout: 1s
+  endpoints:
+    bus: {url: "https://bus.example/events", signingKey: /n/bus/key, credentials: {bearerToken: /n/bus/token}}
+    chat:
+      urlFile: /n/chat/address
+      format: slack
+      timeout: 3s
+      severity: Warning
+      topics: [rollout.rolled-back, training.failed]
+      kinds: [Rollout]
+      namespaces: [factory, team-a-*]
+      labels: {team: vision}
 backoff: {base: 100ms, limit: 1m}
 api: {requestTimeout: 10s, writesPerSecond: 5, writeBurst: 7}
+leaderElection: {enabled: true, namespace: ops, name: mine, leaseDuration: 30s, renewDeadline: 20s, retryPeriod: 3s}
 namespaces: [a, b]
 workers: 2
 resyncPeriod: 1h30m
@@ -64,7 +85,20 @@ shutdownTimeout: 5s
     assert read.api.writes_per_second == 5.0
     assert read.verification.template["spec"]["nodeSelector"] == {"zone": "a"}
     assert read.verification.exempt == ("file",)
+    assert read.signatures.required
     assert (read.retention.keep_versions, read.retention.models) == (10, {"parts": 0})
+    assert (read.leader_election.enabled, read.leader_election.lease_duration) == (True, timedelta(seconds=30))
+    bus, chat = read.notifications.endpoints.values()
+    assert (bus.format, bus.signing_key, bus.credentials.bearer_token) == (
+        "cloudevents",
+        Path("/n/bus/key"),
+        Path("/n/bus/token"),
+    )
+    assert (chat.url_file, chat.topics, chat.labels) == (
+        Path("/n/chat/address"),
+        ("rollout.rolled-back", "training.failed"),
+        {"team": "vision"},
+    )
     assert read.namespaces == ("a", "b")
     assert read.resync_period == timedelta(minutes=90)
     defaults = settings.parse(IMAGES)
@@ -81,7 +115,8 @@ shutdownTimeout: 5s
     [
         ("", "images must be given"),
         ("images: {trainer: a}", r"images\.agent must be given"),
-        ("images: {trainer: a, agent: ''}", r"images\.agent must name an image"),
+        ("images: {trainer: a, agent: '', labeler: l}", r"images\.agent must name an image"),
+        ("images: {trainer: a, agent: b}", r"images\.labeler must be given"),
         (IMAGES + "wokers: 3", "wokers is not a setting; did you mean workers"),
         (IMAGES + "verification: {timeout: 0s}", r"verification\.timeout must be at least 1s"),
         (IMAGES + "verification: {parallel: 0}", r"verification\.parallel must be at least 1"),
@@ -94,6 +129,8 @@ shutdownTimeout: 5s
         ),
         (IMAGES + "verification: {template: {spec: {containers: {}}}}", "each of its containers needs a name"),
         (IMAGES + "verification: {template: {spec: []}}", "must be a pod's spec"),
+        (IMAGES + "signatures: {required: true}", r"signatures\.required needs signatures\.publicKeys"),
+        (IMAGES + "signatures: {publicKeys: abc}", r"signatures\.publicKeys must be public keys in PEM"),
         (IMAGES + "retention: {keepVersions: -1}", r"retention\.keepVersions must not be negative; 0 keeps all"),
         (IMAGES + "retention: {models: {parts: -1}}", r"retention\.models\.parts must not be negative"),
         (IMAGES + "retention: {models: {parts: many}}", r"retention\.models\.parts must be a whole number"),
@@ -109,6 +146,8 @@ shutdownTimeout: 5s
         (IMAGES + "namespaces: default", "namespaces must be a list of strings, not 'default'"),
         (IMAGES + "namespaces: [a, a]", "namespaces must not name one twice"),
         (IMAGES + "server: 8080", "server must be a mapping of keys to values, not 8080"),
+        (IMAGES + "server: {address: localhost}", r"server\.address must be an IP address, such as 0\.0\.0\.0 or ::"),
+        (IMAGES + "api: {writesPerSecond: .inf}", r"api\.writesPerSecond must be above 0, and at most 1000000"),
         (IMAGES + "server: {port: 99999}", r"server\.port must be between 0 and 65535"),
         (IMAGES + "backoff: {base: 1h}", r"backoff\.limit must not be below backoff\.base"),
         (IMAGES + "prometheus: {timeout: 10m}", r"reconcileTimeout must exceed prometheus\.timeout"),
@@ -146,6 +185,24 @@ shutdownTimeout: 5s
             IMAGES + "prometheus: {default: b, providers: {a: {url: 'http://a'}}}",
             r"prometheus\.default must name one of prometheus\.providers \(a\), not 'b'",
         ),
+        (NOTIFY + "{chat: {}}}", r"notifications\.endpoints\.chat: needs either url or urlFile"),
+        (NOTIFY + "{chat: {url: 'http://a', urlFile: /a}}}", r"endpoints\.chat: needs either url or urlFile"),
+        (NOTIFY + "{chat: {url: 'hooks/T0'}}}", r"endpoints\.chat: url must be an http or https address$"),
+        (NOTIFY + "{chat: {url: 'http://[a'}}}", r"endpoints\.chat: url must be an http or https address$"),
+        (NOTIFY + "{chat: {url: 'http://a', format: teams}}}", "format must be one of cloudevents, json, slack, not"),
+        (NOTIFY + "{chat: {url: 'http://a', timeout: 0s}}}", "timeout must be above 0s"),
+        (NOTIFY + "{chat: {url: 'http://a', severity: Error}}}", "severity must be Normal or Warning, not 'Error'"),
+        (NOTIFY + "{chat: {url: 'http://a', topics: [drift]}}}", "topics must be of rollout.promoted, .*, not 'drift'"),
+        (NOTIFY + "{chat: {url: 'http://a', kinds: [Job]}}}", "kinds must be of ModelVersion, .*, not 'Job'"),
+        (NOTIFY + "{chat: {url: 'http://a', token: x}}}", r"endpoints\.chat\.token is not a setting"),
+        (NOTIFY + "{A_1: {url: 'http://a'}}}", r"notifications: endpoints\.A_1 must be named by"),
+        (
+            IMAGES + "notifications: {endpoints: {a: {url: 'http://a'}}}",
+            "notifications: namespace must be given where there are endpoints: the operator's own namespace",
+        ),
+        (IMAGES + "notifications: {cluster: 'a/b'}", "cluster must be at most 63 letters"),
+        (IMAGES + "notifications: {retryFor: 0s}", "retryFor must be above 0s"),
+        (IMAGES + "notifications: {queue: 0}", "queue must be at least 1"),
         ("[1, 2]", "the file must be a mapping"),
         ("a: [", "not valid YAML"),
     ],
@@ -176,11 +233,15 @@ def test_file_is_named_in_the_message(tmp_path):
 def test_every_setting_has_its_paragraph():
     """Field docstrings are for readers; this keeps them from being forgotten."""
     text = Path(settings.__file__).read_text().split("def __post_init__")[0]
+    text += Path(endpoint.__file__).read_text()
     for group in (
+        endpoint.Notifications,
+        endpoint.Endpoint,
         settings.Images,
         settings.Provider,
         settings.Prometheus,
         settings.Server,
+        settings.Signatures,
         settings.Retry,
         settings.Api,
     ):

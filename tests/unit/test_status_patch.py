@@ -6,6 +6,7 @@ import pytest
 
 from modelfleet import status_patch
 from modelfleet.api import TrainingJobStatus, conditions
+from modelfleet.api.reasons import Reason
 from modelfleet.kinds import TRAINING_JOB
 from unit.kube.raw import obj
 
@@ -82,30 +83,31 @@ def owner(**changes):
     return raw
 
 
-def test_rejection_says_what_the_server_said_and_keeps_the_rest():
+REASON = Reason.APPLY_REJECTED
+
+
+def test_stuck_says_why_and_keeps_the_rest():
     extra = conditions.merge((), [conditions.true("Ready", "Done"), conditions.true("Complete", "Done")], 3, NOW)
     later = NOW + timedelta(minutes=5)
-    patch = status_patch.rejection(
-        owner(conditions=[each.to_dict() for each in extra]), "Job ns/t", "exceeded quota: jobs", later
-    )
+    patch = status_patch.stuck(owner(conditions=[each.to_dict() for each in extra]), REASON, "a quota", later)
     found = {each["type"]: each for each in patch["conditions"]}
     assert patch["observedGeneration"] == 4
     assert found["Ready"]["status"] == "False"
     assert found["Stalled"]["status"] == "True"
     assert {found[name]["reason"] for name in ("Ready", "Stalled")} == {"ApplyRejected"}
-    assert found["Stalled"]["message"] == "The API server refused Job ns/t: exceeded quota: jobs"
+    assert found["Stalled"]["message"] == "a quota"
     assert found["Stalled"]["lastTransitionTime"] == "2026-11-21T10:05:00Z"
     assert found["Complete"]["lastTransitionTime"] == "2026-11-21T10:00:00Z"
     assert "Reconciling" not in found
 
 
-def test_rejection_that_is_told_already_is_not_written_again():
-    first = status_patch.rejection(owner(), "Job ns/t", "no", NOW)
+def test_what_is_told_already_is_not_written_again():
+    first = status_patch.stuck(owner(), REASON, "no", NOW)
     told = owner(**first)
-    assert status_patch.rejection(told, "Job ns/t", "no", NOW + timedelta(hours=1)) is None
-    assert status_patch.rejection(told, "Job ns/t", "still no, but otherwise", NOW) is not None
+    assert status_patch.stuck(told, REASON, "no", NOW + timedelta(hours=1)) is None
+    assert status_patch.stuck(told, REASON, "still no, but otherwise", NOW) is not None
 
 
-def test_rejection_of_an_owner_without_a_status():
+def test_an_owner_without_a_status_is_stuck_all_the_same():
     raw = obj(TRAINING_JOB, "t", 7)
-    assert len(status_patch.rejection(raw, "Job ns/t", "no", NOW)["conditions"]) == 2
+    assert len(status_patch.stuck(raw, REASON, "no", NOW)["conditions"]) == 2

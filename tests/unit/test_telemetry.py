@@ -9,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 
 from modelfleet import telemetry
 from modelfleet.kinds import DAEMON_SET, TRAINING_JOB
+from modelfleet.prometheus import NoData, ProviderDown, Samples
 
 
 def record(message="did %s", *arguments, error=None):
@@ -88,6 +89,22 @@ def test_metrics_are_exposed_with_their_labels():
     assert 'modelfleet_operator_queue_retries_total{kind="TrainingJob"} 1.0' in text
     assert 'modelfleet_operator_queue_seconds_count{kind="TrainingJob"} 1.0' in text
     assert 'version="1.2.3"' in text
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        (Samples(()), "Samples"),
+        (NoData(), "NoData"),
+        (ProviderDown("gone"), "ProviderDown"),
+        (ProviderDown("parse error", bad_query=True), "BadQuery"),
+    ],
+)
+def test_queries_are_counted_by_outcome(result, outcome):
+    metrics = telemetry.Metrics("1")
+    metrics.asked("west", result)
+    labels = {"provider": "west", "result": outcome}
+    assert metrics.registry.get_sample_value("modelfleet_operator_prometheus_queries_total", labels) == 1
 
 
 def test_two_sets_of_metrics_do_not_meet():

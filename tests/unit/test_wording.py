@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelfleet.wording import clauses, clip, listed
+from modelfleet.wording import clauses, clip, counted, listed
 
 
 def nodes(number: int) -> list[str]:
@@ -34,3 +34,8 @@ def test_the_rest_has_a_name() -> None:
 @pytest.mark.parametrize(("text", "says"), [("", ""), ("1234", "1234"), ("12345", "123…")])
 def test_a_text_that_is_too_long_is_cut(text: str, says: str) -> None:
     assert clip(text, 4) == says
+
+
+@pytest.mark.parametrize(("number", "says"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes"), (12345, "12,345 nodes")])
+def test_a_number_of_things(number: int, says: str) -> None:
+    assert counted(number, "node") == says

@@ -2,12 +2,12 @@
 
 import pytest
 
-from modelfleet.api.commands import NOW, Command, Verb, unused
+from modelfleet.api.commands import NOTED, NOW, Command, Verb, noted, unused
 
 
 def test_each_verb_is_an_annotation():
     assert [verb.annotation for verb in Verb] == [
-        f"modelfleet.dev/{name}" for name in ("approve", "promote", "abort", "retry", "retrain")
+        f"modelfleet.dev/{name}" for name in ("approve", "promote", "abort", "retry", "retrain", "sync")
     ]
 
 
@@ -46,3 +46,15 @@ def test_the_same_is_said_again_with_a_number_that_was_not_used(used, value):
     command = unused(Verb.APPROVE, "v4", used)
     assert command == Command.parse(Verb.APPROVE, value)
     assert command.assignment == f"modelfleet.dev/approve={value}"
+
+
+def test_the_arguments_of_kubectl_annotate_outlive_flux_and_an_older_value():
+    first, again = unused(Verb.RETRY, "v4", ()), unused(Verb.RETRY, "v4", ["v4"])
+    assert first.arguments == "modelfleet.dev/retry=v4 --field-manager=modelfleet-cli"
+    assert again.arguments == "modelfleet.dev/retry=v4@2 --overwrite --field-manager=modelfleet-cli"
+
+
+def test_what_was_noted_is_read_by_verb():
+    annotations = {NOTED: '{"approve=v4":"canary","approve=v4@2":"","retry=v4":"x"}'}
+    assert noted(annotations, Verb.APPROVE) == {"v4", "v4@2"}
+    assert noted({}, Verb.APPROVE) == set()

@@ -25,8 +25,9 @@ def stored(condition: Condition, since: datetime = THEN, generation: int = 1) ->
         ([stored(unknown("Ready", "Pending"))], unknown("Ready", "Progressing"), THEN),
         ([stored(unknown("Ready", "Pending"), conditions.NEVER)], unknown("Ready", "Progressing"), NOW),
         ([unknown("Ready", "Pending")], unknown("Ready", "Progressing"), NOW),
+        ([stored(true("Ready", "Done"), NOW + timedelta(hours=6))], true("Ready", "Done"), NOW),
     ],
-    ids=["new", "same", "other words", "other status", "still unknown", "schema default", "without a time"],
+    ids=["new", "same", "other words", "other status", "still unknown", "schema default", "without a time", "ahead"],
 )
 def test_the_transition_time_moves_with_the_status_only(
     existing: list[Condition], desired: Condition, since: datetime

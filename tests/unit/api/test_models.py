@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from modelfleet import api
 from modelfleet.api import (
     Artifact,
+    Dataset,
     GateStatus,
     GroupStatus,
     IntOrPercent,
@@ -24,7 +25,8 @@ from modelfleet.api import (
 )
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-KINDS: dict[str, type[ModelVersion | TrainingJob | Rollout]] = {
+KINDS: dict[str, type[ModelVersion | TrainingJob | Rollout | Dataset]] = {
+    "Dataset": Dataset,
     "ModelVersion": ModelVersion,
     "TrainingJob": TrainingJob,
     "Rollout": Rollout,

@@ -15,6 +15,7 @@ from modelfleet.api.quantities import (
     IntOrPercent,
     Message,
     Number,
+    Percent,
     PositiveIntOrPercent,
     Quantity,
     Time,
@@ -173,3 +174,17 @@ def test_a_message_is_cut_and_not_refused() -> None:
     message = TypeAdapter(Message).validate_python("x" * 5000)
     assert len(message) == 1024
     assert message.endswith("x…")
+
+
+@pytest.mark.parametrize(("text", "share"), [("0%", "0.00"), ("7%", "0.07"), ("15%", "0.15"), ("100%", "1.00")])
+def test_a_percentage_is_read_and_written(text: str, share: str) -> None:
+    percent = TypeAdapter(Percent).validate_python(text)
+    assert (percent.share, percent.to_wire(), str(percent)) == (Decimal(share), text, text)
+    assert TypeAdapter(Percent).dump_json(percent) == f'"{text}"'.encode()
+    assert Percent.parse(percent) is percent
+
+
+@pytest.mark.parametrize("value", ["101%", "15", "0.15", 15, "-1%", "1.5%", "", None])
+def test_what_is_no_percentage_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError, match="not a percentage from 0% to 100%"):
+        TypeAdapter(Percent).validate_python(value)

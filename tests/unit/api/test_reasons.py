@@ -12,8 +12,11 @@ import pytest
 from agent.cache import verify
 from artifactstore import ArtifactError
 from artifactstore import _errors as artifact_errors
+from detectiondata import errors as dataset_errors
+from labeler import failure as labeler_failure
+from labeler.label_studio import http
 from modelfleet.api.reasons import ConditionType, Reason, catalogue
-from modelfleet.api.reasons.entry import EVENT, GROUP, RETRAIN, TERMINATION, Entry
+from modelfleet.api.reasons.entry import EVENT, GROUP, REPLAY, RETRAIN, TERMINATION, Entry
 from modelfleet.rollout import selection
 from modelfleet.training import starting
 from modelfleet.versions import resolve
@@ -21,7 +24,7 @@ from trainer import failure
 
 ROOT = Path(__file__).parents[3]
 OPERATOR = ROOT / "operator/modelfleet"
-PACKAGES = {"ModelVersion": "versions", "TrainingJob": "training", "Rollout": "rollout"}
+PACKAGES = {"ModelVersion": "versions", "TrainingJob": "training", "Rollout": "rollout", "Dataset": "datasets"}
 ENTRIES = [(kind, entry) for kind, entries in catalogue.CATALOGUE.items() for entry in entries]
 
 # Where a reason (or, for the last ones, a condition type) is given: (index, keyword) of the argument.
@@ -36,7 +39,10 @@ REASON_AT = {
     "Finding": (0, "reason"),
     "Held": (0, "reason"),
     "Outcome": (2, "reason"),
+    "Standing": (1, "reason"),
     "failed": (0, "reason"),
+    "ready": (0, "reason"),
+    "reconciling": (0, "reason"),
     "stalled": (0, "reason"),
     "_working": (0, "reason"),
     "_end": (1, "reason"),
@@ -184,7 +190,7 @@ def test_every_reason_is_explained(reason: Reason) -> None:
 @pytest.mark.parametrize(("kind", "entry"), ENTRIES, ids=lambda each: getattr(each, "reason", each))
 def test_what_the_operator_is_said_to_write_about_a_kind_it_can(kind: str, entry: Entry) -> None:
     if entry.source == "operator":
-        assert USED.get(("Reason", entry.reason.name), set()) & {PACKAGES[kind], "api", "status_patch.py"}
+        assert USED.get(("Reason", entry.reason.name), set()) & {PACKAGES[kind], "api", "reconcile.py", "workloads"}
 
 
 @pytest.mark.parametrize("kind", PACKAGES)
@@ -244,7 +250,7 @@ def test_no_reason_stands_twice_under_a_kind_and_place() -> None:
 
 @pytest.mark.parametrize(("kind", "entry"), ENTRIES, ids=lambda each: getattr(each, "reason", each))
 def test_an_entry_is_fit_for_the_page(kind: str, entry: Entry) -> None:
-    assert set(entry.where) <= {*ConditionType, EVENT, GROUP, RETRAIN, *TERMINATION}
+    assert set(entry.where) <= {*ConditionType, EVENT, GROUP, RETRAIN, REPLAY, *TERMINATION}
     for text in (entry.meaning, entry.to_do):
         assert text.endswith(".")
         assert "|" not in text
@@ -263,7 +269,7 @@ def literals(package: str, function: str) -> set[str]:
 
 
 def test_the_reasons_of_the_agent_are_listed() -> None:
-    stores = set(get_args(artifact_errors.Reason)) - {"AlreadyExists"}  # it never writes to a store
+    stores = set(get_args(artifact_errors.Reason)) - {"AlreadyExists"}  # it only writes what may be replaced
     said = literals("agent-image/agent", "Refused") | stores | {"InvalidConfiguration"}
     assert '"InvalidConfiguration"' in (ROOT / "agent-image/agent/cli.py").read_text()
     assert said == {entry.reason.value for _, entry in ENTRIES if entry.source == "agent"}
@@ -286,6 +292,27 @@ def test_the_reasons_of_the_trainer_are_listed() -> None:
     listed = catalogue.CATALOGUE["TrainingJob"]
     assert said <= {entry.reason.value for entry in listed}
     assert {entry.reason.value for entry in listed if entry.source == "trainer"} <= said
+
+
+def test_the_reasons_of_the_labeler_are_listed() -> None:
+    stores = {
+        labeler_failure.from_artifact(ArtifactError(reason, "", False), unreachable).reason
+        for unreachable in literals("labeler-image/labeler", "_told")
+        for reason in get_args(artifact_errors.Reason)
+    }
+    data = set(get_args(dataset_errors.Reason))
+    said = literals("labeler-image/labeler", "Failure") | stores | data | {http.UNREACHABLE, http.REFUSED}
+    assert said == {entry.reason.value for entry in catalogue.CATALOGUE["Dataset"] if entry.source == "labeler"}
+    assert said >= labeler_failure.RETRYABLE
+
+
+def test_the_labeler_gives_no_reason_that_is_not_looked_at_here() -> None:
+    known = {"Failure": {"error.reason", "reasons.get(error.reason, error.reason)"}}
+    known["LabelStudioError"] = {"REFUSED", "UNREACHABLE", "error.reason"}
+    for path in (ROOT / "labeler-image/labeler").rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            if (function := called(call)) in known and not isinstance(call.args[0], ast.Constant):
+                assert ast.unparse(call.args[0]) in known[function], path
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -9,7 +9,20 @@ from modelfleet.api import schemes
 def test_the_api_accepts_what_the_images_can_read_and_write():
     assert schemes.READABLE == artifactstore.READABLE
     assert schemes.WRITABLE == artifactstore.WRITABLE
-    assert set(schemes.ARTIFACT) - set(artifactstore.READABLE) == {"oci"}
+    assert schemes.ARTIFACT == artifactstore.ARTIFACT
+
+
+def test_a_manifest_is_pinned_by_its_whole_digest():
+    pinned = re.compile(schemes.PINNED)
+    digest = "sha256:" + "a" * 64
+    assert pinned.fullmatch(f"oci://registry/parts@{digest}")
+    assert pinned.fullmatch(f"oci://registry:5000/parts:v3@{digest}/")
+    for address in (
+        "oci://registry/parts:v3",
+        f"oci://registry/parts@{digest[:-1]}",
+        f"oci://registry/parts@{digest}/x",
+    ):
+        assert not pinned.fullmatch(address), address
 
 
 def test_a_pattern_takes_its_kinds_alone():

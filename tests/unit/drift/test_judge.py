@@ -28,17 +28,18 @@ def judged(hours: Hours, before: Before = NEVER, kept: anchor.Anchor | None = No
 @pytest.mark.parametrize(
     ("fleet", "policy", "state", "said"),
     [
-        pytest.param(Fleet(), None, "Steady", "behaves as in its baseline", id="nothing"),
+        pytest.param(Fleet(), None, "Steady", "on the median of 10 nodes (drift: a fall of 0.050)", id="nothing"),
         pytest.param(Fleet(days=3), None, "Learning", "until 2026-11-06 10:00 UTC", id="three days"),
         pytest.param(Fleet(days=5), None, "Steady", "", id="five days"),
         pytest.param(Fleet(precision=-0.08), None, "Drifting", "detects about as much as before", id="scene"),
+        pytest.param(Fleet(precision=-0.08), None, "Drifting", "expected precision fell by 0.0", id="how much"),
         pytest.param(Fleet(precision=-0.08, found=0.6, days=16), None, "Drifting", "less per frame", id="and misses"),
         pytest.param(Fleet(precision=-0.08, found=1.6, days=16), None, "Drifting", "more per frame", id="and clutter"),
         pytest.param(Fleet(precision=-0.08, days=10.2), None, "Suspected", "must last for 24h", id="not for long"),
         pytest.param(Fleet(precision=-0.03), None, "Steady", "", id="less than asked for"),
         pytest.param(Fleet(precision=0.1), None, "Steady", "", id="better"),
         pytest.param(Fleet(precision=-0.1, gradual=20, days=29), None, "Drifting", "", id="slowly"),
-        pytest.param(Fleet(found=0.5, days=20), None, "FewerObjects", "-5", id="half the traffic"),
+        pytest.param(Fleet(found=0.5, days=20), None, "FewerObjects", "per frame fell by 5", id="half the traffic"),
         pytest.param(Fleet(found=2, days=20), None, "Steady", "", id="double the traffic"),
         pytest.param(Fleet(weekends=0.4, days=21, onset=99), None, "Steady", "", id="weekends"),
         pytest.param(Fleet(precision=0.05, low=-0.14, found=0.85), None, "MoreConfident", "misses", id="misses"),
@@ -133,6 +134,27 @@ def test_where_prometheus_remembers_three_days_the_anchor_is_compared_with() -> 
     assert judged(short, Before(), kept).state is State.DRIFTING
 
 
+def test_where_prometheus_does_not_remember_the_beginning_that_is_said_while_there_is_no_baseline() -> None:
+    short = without(Fleet(days=12, onset=99).hours(), slice(None), slice(0, 9 * 24))
+    found = judged(short)
+    assert found.state is State.LEARNING
+    assert "stable since 2026-11-02 00:00 UTC, and Prometheus has no figures of it before 2026-11-11" in found.message
+    assert "does not keep figures for 264h" in found.message
+    assert "does not keep" not in judged(Fleet(days=3).hours()).message
+
+
+@pytest.mark.parametrize("days", [3, 14], ids=["Learning", "Steady"])
+def test_what_the_spec_asks_for_and_nothing_has_is_said(days: int) -> None:
+    hours = Fleet(days=days, onset=99).hours()
+    misspelt = Policy(stratify_by="example.com/sitte", exposure="sum by (instance) (increase(plc_parts[${part}]))")
+    said = judged(hours, policy=misspelt, strata={}).message
+    assert "No node has the label example.com/sitte (drift.stratifyBy)" in said
+    assert "drift.exposure.query has given no count for any of these nodes" in said
+    said = judged(counted(Fleet(days=days, onset=99)), policy=misspelt, strata=SITES).message
+    assert "No node has the label" not in said
+    assert "drift.exposure.query" not in said
+
+
 @pytest.mark.parametrize("precision", [0.0, -0.08])
 def test_a_gap_of_thirty_hours_changes_nothing(precision: float) -> None:
     hours = Fleet(precision=precision, days=16).hours()
@@ -161,6 +183,16 @@ def test_while_it_is_paused_what_was_declared_stays(declared: bool) -> None:
     assert again.since == START
     assert again.next_look is not None
     assert again.next_look <= START + 17 * DAY + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("days", [16, 30], ids=["declared within the hours there are", "declared before"])
+def test_drift_that_was_declared_before_a_pause_is_the_same_episode_after_it(days: int) -> None:
+    hours = Fleet(precision=-0.08, days=days).hours()
+    kept = judged(until(hours, 8)).anchor
+    table = hours.since(hours.end - Policy().parts * HOUR)
+    began = START + 10.5 * DAY
+    paused = Before(declared=True, state="Paused", since=hours.end - DAY, declared_since=began)
+    assert judged(table, paused, kept).since == began
 
 
 def test_drift_ends_once_it_is_gone_by_half_for_as_long_as_it_had_to_last() -> None:
@@ -238,7 +270,7 @@ def test_with_a_count_from_elsewhere_misses_are_drift(fleet: Fleet, state: str) 
     assert found.state == state
     if state == "Drifting":
         assert "fewer of the objects that passed" in found.message
-        assert "per frame -3" in found.message
+        assert "per frame fell by 3" in found.message
 
 
 def test_with_a_count_from_elsewhere_less_traffic_is_nothing() -> None:

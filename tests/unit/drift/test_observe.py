@@ -19,14 +19,16 @@ class Prometheus:
     """A provider that has one node, and of which it is written down what it was asked. `down_at`: no answer for ranges
     that include this moment."""
 
-    def __init__(self, down_at=None, nothing=False):
+    def __init__(self, down_at=None, nothing=False, refuses=""):
         self.asked = []
-        self.down_at, self.nothing = down_at, nothing
+        self.down_at, self.nothing, self.refuses = down_at, nothing, refuses
 
     async def range(self, query, start, end, step):
         self.asked.append((query, start, end, step))
         if self.down_at is not None and start <= self.down_at <= end:
             return ProviderDown("no answer")
+        if self.refuses and self.refuses in query:
+            return ProviderDown("refused: parse error", bad_query=True)
         if self.nothing:
             return NoData()
         value = 12.0 if "count_over_time" in query else 3600.0 if "frames_total" in query else 100.0
@@ -82,6 +84,23 @@ def test_what_was_answered_before_the_failure_is_kept():
     assert failed.value.down.message == "no answer"
     assert failed.value.known.hours == 24
     assert extend(Prometheus(), failed.value.known).hours == 72
+
+
+def test_hours_that_were_asked_for_by_a_clock_that_was_ahead_are_asked_for_again():
+    ahead = extend(Prometheus(), now=START + 5 * DAY + timedelta(minutes=10))
+    provider = Prometheus()
+    found = extend(provider, ahead)
+    assert (found.hours, found.end) == (72, START + 3 * DAY)
+    assert len(provider.asked) == 6 * 3
+
+
+def test_a_count_from_elsewhere_that_is_refused_is_named():
+    with pytest.raises(NotAnswered) as failed:
+        extend(Prometheus(refuses="plc"), watch=plan(Policy(exposure="sum by (node) (plc")))
+    assert failed.value.down.message == "drift.exposure.query can't be asked: refused: parse error"
+    with pytest.raises(NotAnswered) as failed:
+        extend(Prometheus(refuses="frames_total"), watch=plan(Policy(exposure="plc")))
+    assert failed.value.down.message == "refused: parse error"
 
 
 def test_without_a_provider():

@@ -1,5 +1,6 @@
 """Builds plans and Prometheus answers for the tests of the gate: a fleet in a few words."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -110,6 +111,18 @@ def seen(nodes: Iterable[Node], ago: timedelta = timedelta(0), until: datetime =
     return Samples(series) if series else None
 
 
+def running(nodes: Iterable[Node]) -> Result:
+    """The answer that says which backend the nodes run, as their labels have it."""
+    numbers = Counter(
+        tuple((key, node.identity().get(key, "")) for key in ("group", "version", "backend")) for node in nodes
+    )
+    series = tuple(
+        ({key: value for key, value in labels if value}, ((START.timestamp(), float(number)),))
+        for labels, number in numbers.items()
+    )
+    return Samples(series) if series else NoData()
+
+
 class Recorded:
     """A provider that answers each of the gate's queries with the same fleet, and keeps what it was asked."""
 
@@ -117,6 +130,7 @@ class Recorded:
         self.buckets, self.frames, self.coverage = answers(nodes)
         self.checks = checks or {}
         self.known: Result = NoData()
+        self.backends: Result = running(nodes)
         before = [replace(node, version="v1") for node in nodes]
         self.first, self.last = seen(before, DAY) or NoData(), seen(before) or NoData()
         self.asked: list[tuple[str, datetime]] = []
@@ -131,6 +145,8 @@ class Recorded:
             return self.known
         if "timestamp(" in query:
             return self.first if query.startswith("min") else self.last
+        if "model_info" in query:
+            return self.backends
         kinds = (("confidence_bucket", self.buckets), ("count_over_time", self.coverage), ("frames_total", self.frames))
         return next(found for part, found in kinds if part in query) or NoData()
 

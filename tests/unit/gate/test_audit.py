@@ -9,14 +9,14 @@ from math import inf, nan
 import pytest
 
 from modelfleet import telemetry
-from modelfleet.gate import Check, Comparison, ComparisonMethod, Verdict, judge
+from modelfleet.gate import Check, Comparison, ComparisonMethod, Production, Verdict, judge
 from modelfleet.gate.audit import LIMIT, Told, due, record
 from modelfleet.gate.checks import Outcome
 from modelfleet.gate.evidence import Asked, Evidence
 from modelfleet.gate.judgement import SetAside
 from modelfleet.gate.observe import gather
 from modelfleet.prometheus import ProviderDown, Samples
-from unit.gate.builders import FLEET, START, TIMID, Recorded, canary, control, plan
+from unit.gate.builders import FLEET, RAMP, START, TIMID, Recorded, canary, control, plan
 from unit.gate.test_permutation_look import Fleet, hours, nodes
 
 NOW = START + timedelta(minutes=20)
@@ -42,6 +42,8 @@ async def test_the_plan_with_its_policy_is_there():
         "stableVersion": "v1",
         "candidateWeights": [0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.76, 0.82, 0.88, 0.94],
         "stableWeights": [0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.76, 0.82, 0.88, 0.94],
+        "production": None,
+        "calibration": {"source": "holdout", "canary": list(RAMP), "control": list(RAMP)},
         "pastUntil": "2026-11-21T08:00:00.000Z",
         "startedAt": "2026-11-21T08:00:00.000Z",
         "measuredFrom": "2026-11-21T08:01:00.000Z",
@@ -64,6 +66,16 @@ async def test_the_plan_with_its_policy_is_there():
             "onTimeout": "Pause",
         },
     }
+
+
+async def test_the_calibration_is_there_with_what_a_detection_counts():
+    reviewed = Production("parts", "v1", 420, (0.5,) * 10)
+    made, *_ = await written(Recorded(), plan(production=reviewed))
+    known = {"dataset": "parts", "version": "v1", "frames": 420, "precision": [0.5] * 10}
+    assert made["plan"]["production"] == known
+    assert made["plan"]["calibration"] == {"source": "production", "canary": [0.5] * 10, "control": [0.5] * 10}
+    made, *_ = await written(Recorded(), plan(production=reviewed, candidate_weights=None))
+    assert made["plan"]["calibration"]["source"] == "raw"
 
 
 async def test_every_query_is_there_as_sent_with_its_time_or_range():
@@ -91,6 +103,7 @@ async def test_threshold_gives_the_figures_of_each_of_its_looks():
     assert "test" not in precision
     assert made["looks"]["newest"][-1] == {"look": 19, "at": "2026-11-21T08:19:00.000Z"}
     assert (made["verdict"]["verdict"], made["verdict"]["reason"]) == ("Fail", "LessPrecise")
+    assert made["verdict"]["nextLook"] == "2026-11-21T08:20:30.000Z"
 
 
 async def test_permutation_gives_p_values_shares_of_alpha_and_every_test():
@@ -108,7 +121,7 @@ async def test_permutation_gives_p_values_shares_of_alpha_and_every_test():
     assert test["harmfulAt"] is None
     assert -0.1 < detections["estimate"] < 0.1
     assert made["looks"]["test"] == {"number": 4, "of": 5, "at": "2026-11-21T10:01:00.000Z"}
-    assert len(made["queries"]) == 12
+    assert len(made["queries"]) == 13
 
 
 async def test_nodes_set_aside_are_counted_with_their_reasons():
@@ -123,6 +136,14 @@ async def test_nodes_set_aside_are_counted_with_their_reasons():
         }
     ]
     assert made["nodes"] == {"canary": 1, "control": 3}
+
+
+async def test_what_the_nodes_run_the_model_by_is_there():
+    fleet = [canary(labels={"backend": "openvino"}), control("n1"), control("n2", labels={"backend": "cuda"})]
+    made, *_ = await written(Recorded(fleet), plan())
+    assert made["backends"] == {"canary": {"openvino": 1}, "control": {"": 1, "cuda": 1}}
+    made, *_ = await written(Recorded(fleet), plan(control_groups=()))
+    assert made["backends"] is None
 
 
 async def test_a_provider_that_is_down_is_said():

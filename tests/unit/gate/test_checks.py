@@ -5,8 +5,10 @@ from math import inf, nan
 import pytest
 
 from modelfleet.gate import Check
-from modelfleet.gate.checks import evaluate
+from modelfleet.gate.checks import evaluate, query
+from modelfleet.gate.messages import check_failure
 from modelfleet.prometheus import NoData, ProviderDown, Samples
+from unit.gate.builders import plan
 
 
 def series(*values):
@@ -47,3 +49,14 @@ def test_no_data_and_no_answer_are_not_the_same():
     assert not down.missing
     assert down.down == ProviderDown("gone")
     assert not down.failed
+
+
+def test_a_query_knows_what_is_judged_and_leaves_the_rest():
+    asked = Check("c", "a{${namespace},${rollout},${group},${model},${version}} > ${other}", maximum=1)
+    assert query(asked, plan()) == "a{factory,line,canary,parts,v2} > ${other}"
+
+
+@pytest.mark.parametrize(("limit", "says"), [(0, "at 2 looks of 3."), (1, "at 2 looks of 3 (1 allowed).")])
+def test_a_failure_says_how_many_were_allowed(limit, says):
+    outcome = evaluate(Check("errors", "q", maximum=1, failure_limit=limit), Samples((series(2, 0, 3),)))
+    assert check_failure(outcome) == f"Check errors was above 1 (worst 3) {says}"

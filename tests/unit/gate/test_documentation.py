@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import modelfleet.gate
-from modelfleet.gate import Shortfall, Verdict, explain, infer, read_csv
+from modelfleet.gate import Problem, Verdict, explain, infer, read_csv
+from modelfleet.gate.cause import Cause
 
 DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLE = re.compile(r"<!-- run from docs/ -->\n```python\n(.*?)```\n\n```\n(.*?)```", re.DOTALL)
@@ -21,13 +22,15 @@ def test_the_example_prints_what_the_page_says(monkeypatch, capsys):
 
 
 def test_the_pages_reasons_are_those_of_the_code():
-    package = Path(modelfleet.gate.__file__).parent
-    code = "".join(path.read_text() for path in package.glob("*.py"))
     paragraph = re.search(
         r"The reason beside the verdict is stable: (.*?)\n\n", (DOCS / "gate.md").read_text(), re.DOTALL
     )
-    for reason in re.findall(r"`(\w+)`", paragraph[1]):
-        assert f'"{reason}"' in code
+    assert re.findall(r"`(\w+)`", paragraph[1]) == list(Cause)
+
+
+def test_each_reason_is_given_somewhere():
+    code = "".join(path.read_text() for path in Path(modelfleet.gate.__file__).parent.glob("*.py"))
+    assert [cause for cause in Cause if f"Cause.{cause.name}" not in code] == []
 
 
 def test_exports():
@@ -67,10 +70,8 @@ def test_strata_are_read(tmp_path):
     assert {reason for _, reason in found.aside} == {"no counterpart in its stratum"}
 
 
-def test_too_small_a_fleet_is_told_so(tmp_path):
+def test_too_small_a_fleet_is_called_so(tmp_path):
     found = infer(read_csv(changed(tmp_path, HEADER, *LINES[:12])))
-    assert isinstance(found, Shortfall)
+    assert isinstance(found, Problem)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert explain(found) == (
-        "4 canary and 2 control nodes can be chosen in 15 ways, and 40 are needed for alpha 0.05."
-    )
+    assert explain(found) == ("4 canary and 2 control nodes can be chosen in 15 ways, 40 required for alpha 0.05.")

@@ -8,7 +8,8 @@ from math import log
 import numpy as np
 import pytest
 
-from modelfleet.gate.inference import Endpoint, Inference, Rules, Shortfall, infer
+from modelfleet.gate.inference import Endpoint, Inference, Rules, infer
+from modelfleet.gate.problem import Problem
 from modelfleet.measurement.fleet import Counts, Fleet
 from unit.gate.builders import EQUAL, RAMP, TIMID
 
@@ -205,9 +206,9 @@ def test_within_strata_chance_is_what_it_claims_to_be():
 )
 def test_preconditions_have_their_own_messages(canaries, controls, rules, reason):
     found = infer(fleet(canaries, controls), RAMP, RAMP, rules)
-    assert isinstance(found, Shortfall)
+    assert isinstance(found, Problem)
     assert found.reason == reason
-    assert {"TooFewNodes": "nodes that can be used", "TooFewAssignments": "can be chosen in"}[reason] in found.message
+    assert {"TooFewNodes": "usable", "TooFewAssignments": "can be chosen in"}[reason] in found.message
 
 
 def test_one_canary_of_forty_is_just_enough():

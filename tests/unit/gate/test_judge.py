@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from modelfleet.gate import Check, Comparison, Evidence, Verdict, judge
+from modelfleet.gate import Check, Comparison, Evidence, Production, Verdict, judge
 from modelfleet.gate.checks import Outcome
+from modelfleet.measurement.backends import Backends
 from modelfleet.prometheus import ProviderDown
-from unit.gate.builders import EQUAL, FLEET, START, TIMID, canary, control, evidence, plan
+from unit.gate.builders import EQUAL, FLEET, RAMP, START, TIMID, canary, control, evidence, plan
 
 SOAKED = START + timedelta(minutes=20)
 DARK = (0,) * 10
@@ -43,7 +44,7 @@ def test_strata_that_were_asked_for_and_can_not_be_had_are_told():
 def test_soaks_first():
     found = judged(FLEET, now=START + timedelta(minutes=9))
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "Soaking")
-    assert "soaks until 08:10:00 UTC" in found.message
+    assert "is soaking until 08:10:00 UTC" in found.message
     assert found.next_look == START + timedelta(minutes=9, seconds=30)
 
 
@@ -109,6 +110,7 @@ def test_different_endpoints_at_different_looks_do_not_add_up():
 def test_fewer_than_three_looks_decide_nothing(minute):
     found = judged(BAD, now=START + timedelta(minutes=minute, seconds=40))
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "Undecided")
+    assert "v2 on group canary: 3 looks in a row must agree, and do not yet (Threshold" in found.message
 
 
 def test_before_the_first_look():
@@ -121,8 +123,8 @@ def test_before_the_first_look():
 @pytest.mark.parametrize(
     ("nodes", "reason", "said"),
     [
-        ([control()], "NoNodes", "no canary node can be used"),
-        ([canary()], "NoNodes", "no control node can be used"),
+        ([control()], "NoNodes", "no usable canary node"),
+        ([canary()], "NoNodes", "no usable control node"),
         ([canary(coverage=0.5), control()], "NoNodes", "1 canary node: scraped less than 80% of the time (cam-1)"),
         ([canary(counts=DARK), control(counts=DARK)], "NoDetections", "there was no detection on either side"),
         ([canary(frames=0, counts=DARK), control()], "NoNodes", "1 canary node: no frames (cam-1)"),
@@ -174,7 +176,7 @@ def test_min_nodes():
     of = plan(comparison=Comparison(min_nodes=2))
     found = judged(FLEET, of=of)
     assert (found.verdict, found.reason) == (Verdict.NO_DATA, "TooFewNodes")
-    assert "canary nodes that can be used: 1, and minNodes is 2" in found.message
+    assert "1 usable canary node, 2 required (minNodes)" in found.message
 
 
 def test_renamed_labels_are_used_and_named():
@@ -187,6 +189,41 @@ def test_uncalibrated_versions_are_compared_on_raw_confidence_and_it_says_so():
     found = judged(FLEET, of=plan(candidate_weights=None))
     assert found.verdict is Verdict.PASS
     assert "Raw confidence was used: no calibration of v2." in found.message
+
+
+def test_a_verdict_by_production_says_so():
+    found = judged(FLEET, of=plan(production=Production("parts", "v1", 420, RAMP)))
+    assert found.verdict is Verdict.PASS
+    said = "Calibrated by 420 reviewed frames of v1 in production (Dataset parts), carried over to both versions."
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("canaries", "controls", "told"),
+    [
+        ({}, {}, None),  # an application that doesn't say what runs it
+        ({"": 2}, {}, None),
+        ({"": 2}, {"": 5}, None),
+        ({"openvino": 2}, {"openvino": 5}, None),
+        ({"cuda": 1, "openvino": 1}, {"openvino": 5, "cuda": 2}, None),  # each node is held against its own past
+        ({"openvino": 2}, {"onnxruntime": 5}, "canary: openvino on 2 nodes; control: onnxruntime on 5 nodes"),
+        (
+            {"openvino": 1},
+            {"openvino": 5, "cuda": 1},
+            "canary: openvino on 1 node; control: cuda on 1 node, ",
+        ),
+        ({"openvino": 2}, {"": 5}, "canary: openvino on 2 nodes; control: not known on 5 nodes"),
+        ({"openvino": 2}, {}, "canary: openvino on 2 nodes; control: not known"),
+        ({}, {"openvino": 5}, "canary: not known; control: openvino on 5 nodes"),
+    ],
+)
+def test_a_verdict_on_nodes_that_do_not_run_the_same_backend_says_so(canaries, controls, told):
+    """It stays the verdict: what is judged is what runs there."""
+    for nodes, verdict in ((FLEET, Verdict.PASS), (BAD, Verdict.FAIL)):
+        found = judged(nodes, backends=Backends(canaries, controls))
+        assert found.verdict is verdict
+        said = "The nodes don't all run the model by the same backend"
+        assert (f"{said} ({told}" in found.message) if told else said not in found.message
 
 
 DOWN = ProviderDown("Prometheus at p:9090 can't be reached (ConnectError)")

@@ -9,6 +9,7 @@ import pytest
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Evidence, Verdict, judge
 from modelfleet.gate.evidence import Asked
 from modelfleet.gate.observe import gather
+from modelfleet.measurement.backends import Backends
 from modelfleet.prometheus import NoData, ProviderDown, Result, Samples
 from unit.gate.builders import FLEET, START, Recorded, canary, control, plan
 
@@ -19,10 +20,10 @@ async def test_asks_three_looks_and_the_past_however_many_nodes():
     for nodes in (FLEET, [canary(f"c{i}") for i in range(500)] + [control(f"n{i}") for i in range(500)]):
         provider = Recorded(nodes)
         found = await gather(provider, plan(comparison=Comparison(method=ComparisonMethod.THRESHOLD)), NOW)
-        assert len(provider.asked) == 13
+        assert len(provider.asked) == 14
         assert [look.number for look in found.looks] == [17, 18, 19]
         assert {at for _, at in provider.asked} == {START + timedelta(minutes=k) for k in (0, 17, 18, 19)}
-        assert len(found.queries) == 13
+        assert len(found.queries) == 14
 
 
 async def test_the_queries_as_sent():
@@ -37,6 +38,8 @@ async def test_the_queries_as_sent():
         "count_over_time((count by (group, version, node, exported_node) (modelfleet_frames_total{"
         'namespace="factory",rollout="line",group=~"canary|fleet|rest"}))[60000ms:3000ms]) '
         f"or 0 * count by ({by}) (count_over_time(modelfleet_frames_total{select.replace('60000', '120000')}))",
+        f"count by (group, version, backend) (max by ({by}, backend) (modelfleet_model_info"
+        '{namespace="factory",rollout="line",group=~"canary|fleet|rest"}))',
     ]
 
 
@@ -46,6 +49,17 @@ async def test_the_past_is_asked_for_up_to_the_update():
     provider = Recorded()
     await gather(provider, plan(comparison=Comparison(method=ComparisonMethod.THRESHOLD), past_until=until), NOW)
     assert {at for _, at in provider.asked if at <= START} == {until}
+
+
+async def test_what_the_nodes_run_is_a_part_of_what_is_known():
+    other = control("x", labels={"group": "other", "backend": "cuda"})
+    nodes = [canary(labels={"backend": "openvino"}), control("cam-2"), control("cam-3"), other]
+    found = await gather(Recorded(nodes), plan(), NOW)
+    assert found.backends == Backends({"openvino": 1}, {"": 2})
+    nobody = Recorded(FLEET)
+    nobody.backends = NoData()
+    assert (await gather(nobody, plan(), NOW)).backends == Backends()
+    assert (await gather(Recorded(), plan(control_groups=()), NOW)).backends is None
 
 
 async def test_label_values_can_not_break_out():

@@ -12,7 +12,7 @@ from modelfleet.gate.baseline import Past
 from modelfleet.gate.observe import gather
 from modelfleet.gate.permutation_look import Increases, assemble, enough, rules, wanted
 from modelfleet.prometheus import NoData, Samples
-from unit.gate.builders import DAY, EQUAL, START, TIMID, Node, answers, canary, control, plan, seen, table
+from unit.gate.builders import DAY, EQUAL, START, TIMID, Node, answers, canary, control, plan, running, seen, table
 
 PERMUTATION = Comparison(method=ComparisonMethod.PERMUTATION)
 AUTO = Comparison()
@@ -44,6 +44,8 @@ class Fleet:
             if "timestamp(" not in query:
                 return NoData()
             return seen(self.past, DAY if query.startswith("min") else timedelta(0)) or NoData()
+        if "model_info" in query:
+            return running(self.now)
         found = answers(self.now, at)
         return found[2] if "count_over_time" in query else found[0] if "bucket" in query else found[1]
 
@@ -195,8 +197,9 @@ async def test_an_equal_version_passes_by_permutation_and_says_how():
     low, high = found.interval
     assert low < found.estimate < high
     assert "(Permutation, test 4 of 5)" in found.message
-    assert "each held against its own past, expected precision changed by" in found.message
+    assert "relative to each node's own baseline, expected precision changed by" in found.message
     assert "90% interval" in found.message
+    assert f"Measured on 4 canary nodes with {found.detections:,} detections, 12 control nodes." in found.message
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ async def test_before_the_first_test_it_waits_and_says_when():
     found = await judged(provider, of, 20)
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "Waiting")
     assert "the first of 11 tests is at 08:31:30 UTC" in found.message
-    assert len(provider.asked) == 3
+    assert len(provider.asked) == 4
     assert found.next_look == START + timedelta(minutes=31, seconds=30)
 
 
@@ -235,7 +238,7 @@ async def test_the_number_of_queries_is_the_same_for_any_fleet_and_test():
         for fleet in (nodes(), nodes(10, 100)):
             provider = Fleet(fleet)
             await judged(provider, hours(comparison=AUTO), minutes)
-            assert len(provider.asked) == 12
+            assert len(provider.asked) == 13
 
 
 async def test_nobody_left_to_judge_is_no_data():
@@ -243,6 +246,20 @@ async def test_nobody_left_to_judge_is_no_data():
     found = await judged(Fleet(gone), hours(comparison=PERMUTATION), 150)
     assert (found.verdict, found.reason) == (Verdict.NO_DATA, "NoNodes")
     assert "4 canary nodes: scraped less than 80% of the time (c0, c1, c2, …)" in found.message
+
+
+async def test_nobody_at_all_left_to_judge_is_no_data():
+    gone = [replace(node, coverage=0.1) for node in nodes()]
+    found = await judged(Fleet(gone), hours(comparison=PERMUTATION), 150)
+    assert (found.verdict, found.reason) == (Verdict.NO_DATA, "NoNodes")
+
+
+def test_series_that_are_no_histogram_count_for_nothing():
+    of = hours()
+    labels = {**canary("c0").identity(), "stray": "yes"}
+    steps = tuple((of.test_time(number).timestamp(), 7.0) for number in (1, 2))
+    trial = assemble(of, 2, table(*nodes(), of=of), Increases(Samples(((labels, steps),)), None))
+    assert not trial.fleet.after.detections.any()
 
 
 async def test_nobody_left_to_judge_before_the_first_test_is_no_data_after_three_looks():
@@ -269,7 +286,7 @@ async def test_a_fleet_without_a_past_is_not_judged_by_permutation_and_not_by_an
 async def test_permutation_asked_for_and_too_few_nodes_for_it():
     found = await judged(Fleet(nodes(1, 3)), hours(comparison=PERMUTATION), 150)
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "TooFewAssignments")
-    assert "1 canary and 3 control nodes can be chosen in 4 ways, and 40 are needed" in found.message
+    assert "1 canary and 3 control nodes can be chosen in 4 ways, 40 required" in found.message
     assert (await judged(Fleet(nodes(1, 3)), hours(comparison=AUTO), 150)).method == "Threshold"
 
 

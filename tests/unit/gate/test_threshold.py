@@ -5,6 +5,7 @@ from math import inf, log
 import pytest
 
 from modelfleet.gate import Comparison, weights
+from modelfleet.gate.messages import difference
 from modelfleet.gate.threshold import Difference, compare
 from modelfleet.measurement.node_table import Table
 from unit.gate.builders import EQUAL, TIMID, canary, control, plan, table
@@ -80,3 +81,19 @@ def test_only_nodes_with_a_past_count_where_there_are_some():
     found = compared(now, past(before(), control()))
     assert found.adjusted
     assert found.precision == pytest.approx(0)
+
+
+def test_what_the_past_took_off_is_said():
+    found = compared(table(canary(counts=TIMID), control()), past(before(), control()))
+    assert f"(less what the nodes differed by before, {found.precision:+.3f}, margin -0.030)" in difference(found)
+
+
+def test_just_as_many_detections_as_are_asked_for_are_enough():
+    few = tuple(count * 0.3 for count in EQUAL)  # 300, and the control nodes' version would make fewer
+    found = compare(table(canary(counts=few, frames=100), control()), None, weights.of(plan()), COMPARISON)
+    assert isinstance(found, Difference)
+    found = compare(table(canary(counts=(0, *few[1:]), frames=100), control()), None, weights.of(plan()), COMPARISON)
+    assert (found.reason, found.message) == (
+        "TooFewDetections",
+        "297 of 300 required detections so far on canary nodes",
+    )

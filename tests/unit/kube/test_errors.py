@@ -44,7 +44,19 @@ def test_text_of_a_proxy_is_kept_and_cut():
     assert len(errors.from_response(503, "x", "a" * 9999).message) == 1024
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        (None, None),
+        ("", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("-5", 0.0),
+        ("1785000000000000", 300.0),
+        ("inf", 300.0),
+        ("nan", None),
+    ],
+)
 def test_retry_after(header, seconds):
     assert errors.from_response(429, "x", "", header).retry_after == seconds
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from modelfleet.kinds import NODE, TRAINING_JOB
 from modelfleet.kube import events
 from unit.kube.raw import obj
@@ -42,6 +44,30 @@ def test_cluster_scoped_objects_have_their_events_in_the_default_namespace():
     event = events.build(obj(NODE, "n", 1), "Normal", "R", "m", NOW)
     assert event["metadata"]["namespace"] == "default"
     assert "namespace" not in event["involvedObject"]
+
+
+@pytest.mark.parametrize(
+    ("said", "stamps"),
+    [
+        ([("a", 0)], [0]),
+        ([("a", 0.2), ("a", 0.3), ("a", 0.9)], [0, 1, 2]),
+        ([("a", 0), ("a", 0), ("a", 1), ("a", 1)], [0, 1, 2, 3]),  # still ahead of the clock
+        ([("a", 0), ("a", 0), ("a", 2)], [0, 1, 2]),
+        ([("a", 0), ("a", 1.5)], [0, 1]),
+        ([("a", 0), ("b", 0), ("a", 0.5), ("b", 9)], [0, 0, 1, 9]),  # each object for itself
+    ],
+)
+def test_what_is_said_in_one_second_has_a_second_each_in_that_order(said, stamps):
+    of = events.Stamps()
+    found = [of.next(uid, NOW + timedelta(seconds=second)) for uid, second in said]
+    assert found == [NOW + timedelta(seconds=second) for second in stamps]
+
+
+def test_objects_of_which_nothing_is_said_are_forgotten():
+    of = events.Stamps()
+    for number in range(1000):
+        of.next(f"uid-{number}", NOW + timedelta(seconds=number))
+    assert len(of._last) == 1
 
 
 def test_repeat_counts_up_under_the_version_that_was_read():

@@ -217,9 +217,18 @@ def test_meter_is_told(clock):
         def retried(self):
             told.append(("retried",))
 
+        def failing(self, items):
+            told.append(("failing", items))
+
     queue = Queue(clock, meter=Meter())
     queue.add("a")
     clock.now = 4
     queue.take()
     queue.retry("a")
-    assert told == [("depth", 1), ("depth", 0), ("waited", 4.0), ("retried",)]
+    assert told == [("depth", 1), ("depth", 0), ("waited", 4.0), ("retried",), ("failing", 1)]
+    told.clear()
+    queue.retry("a")  # as many as before
+    queue.forget("b")
+    assert told == [("retried",), ("failing", 1)]
+    queue.forget("a")
+    assert told[2:] == [("failing", 0)]

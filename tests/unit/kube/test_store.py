@@ -5,8 +5,10 @@ import json
 import time
 import weakref
 
-from modelfleet.kinds import JOB, NODE, POD
-from modelfleet.kube import Index, Store, View
+import pytest
+
+from modelfleet.kinds import JOB, NODE, POD, Key
+from modelfleet.kube import Index, Store, Unreadable, View
 from unit.kube.raw import obj
 
 
@@ -36,8 +38,28 @@ def test_late_event_does_not_resurrect_a_deleted_object():
     store.put(obj(POD, "a", 5))
     assert store.remove(obj(POD, "a", 8))
     assert not store.put(obj(POD, "a", 7))
-    assert not store.put(obj(POD, "a", 9))  # a response to our own write, overtaken by the deletion
+    assert not store.put(obj(POD, "a", 8))
     assert store.get(POD, "ns", "a") is None
+
+
+def test_an_object_that_lost_our_label_and_got_it_back_is_known_again():
+    store = Store()
+    store.put(obj(POD, "a", 5))
+    store.remove(obj(POD, "a", 8))  # what a watch by label says of it
+    assert store.put(obj(POD, "a", 9))
+    assert store.get(POD, "ns", "a")["metadata"]["resourceVersion"] == "9"
+
+
+def test_what_we_deleted_ourselves_returns_only_after_a_watch_or_a_list_has_said_when_it_went():
+    for news in (lambda store: store.remove(obj(POD, "a", 8)), lambda store: store.replace(POD, [], 8)):
+        store = Store()
+        store.put(obj(POD, "a", 5))
+        store.forget(POD, "ns", "a", "uid-a")
+        assert not store.put(obj(POD, "a", 7))  # a change that the deletion overtook
+        assert not store.put(obj(POD, "a", 5, uid="another"))
+        news(store)
+        assert not store.put(obj(POD, "a", 7))
+        assert store.get(POD, "ns", "a") is None
 
 
 def test_event_before_the_first_sight_of_a_deleted_object_is_ignored():
@@ -66,7 +88,7 @@ def test_late_deletion_of_the_old_one_does_not_let_the_new_one_return():
     store = Store()
     store.remove(obj(POD, "a", 8, uid="new"))
     store.remove(obj(POD, "a", 6, uid="old"))
-    assert not store.put(obj(POD, "a", 9, uid="new"))
+    assert not store.put(obj(POD, "a", 7, uid="new"))
 
 
 def test_so_many_deletions_are_remembered_and_the_oldest_is_forgotten_first(monkeypatch):
@@ -167,8 +189,7 @@ def test_replace_prunes_what_is_missing_and_keeps_what_is_newer():
     assert names(store.list(POD)) == ["born-later", "changed", "kept", "new"]
     assert not store.put(obj(POD, "missed", 39))  # an event from before the list
     assert not store.put(obj(POD, "missed", 40, uid="again"))  # the list, as of then, does not have it
-    assert not store.put(obj(POD, "missed", 42))
-    assert store.put(obj(POD, "missed", 41, uid="again"))
+    assert store.put(obj(POD, "missed", 41))  # it has its label again
 
 
 def test_replace_prunes_what_is_as_old_as_the_list():
@@ -317,6 +338,22 @@ def test_an_object_is_parsed_once_for_each_version_of_it():
     assert parsed == ["1", "2", "1"]
     assert store.read(view, store.get(POD, "ns", "a")) == "a"
     assert parsed == ["1", "2", "1"]
+
+
+def test_what_a_view_can_not_read_harms_no_other():
+    def parse(pod):
+        if pod["metadata"]["name"] == "b":
+            raise ValueError("no pod of ours")
+        return pod["metadata"]["name"]
+
+    view, store = View(POD, parse), Store()
+    for number, name in enumerate("abc", start=1):
+        store.put(obj(POD, name, number))
+    for _ in range(2):
+        assert list(store.readable(view, store.list(POD))) == ["a", "c"]
+        with pytest.raises(Unreadable, match="Pod ns/b can't be read: no pod of ours") as found:
+            store.read(view, store.get(POD, "ns", "b"))
+        assert (found.value.kind, found.value.key) == (POD, Key("ns", "b"))
 
 
 def test_views_of_one_object_are_each_their_own():

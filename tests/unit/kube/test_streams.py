@@ -6,7 +6,7 @@ import logging
 import aiohttp
 import pytest
 
-from modelfleet.kinds import NODE, POD, ROLLOUT, WATCHED
+from modelfleet.kinds import CONTROLLER_REVISION, NODE, POD, ROLLOUT, WATCHED
 from modelfleet.kube.client import Client
 from modelfleet.kube.errors import Forbidden, NotFound, Unavailable
 from modelfleet.kube.resync import check, explain, fill
@@ -43,6 +43,7 @@ def test_scopes_are_cluster_wide_or_one_for_each_namespace_but_nodes_have_none()
 def test_children_are_selected_by_their_label_and_owners_are_not():
     assert PODS.selector == "app.kubernetes.io/managed-by=modelfleet"
     assert Scope(ROLLOUT).selector == NODES.selector == ""
+    assert Scope(CONTROLLER_REVISION).selector == "app.kubernetes.io/managed-by=modelfleet,!controller-revision-hash"
     assert PODS.path == "/api/v1/namespaces/ns/pods"
 
 
@@ -143,3 +144,44 @@ async def test_fill_lists_each_scope_with_its_selector_and_prunes_only_there(tmp
     assert changes == {PODS: 2, NODES: 1}
     assert [each["metadata"]["name"] for each in store.list(POD)] == ["a", "elsewhere"]
     assert [seen.query.get("labelSelector") for seen in server.seen] == [PODS.selector, None]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("modelfleet.kube.streams._clock", lambda: now[0])
+    return now
+
+
+def test_a_cut_is_told_when_it_lasts_and_taken_back(noted, clock, caplog):
+    caplog.set_level(logging.INFO, "modelfleet")
+    noted.streams.cut(PODS, "HTTP 503")
+    clock[0] = 4.0
+    noted.streams.cut(PODS, "HTTP 503")
+    assert noted.streams.cuts == ()  # an API server that restarts
+    clock[0] = 90.0
+    assert noted.streams.cuts == (f"the API server has not served the watch of {PODS} for 90 s",)
+    noted.streams.succeeded(PODS, watch=True)
+    assert noted.streams.cuts == ()
+    assert [record.message for record in caplog.records] == [
+        f"the watch of {PODS} is cut: HTTP 503",
+        f"the API server serves {PODS} again after 90 s",
+    ]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_an_answer_that_is_none_is_a_cut(noted, clock, status):
+    answer = refuses(status, "", "no")
+    async with serve(answer) as server, aiohttp.ClientSession(middlewares=(noted.streams.middleware,)) as session:
+        for kind in ("nodes", "secrets"):  # the latter is no stream
+            await session.get(f"http://127.0.0.1:{server.port}/api/v1/{kind}?watch=true")
+    clock[0] = 60.0
+    assert noted.streams.cuts == (f"the API server has not served the watch of {NODES} for 60 s",)
+
+
+async def test_an_api_server_that_is_away_is_a_cut(noted, clock):
+    async with aiohttp.ClientSession(middlewares=(noted.streams.middleware,)) as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get("http://127.0.0.1:9/api/v1/nodes?watch=true")
+    clock[0] = 60.0
+    assert noted.streams.cuts

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agent.metrics import CONFIDENCE_EDGES
+from labeler.calibration import EDGES as LABELER_EDGES
 from modelfleet.measurement import endpoints
 from trainer import calibration
 from unit.gate.builders import RAMP
@@ -31,6 +32,6 @@ def test_midpoints_of_the_contracts_edges():
     assert pytest.approx((0.275, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.975)) == endpoints.MIDPOINTS
 
 
-def test_operator_agent_and_trainer_have_the_same_edges():
-    """Each has its own copy, since none may import another's; the trainer's says what the precision is of."""
-    assert endpoints.EDGES == CONFIDENCE_EDGES == calibration.EDGES
+def test_operator_agent_trainer_and_labeler_have_the_same_edges():
+    """Each has its own copy, since none may import another's; the precision is of the trainer's, or the labeler's."""
+    assert endpoints.EDGES == CONFIDENCE_EDGES == calibration.EDGES == LABELER_EDGES

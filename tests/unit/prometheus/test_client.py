@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 import modelfleet.prometheus
-from modelfleet.prometheus import Client, Credentials, NoData, ProviderDown, Samples
+from modelfleet.credentials import Credentials
+from modelfleet.prometheus import Client, NoData, ProviderDown, Samples
 
 AT = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 ONE = {"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}
@@ -53,7 +54,6 @@ def test_exports():
     assert modelfleet.prometheus.__all__ == [
         "DEFAULT",
         "Client",
-        "Credentials",
         "NoData",
         "ProviderDown",
         "Providers",
@@ -93,6 +93,12 @@ async def test_asks_by_post_with_time_and_timeout():
         ([(200, {"status": "success", "data": {"resultType": "string", "result": [1, "x"]}})], 1, "can't be read"),
         ([(200, {"status": "success", "data": None})], 1, "can't be read"),
         ([(200, {**ONE, "isPartial": True})], 1, "partial"),
+        (
+            [(200, {**ONE, "warnings": ["remote_read: connection refused"]})],
+            1,
+            "the answer may be incomplete: remote_read: connection refused",
+        ),
+        ([(200, {**ONE, "warnings": "odd"})], 1, "may be incomplete: odd"),
     ],
 )
 async def test_no_answer_is_provider_down_with_its_reason(replies, tries, said):
@@ -105,6 +111,16 @@ async def test_no_answer_is_provider_down_with_its_reason(replies, tries, said):
     assert "xxxxxxxxxx" not in found.message
     assert len(found.message) < 300
     assert found.bad_query is ("refused the query" in found.message)
+
+
+async def test_a_warning_about_the_query_is_the_querys_and_infos_are_none():
+    text = "PromQL warning: encountered a mix of histograms and floats for aggregation (1:5)"
+    found = await ask(Server((200, {**ONE, "warnings": [text]})))
+    assert isinstance(found, ProviderDown)
+    assert found.bad_query
+    assert text in found.message
+    infos = {**ONE, "warnings": [], "infos": ["PromQL info: metric might not be a counter"]}
+    assert isinstance(await ask(Server((200, infos))), Samples)
 
 
 async def test_long_errors_are_clipped_to_one_line():
@@ -127,6 +143,16 @@ async def test_a_query_with_all_its_retries_ends_in_time():
 
     found = await ask(Server(hang), timeout=timedelta(milliseconds=50))
     assert found == ProviderDown("Prometheus at prom:9090 did not answer within 0.05s")
+
+
+async def test_the_observer_is_told_once_of_each_query_whatever_its_tries():
+    async def hang():
+        await asyncio.sleep(60)
+
+    told = []
+    await ask(Server((503, b""), (200, ONE)), observer=told.append)
+    await ask(Server(hang), timeout=timedelta(milliseconds=50), observer=told.append)
+    assert [type(each) for each in told] == [Samples, ProviderDown]
 
 
 async def test_too_much_is_refused(monkeypatch):
@@ -225,6 +251,35 @@ async def test_credentials_come_from_files_and_are_read_again(tmp_path, files, h
             await client.instant("up", AT)
             assert server.requests[1].headers["Authorization"] == "Bearer rotated"
     assert server.requests[0].headers["Authorization"] == header
+
+
+async def test_headers_come_from_a_file_beside_the_credentials(tmp_path):
+    headers, token = tmp_path / "headers", tmp_path / "token"
+    headers.write_text("X-Scope-OrgID: plant-3|plant-4\nX-Key:  a: b \n")
+    token.write_text("abc")
+    server = Server((200, ONE))
+    credentials = Credentials(bearer_token=token, headers=headers)
+    async with Client("http://prom", credentials=credentials, transport=httpx.MockTransport(server)) as client:
+        await client.instant("up", AT)
+        headers.write_text("X-Scope-OrgID: plant-5")
+        await client.instant("up", AT)
+    first, second = (request.headers for request in server.requests)
+    assert (first["X-Scope-OrgID"], first["X-Key"]) == ("plant-3|plant-4", "a: b")
+    assert first["Authorization"] == second["Authorization"] == "Bearer abc"
+    assert second["X-Scope-OrgID"] == "plant-5"
+    assert "X-Key" not in second
+
+
+@pytest.mark.parametrize(
+    "text", ["plant-3", "X Scope: plant-3", "X-Scope-OrgID:", "X-Scope-OrgID: plänt", "a: b\n\nc: d"]
+)
+async def test_headers_that_are_none_are_sent_nowhere(tmp_path, text):
+    headers = tmp_path / "headers"
+    headers.write_text(text)
+    server = Server((200, ONE))
+    found = await ask(server, credentials=Credentials(headers=headers))
+    assert found == ProviderDown("prometheus.credentials can't be read (HeaderLineError)")
+    assert server.requests == []
 
 
 async def test_a_missing_credentials_file_is_named_as_such(tmp_path):

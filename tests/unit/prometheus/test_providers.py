@@ -68,5 +68,6 @@ async def test_all_are_closed():
     clients = [Client("http://x", transport=httpx.MockTransport(server)) for server in servers]
     for client in clients:
         await client.instant("up", AT)
+    opened = [await client._http.get() for client in clients]
     await Providers({"a": clients[0], "b": clients[1]}).aclose()
-    assert [client._http for client in clients] == [None, None]
+    assert [each.is_closed for each in opened] == [True, True]

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from modelfleet.settings import Images, Settings
+
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 AGENT_IMAGE = "registry.example/agent:1"
+SETTINGS = Settings(images=Images(trainer="trainer:1", agent=AGENT_IMAGE, labeler="labeler:1"))
 
 Json = dict[str, Any]
 

@@ -1,9 +1,9 @@
 """A simulation of the cluster around a Rollout, so that whole stories run in milliseconds, on the operator's real code.
 
 Simulated, each in a few lines: the API server (objects with resource versions, apply, create, merge patch, delete), the
-DaemonSet controller (rolling updates under maxUnavailable), the nodes (a pod becomes ready after a while, or never),
-trainings, the clock, and what the gate and the watch for drift say. Real: store, snapshot, decide, the gate's plan and
-chain, status patches.
+DaemonSet controller (rolling updates under maxUnavailable or maxSurge), the nodes (a pod becomes ready after a while,
+or never), trainings, replays, the clock, and what the gate and the watch for drift say. Real: store, snapshot, decide,
+the gate's plan and chain, status patches.
 
 The operator is woken as in the cluster: by a change of an object, or when its `requeue_after` has passed. A story that
 ends well therefore also shows that no wake-up is missing. `World.killed` is the world with a new operator process in
@@ -23,8 +23,10 @@ from modelfleet.api.rolloutstatus import RolloutStatus
 from modelfleet.decision import Announce, Apply, Create, Decision, Delete, Patch
 from modelfleet.gate import Evidence, Judgement, Plan, Verdict
 from modelfleet.kinds import (
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     DAEMON_SET,
+    JOB,
     MODEL_VERSION,
     NODE,
     POD,
@@ -35,7 +37,7 @@ from modelfleet.kinds import (
     kind_of,
 )
 from modelfleet.kube.store import Store
-from modelfleet.rollout import drifting, gating, nodes
+from modelfleet.rollout import drifting, gating, nodes, reviewed
 from modelfleet.rollout.decide import decide
 from modelfleet.rollout.observe import snapshot
 from modelfleet.rollout.position import Position, locate
@@ -49,6 +51,8 @@ TICK = timedelta(seconds=10)
 TRAINING = timedelta(minutes=1)
 
 Json = dict[str, Any]
+REPLAY = timedelta(minutes=1)
+
 Judge = Callable[[Plan, datetime], Judgement | None]
 Watching = Callable[[drift.Plan, datetime], drift.Judgement | None]
 
@@ -78,6 +82,8 @@ class World:
         self.judge: Judge = lambda plan, now: None
         self.watch: Watching = lambda plan, now: None
         self.untrainable = False  # trainings fail
+        self.replays: Callable[[Json], tuple[int, str] | None] = lambda job: None  # how a replay ends: exit code, word
+        self.replayed: list[str] = []  # the name of every Job that was ever made
         self.broken: set[str] = set()  # versions whose pods never become ready
         self.problem: Callable[[Json], None] = lambda pod: None  # what a broken pod says of itself
         self.no_pods: set[str] = set()  # nodes for which no pod can be made
@@ -111,7 +117,7 @@ class World:
             return
         self.store.forget(kind, NAMESPACE if kind.namespaced else "", name, found["metadata"]["uid"])
         self._woken = True
-        for child in (POD, DAEMON_SET, CONTROLLER_REVISION):
+        for child in (POD, DAEMON_SET, CONTROLLER_REVISION, CONFIG_MAP):
             for owned in self.store.list(child, NAMESPACE, owner_uid=found["metadata"]["uid"]):
                 self.delete(child, owned["metadata"]["name"])
 
@@ -168,6 +174,7 @@ class World:
         fork.after_write = lambda: None
         fork.store = copy.deepcopy(self.store)
         fork.broken, fork.no_pods = set(self.broken), set(self.no_pods)
+        fork.replayed = list(self.replayed)
         fork.announced, fork.ran = list(self.announced), list(self.ran)
         fork._looks, fork._due, fork._woken = None, None, True
         return fork
@@ -186,6 +193,7 @@ class World:
                 metadata = manifest["metadata"]
                 if self.store.get(kind_of(manifest), metadata["namespace"], metadata["name"]) is None:
                     self.put(manifest)
+                    self.replayed += [metadata["name"]] if kind_of(manifest) == JOB else []
             case Patch(kind, _, name, body):
                 obj = self.get(kind, name)
                 assert obj["metadata"]["uid"] == body["metadata"]["uid"]
@@ -257,8 +265,10 @@ class World:
             return None
         before, why = drifting.before(position), drifting.moving(position)
         if why:
-            return DriftSeen(plan, drift.paused(plan, before, why, self.now))
+            paused = drift.paused(plan, before, why, self.now)
+            return DriftSeen(plan, drift.overlay(paused, plan, drift.Reviewed(), before, self.now, held=True))
         told = self.watch(plan, self.now) or drift.Judgement(drift.State.STEADY, "as usual")
+        told = drift.overlay(told, plan, reviewed.of_stable(position), before, self.now)
         return DriftSeen(plan, replace(told, next_look=self.now + TICK))
 
     def _judgement(self, plan: Plan) -> Judgement:
@@ -286,10 +296,12 @@ class World:
         for daemon_set in self.store.list(DAEMON_SET, NAMESPACE):
             self._control(daemon_set)
         for pod in self.store.list(POD, NAMESPACE):
-            if not _ready(pod):
+            if names.NODE_GROUP in pod["metadata"]["labels"] and not _ready(pod):
                 self._run(_copied(dict(pod)))
         for training in self.store.list(TRAINING_JOB, NAMESPACE):
             self._train(_copied(dict(training)))
+        for job in self.store.list(JOB, NAMESPACE):
+            self._replay(_copied(dict(job)))
 
     def _train(self, training: Json) -> None:
         """A training ends after a minute: with a version of its own name, or it fails."""
@@ -301,6 +313,27 @@ class World:
             lineage = {"trainingJob": name, "mode": "FineTune"}
             self.put(builders.model_version(name, created=self.now, lineage=lineage))
         self.put({**training, "status": {"conditions": [{"type": ended, "status": "True", "reason": "x"}]}})
+
+    def _replay(self, job: Json) -> None:
+        """The Job controller and the kubelet: a pod at once, which ends after a minute where the story says how."""
+        if not self.store.list(POD, NAMESPACE, owner_uid=job["metadata"]["uid"]):
+            owner = {"uid": job["metadata"]["uid"]}
+            labels = job["spec"]["template"]["metadata"]["labels"]
+            metadata = {"name": job["metadata"]["name"] + "-x", "namespace": NAMESPACE, "labels": labels}
+            status = {"phase": "Running", "conditions": [_condition("False", self.now)]}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"ownerReferences": [owner]}}
+            self.put({**pod, "spec": {"nodeName": "any"}, "status": status})
+        made = datetime.fromisoformat(job["metadata"]["creationTimestamp"])
+        ends = self.replays(job)
+        if "status" in job or ends is None or self.now - made < REPLAY:
+            return
+        code, word = ends
+        for pod in self.store.list(POD, NAMESPACE, owner_uid=job["metadata"]["uid"]):
+            ended = {"terminated": {"exitCode": code, "message": word}}
+            status = {**pod["status"], "containerStatuses": [{"name": "replay", "state": ended}]}
+            self.put({**pod, "status": status})
+        how = {"type": "Failed" if code else "Complete", "status": "True", "lastTransitionTime": wire(self.now)}
+        self.put({**job, "status": {"conditions": [how]}})
 
     def run(self, until: Callable[[], bool], limit: int = 400) -> None:
         """Let time pass until something is so."""
@@ -320,26 +353,28 @@ class World:
     def _control(self, daemon_set: Mapping[str, Any]) -> None:
         """The DaemonSet controller: one pod on each matching node; old ones are replaced within maxUnavailable."""
         spec, template = daemon_set["spec"], daemon_set["spec"]["template"]
+        rolling = spec["updateStrategy"].get("rollingUpdate")
+        if rolling and rolling.get("maxSurge"):
+            self._surge(daemon_set)
+            return
         by_node = {pod["spec"]["nodeName"]: pod for pod in self._pods_of(daemon_set)}
         wanted = {
             node["metadata"]["name"]: nodes.node_state(node).reachable
             for node in self.store.list(NODE)
-            if nodes.may_run(template["spec"], node)
+            if not nodes.kept_off(template["spec"], node)
         }
         for name, pod in by_node.items():
             if name not in wanted:
                 self.delete(POD, pod["metadata"]["name"])
         unavailable = sum(not _ready(by_node[name]) if name in by_node else True for name in wanted)
-        allowed = spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"]
-        if isinstance(allowed, str):
-            allowed = -(-int(allowed.rstrip("%")) * len(wanted) // 100)
+        allowed = _count(rolling["maxUnavailable"], len(wanted)) if rolling else 0
         current = _hash(template)
         for name, reachable in sorted(wanted.items()):
             pod = by_node.get(name)
             if pod is None:
                 if reachable and name not in self.no_pods:
                     self._make(daemon_set, name)
-            elif pod["metadata"]["annotations"]["hash"] != current and reachable:
+            elif rolling and pod["metadata"]["annotations"]["hash"] != current and reachable:
                 if _ready(pod) and unavailable >= allowed:
                     continue
                 unavailable += _ready(pod)
@@ -349,6 +384,46 @@ class World:
                 self.delete(POD, pod["metadata"]["name"])
                 if name not in self.no_pods:
                     self._make(daemon_set, name)
+        self._seen(daemon_set)
+
+    def _surge(self, daemon_set: Mapping[str, Any]) -> None:
+        """The same with maxSurge: a second pod on some nodes; the old one goes when that is ready, or it is not."""
+        template = daemon_set["spec"]["template"]
+        current, surging, waiting = _hash(template), 0, []
+        wanted = {
+            node["metadata"]["name"]: nodes.node_state(node).reachable
+            for node in self.store.list(NODE)
+            if not nodes.kept_off(template["spec"], node)
+        }
+        by_node: dict[str, list[Mapping[str, Any]]] = {name: [] for name in wanted}
+        for pod in sorted(self._pods_of(daemon_set), key=lambda pod: int(pod["metadata"]["uid"].rpartition("-")[2])):
+            if not pod["metadata"].get("deletionTimestamp"):
+                by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
+            elif wanted.get(pod["spec"]["nodeName"], True) and pod["spec"]["nodeName"] not in self.stuck:
+                self.delete(POD, pod["metadata"]["name"])
+        for name, pods in sorted(by_node.items()):
+            new = [pod for pod in pods if pod["metadata"]["annotations"]["hash"] == current]
+            old = [pod for pod in pods if pod not in new]
+            gone = pods if name not in wanted else [*new[1:], *old[1:]]
+            if new and old and (_ready(new[0]) or not _ready(old[0])):
+                gone = [*gone, old[0]]
+            elif new and old:
+                surging += 1
+            elif name in wanted and not new:
+                waiting.append((name, bool(old) and _ready(old[0])))
+            for pod in gone:
+                if name in wanted and (name in self.stuck or not wanted[name]):
+                    self._ask_to_end(_copied(dict(pod)))
+                else:
+                    self.delete(POD, pod["metadata"]["name"])
+        room = _count(daemon_set["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"], len(wanted)) - surging
+        for name, serves in waiting:
+            if name not in self.no_pods and (room > 0 or not serves):
+                self._make(daemon_set, name)
+                room -= serves
+        self._seen(daemon_set)
+
+    def _seen(self, daemon_set: Mapping[str, Any]) -> None:
         seen = {"observedGeneration": daemon_set["metadata"]["generation"]}
         if daemon_set.get("status") != seen:
             self.put({**daemon_set, "status": seen})
@@ -370,9 +445,34 @@ class World:
                     "annotations": {"hash": _hash(template)},
                     "ownerReferences": [{"uid": daemon_set["metadata"]["uid"]}],
                 },
-                "spec": {"nodeName": node},
+                "spec": {"nodeName": node, "affinity": template["spec"].get("affinity") or {}},
                 "status": {"conditions": [_condition("False", self.now)]},
             }
+        )
+
+    def _is_on_its_node(self, pod: Json) -> bool:
+        """The scheduler: a pod with anti-affinity waits until those of other groups have left its node."""
+        notes = pod["metadata"]["annotations"]
+        if not pod["spec"]["affinity"].get("podAntiAffinity") or "started" in notes:
+            return True
+        if not self._is_taken(pod):
+            given = {"type": "PodScheduled", "status": "True", "lastTransitionTime": wire(self.now)}
+            pod["status"] = {"conditions": [_condition("False", self.now), given]}
+            notes["started"] = wire(self.now)
+            self.put(pod)
+        elif len(pod["status"]["conditions"]) == 1:
+            refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "anti-affinity"}
+            pod["status"]["conditions"].append(refused)
+            self.put(pod)
+        return False
+
+    def _is_taken(self, pod: Json) -> bool:
+        own = pod["metadata"]["labels"]
+        return any(
+            other["spec"]["nodeName"] == pod["spec"]["nodeName"]
+            and other["metadata"]["labels"].get(names.NODE_GROUP, own[names.NODE_GROUP]) != own[names.NODE_GROUP]
+            and ("started" in other["metadata"]["annotations"] or not other["spec"]["affinity"].get("podAntiAffinity"))
+            for other in self.store.list(POD, NAMESPACE, labels={names.ROLLOUT: own[names.ROLLOUT]})
         )
 
     def _ask_to_end(self, pod: Json) -> None:
@@ -385,12 +485,14 @@ class World:
         """The kubelet: a pod becomes ready after a while, unless its version is broken."""
         if not nodes.node_state(self.get(NODE, pod["spec"]["nodeName"])).reachable:
             return
+        if not self._is_on_its_node(pod):
+            return
         if pod["metadata"]["labels"][names.VERSION] in self.broken:
             before = _copied(pod)
             self.problem(pod)
             if pod != before:
                 self.put(pod)
-        elif self.now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) >= STARTUP:
+        elif self.now - datetime.fromisoformat(_started(pod)) >= STARTUP:
             self._set_ready(pod, True)
 
     def _set_ready(self, pod: Json, ready: bool) -> None:
@@ -457,6 +559,7 @@ class World:
                 for key in ("phase", "stableVersion", "stableRevision", "candidateVersion", "currentGroup")
             },
             "conditions": [(c["type"], c["status"], c["reason"]) for c in self.status["conditions"]],
+            "replays": [raw["metadata"]["name"] for raw in self.store.list(JOB, NAMESPACE)],
             "trainings": [raw["metadata"]["name"] for raw in self.store.list(TRAINING_JOB, NAMESPACE)],
             "quarantined": [entry["version"] for entry in self.status.get("quarantined", ())],
         }
@@ -497,8 +600,19 @@ def _ready(pod: Mapping[str, Any]) -> bool:
     return bool(pod["status"]["conditions"][0]["status"] == "True")
 
 
+def _started(pod: Mapping[str, Any]) -> str:
+    """When it came onto its node."""
+    given: str = pod["metadata"]["annotations"].get("started", pod["metadata"]["creationTimestamp"])
+    return given
+
+
 def _condition(status: str, since: datetime) -> Json:
     return {"type": "Ready", "status": status, "lastTransitionTime": wire(since)}
+
+
+def _count(allowed: int | str, total: int) -> int:
+    """What an int or a percentage means among so many nodes."""
+    return allowed if isinstance(allowed, int) else -(-int(allowed.rstrip("%")) * total // 100)
 
 
 def _hash(template: Mapping[str, Any]) -> str:

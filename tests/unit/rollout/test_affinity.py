@@ -7,7 +7,7 @@ import pytest
 
 from modelfleet.rollout.affinity import MAX_TERMS, Requirement, TooComplex, group_terms, matches, node_affinity
 from modelfleet.rollout.affinity import requirements as conjunction
-from modelfleet.rollout.nodes import first_match, may_run
+from modelfleet.rollout.nodes import first_match, kept_off
 
 VALUES = {"a": (None, "1", "2"), "b": (None, "1", "2"), "c": (None, "1")}
 NODES = [
@@ -46,7 +46,7 @@ def test_a_node_runs_exactly_the_pods_of_its_first_group(seed):
         for index, selector in enumerate(selectors)
     ]
     for labels in NODES:
-        runs = [index for index, spec in enumerate(specs) if may_run(spec, raw_node(labels))]
+        runs = [index for index, spec in enumerate(specs) if not kept_off(spec, raw_node(labels))]
         first = first_match(labels, selectors)
         assert runs == ([] if first is None else [first]), (labels, selectors)
 
@@ -71,7 +71,7 @@ def test_the_users_own_affinity_is_required_as_well(seed):
     assert given["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] == ["kept"]
     for labels in NODES:
         wanted = first_match(labels, selectors) == 1 and any(term and matches(term, labels) for term in own)
-        assert may_run({"affinity": given}, raw_node(labels)) == wanted, (labels, selectors, own)
+        assert bool(kept_off({"affinity": given}, raw_node(labels))) != wanted, (labels, selectors, own)
 
 
 def test_a_users_field_selector_is_kept():
@@ -85,9 +85,24 @@ def test_a_users_field_selector_is_kept():
         }
     }
     given = node_affinity((conjunction({"a": "1"}, []),), users)
-    assert may_run({"affinity": given}, raw_node({"a": "1"}, "edge-7"))
-    assert not may_run({"affinity": given}, raw_node({"a": "1"}, "edge-8"))
-    assert not may_run({"affinity": given}, raw_node({}, "edge-7"))
+    assert not kept_off({"affinity": given}, raw_node({"a": "1"}, "edge-7"))
+    assert kept_off({"affinity": given}, raw_node({"a": "1"}, "edge-8"))
+    assert kept_off({"affinity": given}, raw_node({}, "edge-7"))
+
+
+ONE_KEY = [
+    *(Requirement("a", operator, values) for operator in ("In", "NotIn") for values in (("1",), ("2",), ("1", "2"))),
+    Requirement("a", "Exists"),
+    Requirement("a", "DoesNotExist"),
+]
+
+
+@pytest.mark.parametrize("one", ONE_KEY)
+def test_what_implies_what(one: Requirement):
+    everything = ({}, {"a": "1"}, {"a": "2"}, {"a": "a value that no requirement names"})
+    for other in ONE_KEY:
+        assert one.implies(other) == all(other.matches(labels) for labels in everything if one.matches(labels)), other
+        assert not one.implies(Requirement("b", other.operator, other.values))
 
 
 def test_the_usual_fleet_gives_one_term():
@@ -118,7 +133,7 @@ def test_a_negated_pair_gives_two_alternatives():
 def test_what_can_match_no_node_matches_none(selector, earlier):
     assert group_terms(selector, earlier) == ()
     affinity = node_affinity((), None)
-    assert not any(may_run({"affinity": affinity}, raw_node(labels)) for labels in NODES)
+    assert all(kept_off({"affinity": affinity}, raw_node(labels)) for labels in NODES)
 
 
 def test_everything_needs_no_affinity():

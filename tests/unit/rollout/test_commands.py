@@ -41,6 +41,18 @@ def test_a_manual_group_is_left_when_somebody_approves():
     assert "WaitingForApproval" in world.events
 
 
+def test_a_message_says_the_annotation_so_that_flux_leaves_it_and_an_older_value_is_no_obstacle():
+    world = installed_manual("canary", "fleet")
+    world.choose("v2")
+    world.run(lambda: asked(world))
+    assert "annotate with modelfleet.dev/approve=v2 --field-manager=modelfleet-cli." in world.message()
+    world.annotate("approve", "v2")
+    world.run(lambda: world.running.get("fleet-0") == "v2")
+    world.run(lambda: asked(world))
+    hint = "annotate with modelfleet.dev/approve=v2@2 --overwrite --field-manager=modelfleet-cli."
+    assert hint in world.message()
+
+
 def test_approval_may_be_given_in_advance():
     world = installed_manual("canary")
     world.choose("v2")

@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from agent import cli, config, metrics, termination
 from agent.cache import verify
 from modelfleet.api import ModelVersion, Rollout
+from modelfleet.api.delivery import Backend
 from modelfleet.measurement import endpoints
-from modelfleet.rollout import manifests
+from modelfleet.rollout import fault, manifests
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.pods import pod_state
+from modelfleet.rollout.signatures import Signing
 from modelfleet.versions import verification_record
 from modelfleet.versions import verify_job as read_side
 from modelfleet.versions.manifests import verify_job
@@ -21,6 +25,13 @@ from modelfleet.workloads.pods import Problem
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START, wire
 
+SIGNED = Path(__file__).parents[3] / "agent-image/tests/signed/parts"
+PUBLIC = (SIGNED.parent / "key.pem").read_text()
+OTHER = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEa0Y2Zh7XHwg4qi/bYP/Yv6usegJ4
+t+F6PhYskJh50y4FvR4n/aGR19TIciNJ+DjuQYAjGmh5obPcaLFJ6nJ64g==
+-----END PUBLIC KEY-----
+"""
 WEIGHTS = b"weights" * 1000
 ODD = "$(HOME) $$ ünnamed"  # what the kubelet would expand, were it written as it is
 
@@ -87,11 +98,44 @@ def test_the_agent_reads_which_model_it_is_to_fetch_and_to_run(mount):
 
     serve = config.serve_config(environment(serving))
     assert command(serving) == "serve"
-    assert serve.model == fetch.model
+    assert str(serve.model.cache) == mount.rstrip("/")
+    seen = serve.model.path.relative_to(serve.model.cache)
+    assert (seen, serve.model.size) == (fetch.model.path.relative_to(fetch.model.cache), fetch.model.size)
     assert serve.identity == metrics.Identity("line", "canary", "edge-1", "parts", "v2")
     assert (serve.classes, serve.image_size) == (("bolt", ODD), 320)
     assert (serve.frames, serve.frame_rate) == ("camera://0", 2.5)
     assert AGENT_IMAGE == fetching["image"] == serving["image"]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "own", "backend"),
+    [
+        ({}, {}, "auto"),
+        ({}, {"BACKEND": "openvino"}, "openvino"),  # the user's, where the Rollout doesn't say
+        ({"backend": "onnxruntime"}, {}, "onnxruntime"),
+        ({"backend": "onnxruntime"}, {"BACKEND": "openvino"}, "onnxruntime"),
+    ],
+)
+def test_the_agent_reads_what_is_to_run_the_model(delivery, own, backend):
+    spec = pod_template(version(), {"FRAMES": "camera://0", **own}, **delivery)
+    (serving,) = spec["containers"]
+    assert config.serve_config(environment(serving)).backend == backend
+
+
+def test_a_group_has_a_backend_of_its_own():
+    raw = builders.rollout("v2", delivery={"backend": "onnxruntime"})
+    raw["spec"]["groups"][0]["delivery"] = {"backend": "cuda"}
+    owner = Rollout.model_validate(raw)
+    revision = revs.desired(owner, version(), (), AGENT_IMAGE, START)
+    found = []
+    for index in range(len(owner.spec.groups)):
+        (serving,) = manifests.daemon_set(owner, index, revision, 1)["spec"]["template"]["spec"]["containers"]
+        found.append(environment(serving)["BACKEND"])
+    assert found == ["cuda", *["onnxruntime"] * (len(owner.spec.groups) - 1)]
+
+
+def test_both_sides_know_the_same_backends():
+    assert set(get_args(Backend)) == set(config.BACKENDS)
 
 
 def verifying(of):
@@ -110,6 +154,16 @@ def test_the_agent_reads_which_files_it_is_to_verify(uri):
     assert config.verify_config(environment(container)).files == (
         config.PinnedFile("best.onnx", of.spec.artifact.uri_of(file), file.sha256, file.size_bytes),
     )
+
+
+def test_the_agent_reads_by_whom_the_files_that_it_verifies_must_be_signed():
+    of = version("s3://models/parts/v2/")
+    job = verify_job(of, "agent:1", {}, Verifier("agent:1").timeout, PUBLIC)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    found = config.verify_config(environment(container)).signature
+    assert found is not None
+    assert (found.uri, found.keys) == ("s3://models/parts/v2/model.sig", PUBLIC)
+    assert config.verify_config(environment(verifying(of)[1])).signature is None
 
 
 def test_the_gate_reads_the_buckets_that_the_agent_fills():
@@ -160,9 +214,10 @@ def test_the_operator_reads_why_the_model_could_not_be_fetched(run, tmp_path, de
     (store / ("best.onnx" if declared else "other")).write_bytes(WEIGHTS)
     cache = tmp_path / "cache"
     cache.mkdir()
-    spec = pod_template(version(f"file://{store}", declared or WEIGHTS), {}, mountPath=str(cache))
-    (fetching,) = spec["initContainers"]
-    ended = run(fetching, environment(fetching))
+    (fetching,) = pod_template(version(f"file://{store}", declared or WEIGHTS), {})["initContainers"]
+    env = environment(fetching)
+    env["MODEL_PATH"] = env["MODEL_PATH"].replace(fetching["volumeMounts"][-1]["mountPath"], str(cache))
+    ended = run(fetching, env)
     problem = pod_state(pod(fetching["name"], ended, init=True)).problem
     if reason is None:
         assert (ended["exitCode"], problem) == (0, None)
@@ -171,6 +226,55 @@ def test_the_operator_reads_why_the_model_could_not_be_fetched(run, tmp_path, de
         told = json.loads(ended["message"])
         assert problem == Problem(reason, f"fetch-model: {told['message']}")
         assert says in problem.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "signed", "reason"),
+    [
+        (PUBLIC, True, None),
+        (PUBLIC, False, "SignatureMissing"),
+        (OTHER, True, "SignatureInvalid"),
+    ],
+)
+def test_a_model_that_no_known_key_has_signed_is_the_versions_fault(run, tmp_path, keys, signed, reason):
+    content = (SIGNED / "best.onnx").read_bytes()
+    for name in ("best.onnx", "model.sig") if signed else ("best.onnx",):
+        (tmp_path / name).write_bytes((SIGNED / name).read_bytes())
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    owner = rollout({}, signed=True)
+    of = version(f"file://{tmp_path}", content)
+    revision = revs.desired(owner, of, (), AGENT_IMAGE, START, Signing(keys))
+    (fetching,) = manifests.daemon_set(owner, 0, revision, 1)["spec"]["template"]["spec"]["initContainers"]
+    env = environment(fetching)
+    env["MODEL_PATH"] = env["MODEL_PATH"].replace(fetching["volumeMounts"][-1]["mountPath"], str(cache))
+    problem = pod_state(pod(fetching["name"], run(fetching, env), init=True)).problem
+    assert (cache / _digest(content) / "best.onnx").is_file() is (reason is None)
+    if reason is None:
+        assert problem is None
+    else:
+        assert problem.reason == reason
+        assert not fault.is_clusters(problem)
+
+
+def test_signatures_are_demanded_by_the_rollout_or_the_settings_and_of_the_container_that_fetches_alone():
+    of = version()
+
+    def told(signed, signing):
+        owner = rollout({}, signed=signed)
+        revision = revs.desired(owner, of, (), AGENT_IMAGE, START, signing)
+        spec = manifests.daemon_set(owner, 0, revision, 1)["spec"]["template"]["spec"]
+        assert "MODEL_SIGNATURE_KEYS" not in environment(spec["containers"][0])
+        return revision.hash, config.fetch_config(environment(spec["initContainers"][0])).signature
+
+    plain, nothing = told(False, Signing(PUBLIC))
+    assert nothing is None
+    assert told(False, Signing()) == (plain, None), "a key alone changes nothing"
+    demanded = config.Demanded("s3://models/parts/v2/model.sig", PUBLIC)
+    hash, found = told(True, Signing(PUBLIC))
+    assert found == demanded
+    assert told(False, Signing(PUBLIC, required=True)) == (hash, demanded)
+    assert len({plain, hash, told(True, Signing(OTHER))[0]}) == 3, "other keys are another revision"
 
 
 def test_the_operator_reads_that_the_agent_was_not_told_enough(run, monkeypatch):
@@ -194,8 +298,8 @@ def test_the_operator_reads_what_the_verification_found(run, tmp_path, declared,
     (tmp_path / ("best.onnx" if declared else "other")).write_bytes(WEIGHTS)
     job, container = verifying(version(f"file://{tmp_path}", declared or WEIGHTS))
     ended = run(container, environment(container))
-    job["metadata"]["uid"] = "uid"
-    found = read_side.attempt(job, [pod(container["name"], ended)])
+    job["metadata"] |= {"uid": "uid", "creationTimestamp": wire(START)}
+    found = read_side.read(job, [pod(container["name"], ended)])
     assert found.said == Said(reason, json.loads(ended["message"])["message"])
     assert says in found.said.message
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelfleet.api.commands import Verb
 from modelfleet.rollout import phases
+from unit.rollout import test_diagram
 
 PAGE = (Path(__file__).parents[3] / "docs/rollout.md").read_text()
 
@@ -36,5 +37,14 @@ def test_the_diagram_has_each_phase_and_no_dead_end():
     assert {before for before, _ in arrows} - {"[*]"} == set(in_code())
 
 
+def test_each_arrow_of_the_diagram_is_followed_by_a_story_and_no_other_is_said_to_be():
+    drawn = set(re.findall(r"^    (\S+) --> (\S+): ", PAGE, re.M))
+    assert set().union(*(test_diagram.arrows(way) for _, _, way in test_diagram.STORIES.values())) == drawn
+
+
 def test_each_command_is_on_the_page():
-    assert set(re.findall(r"^\| `(modelfleet\.dev/\w+): ", PAGE, re.M)) == {verb.annotation for verb in Verb}
+    assert set(re.findall(r"^\| `(modelfleet\.dev/\w+): ", PAGE, re.M)) == {
+        verb.annotation
+        for verb in Verb
+        if verb is not Verb.SYNC  # of a Dataset: docs/datasets.md
+    }

@@ -9,8 +9,9 @@ import pytest
 from modelfleet.drift import Judgement, State
 from modelfleet.drift.judgement import SignalChange, Stratum
 from modelfleet.gate import Verdict
-from modelfleet.kinds import MODEL_VERSION, ROLLOUT, TRAINING_JOB
+from modelfleet.kinds import DATASET, MODEL_VERSION, ROLLOUT, TRAINING_JOB
 from unit.rollout.simulation import START, World, fleet, installed, said
+from unit.rollout.test_reviewed import raw as dataset
 
 QUICK = {"soak": "1m", "interval": "20s", "timeout": "10m"}
 TEMPLATE: dict[str, Any] = {
@@ -155,15 +156,20 @@ def test_a_version_that_is_rolled_back_lengthens_the_cooldown_and_the_drift_goes
     world.run(lambda: trainings(world) == ["line-r1", "line-r2"])
 
 
-def test_a_training_that_was_deleted_is_not_made_again():
+@pytest.mark.parametrize("wiped", [False, True], ids=["", "and the status wiped"])
+def test_a_training_that_was_deleted_is_not_made_again(wiped: bool):
     world = watched(cooldown="0s")
     v1_drifts(world)
     world.run(lambda: trainings(world) == ["line-r1"])
     world.delete(TRAINING_JOB, "line-r1")
+    if wiped:
+        world.wipe_status()
     world.rest()
     assert trainings(world) == []
     assert drift_of(world)["retrain"]["reason"] == "TrainingDeleted"
     assert "TrainingDeleted" in world.events
+    (said,) = [c["message"] for c in world.status["conditions"] if c["type"] == "DriftDetected"]
+    assert "confidence fell Not retrained: TrainingJob line-r1 was deleted before it ended." in said
     world.annotate("retrain", "now@1")
     world.run(lambda: trainings(world) == ["line-r2"])
 
@@ -276,3 +282,112 @@ def test_the_first_install_waits_for_a_stable_version():
     world.operate()
     assert drift_of(world)["state"] == "Paused"
     assert "no version is stable yet" in drift_of(world)["message"]
+
+
+# --- reviewed frames --------------------------------------------------------------------------------------------------
+
+
+def reviewed(world: World, recall: tuple[str, str, str] | None, version: str = "v1") -> None:
+    """People have reviewed frames of a version: (value, low, high) of its recall."""
+    estimate = None if recall is None else dict(zip(("value", "low", "high"), recall, strict=True))
+    found = {"version": version, "frames": 420, "recall": estimate}
+    if world.store.get(DATASET, "factory", "parts") is None:
+        world.put(dataset(found=found))
+    else:
+        world.edit(DATASET, "parts", lambda obj: obj["status"].update(review=found))
+
+
+LOW, DOUBT, GOOD = ("0.78", "0.74", "0.82"), ("0.82", "0.77", "0.87"), ("0.9", "0.87", "0.93")
+
+
+def watched_by_people(**retrain: Any) -> World:
+    """A fleet on v1 whose recall is to be 0.85, whose watch has no baseline yet, and whose Prometheus is down."""
+    signals = [{"name": "confidence", "minDrop": "0.05"}, {"name": "reviewed-recall", "minimum": "0.85"}]
+    world = installed(gate=QUICK, drift={"signals": signals, "retrain": {"template": TEMPLATE, **retrain}})
+    world.watch = lambda plan, now: judgement(State.PAUSED, "Paused: no answer.")
+    return world
+
+
+def test_a_recall_below_its_minimum_is_drift_and_is_trained_for_once():
+    world = watched_by_people(cooldown="0s")
+    follow_latest(world)
+    world.rest(1)
+    assert "reviewed-recall can't be measured: there is no Dataset of model parts." in drift_of(world)["message"]
+    assert drift_of(world)["signals"] == [{"name": "reviewed-recall", "threshold": "0.85"}]
+    assert condition(world) == ("False", "WatchPaused")
+    reviewed(world, LOW)
+    world.run(lambda: world.is_at("line-r1"))
+    world.rest(30)
+    assert trainings(world) == ["line-r1"]
+    assert world.events.count("RetrainingStarted") == 1
+    (entry,) = drift_of(world)["retrainings"]
+    assert (entry["trigger"], entry["stableVersion"]) == ("Drift", "v1")
+    assert "v1 misses too many objects in production: recall 0.780" in entry["cause"]
+    # what was reviewed is of v1, and says nothing of the version that is stable now
+    assert "the reviewed frames of Dataset parts are of v1, not of line-r1" in drift_of(world)["message"]
+    assert condition(world) == ("False", "WatchPaused")
+
+
+def test_drift_by_review_lasts_until_the_estimate_is_back():
+    world = watched_by_people(suspend=True)
+    for recall, declared in ((DOUBT, False), (LOW, True), (DOUBT, True), (None, True), (GOOD, False), (DOUBT, False)):
+        reviewed(world, recall)
+        world.rest(2)
+        assert condition(world) == (("True", "Drifting") if declared else ("False", "WatchPaused")), recall
+        assert drift_of(world).get("declaredBy", []) == (["reviewed-recall"] if declared else [])
+    assert world.events.count("Drifting") == 1
+    reviewed(world, LOW)
+    world.rest(2)
+    reviewed(world, LOW, version="v0")
+    world.rest(2)
+    assert condition(world) == ("True", "Drifting")
+    world.spec(drift={"retrain": {"template": TEMPLATE, "suspend": True}})
+    world.rest(2)
+    assert condition(world) == ("False", "WatchPaused")
+
+
+def test_drift_by_review_is_one_episode_though_a_version_fails_meanwhile():
+    world = watched_by_people(suspend=True)
+    reviewed(world, LOW)
+    world.rest(2)
+    since = drift_of(world)["since"]
+    world.judge = lambda plan, now: said(plan, now, Verdict.INCONCLUSIVE)
+    world.choose("v2")
+    world.rest(2)
+    assert drift_of(world)["state"] == "Paused"
+    assert condition(world) == ("True", "WatchPaused")
+    assert drift_of(world)["declaredBy"] == ["reviewed-recall"]
+    world.judge = lambda plan, now: said(plan, now, Verdict.FAIL, "bad")
+    world.run(lambda: drift_of(world)["state"] == "Drifting")
+    assert drift_of(world)["since"] == since
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["killed", "killed and status lost"])
+def test_after_any_single_write_of_an_episode_by_review_there_is_one_training(lost: bool):
+    world, moments = watched_by_people(), []
+    follow_latest(world)
+    reviewed(world, LOW)
+    world.after_write = lambda: moments.append(world.killed())
+    world.run(lambda: world.is_at("line-r1"))
+    assert len(moments) > 8
+    for count, fork in enumerate(moments):
+        if lost:
+            fork.wipe_status()
+        fork.run(lambda fork=fork: fork.is_at("line-r1"))
+        fork.rest(3)
+        assert trainings(fork) == ["line-r1"], f"after write {count + 1} of {len(moments)}"
+
+
+def test_figures_and_reviewed_frames_take_back_their_own_drift_alone():
+    world = watched_by_people(suspend=True)
+    reviewed(world, LOW)
+    v1_drifts(world)
+    world.rest(2)
+    assert drift_of(world)["declaredBy"] == ["figures", "reviewed-recall"]
+    reviewed(world, GOOD)
+    world.rest(2)
+    assert drift_of(world)["declaredBy"] == ["figures"]
+    assert condition(world) == ("True", "Drifting")
+    world.watch = lambda plan, now: None
+    world.rest(2)
+    assert condition(world) == ("False", "Steady")

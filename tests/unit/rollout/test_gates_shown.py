@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 
 from modelfleet import telemetry
 from modelfleet.gate import ComparisonMethod, EndpointName, Figure
-from modelfleet.kinds import NODE, ROLLOUT, Key
+from modelfleet.kinds import CONTROLLER_REVISION, NODE, ROLLOUT, Key
 from modelfleet.prometheus import ProviderDown
 from modelfleet.rollout import controller
 from modelfleet.rollout import observe as observe_module
@@ -46,7 +46,7 @@ class Watched:
             prometheus=self,
             metrics=self.metrics,
             clock=lambda: self.world.now,
-            settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
+            settings=builders.SETTINGS,
         )
         self._controller = controller(self._deps)  # type: ignore[arg-type]
 
@@ -172,6 +172,9 @@ async def test_a_new_process_shows_the_same():
 async def test_a_pass_stands_while_later_looks_can_not_decide():
     found = Watched()
     await found.look(5)
+    gate, candidate = found.world.status["gate"], found.world.status["candidateRevision"]
+    mark = {"modelfleet.dev/gate-passed": f"{gate['group']} {gate['startedAt']}"}
+    found.world.edit(CONTROLLER_REVISION, candidate, lambda obj: obj["metadata"]["annotations"].update(mark))
     found.world.edit(ROLLOUT, "line", lambda obj: obj["status"]["gate"].update(verdict="Pass"))
     await found.look(1)
     assert found.verdicts["Pass"] == 1

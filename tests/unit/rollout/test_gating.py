@@ -11,12 +11,15 @@ from modelfleet.gate import Judgement, Verdict
 from modelfleet.gate.judgement import EndpointName, Figure
 from modelfleet.measurement.endpoints import EDGES
 from modelfleet.rollout import commands, gating
+from modelfleet.rollout.position import Moving
+from modelfleet.rollout.revisions import GateStart
 from unit.rollout import builders
 from unit.rollout.builders import START, wire
 from unit.rollout.positions import NAMES, NOW, VERSIONS, failed, locate, revision, rollout, snapshot, stable
 
 STARTED = START + timedelta(hours=1)
-V1, V2 = stable(), revision("v2")
+START_OF = GateStart("canary", STARTED)
+V1, V2 = stable(), revision("v2", gate=START_OF)
 RISING = tuple(f"{0.4 + 0.06 * bucket:.2f}" for bucket in range(10))
 FALLING = tuple(reversed(RISING))
 
@@ -31,7 +34,17 @@ def in_canary(status=None, revisions=(V1, V2), carry=("v2", "v1", "v1"), empty=(
     """v2 is in the first group, on top of v1."""
     of = rollout("v2", status=latched() if status is None else status, **spec)
     given = tuple(VERSIONS.values()) if versions is None else versions
-    return locate(snapshot(carry, of, empty=empty, versions=given), *revisions)
+    on_their_way = [revision if revision.promoted_at else replace(revision, passed=NAMES[:2]) for revision in revisions]
+    return locate(snapshot(carry, of, empty=empty, versions=given), *on_their_way)
+
+
+def moving(at):
+    assert isinstance(at.course, Moving)
+    return at.course
+
+
+def plan(at):
+    return gating.plan(at, moving(at), STARTED)
 
 
 def promoted_by_hand(candidate):
@@ -45,28 +58,54 @@ def promoted_by_hand(candidate):
     ("given", "there"),
     [
         ({}, True),
-        ({"status": {"candidateRevision": V2.name}}, False),
-        ({"status": latched(startedAt=None)}, False),
-        ({"status": latched(group="middle")}, False),
-        ({"status": latched(revision("v3"))}, False),
-        ({"status": latched(verdict="Fail")}, False),
-        ({"status": latched(verdict="Pass")}, True),
+        ({"revisions": (V1, replace(V2, gate=None))}, False),  # it has not started, whatever the status says
+        ({"status": latched(verdict="Pass"), "revisions": (V1, replace(V2, waiting=START_OF))}, True),
         ({"status": latched(verdict="NoData")}, True),
-        ({"status": latched(), "carry": ("v2", "v2", "v1")}, False),  # it is in the next group by now
-        ({"status": latched(group="middle"), "carry": ("v2", "v2", "v1")}, True),
+        ({"status": latched(startedAt=wire(STARTED).replace("Z", ".250Z"))}, True),
+        ({"carry": ("v2", "v2", "v1")}, False),  # it is in the next group by now
         ({"carry": ("v1", "v1", "v1")}, False),
-        ({"revisions": (V1, failed())}, False),
-        ({"revisions": (V1, stable("v2"))}, False),
-        ({"revisions": (V1, replace(V2, retried_at=STARTED - timedelta(seconds=1)))}, True),
-        ({"revisions": (V1, replace(V2, retried_at=STARTED))}, True),
-        ({"revisions": (V1, replace(V2, retried_at=STARTED + timedelta(seconds=0.9)))}, True),  # as status has it
-        ({"revisions": (V1, replace(V2, retried_at=STARTED + timedelta(seconds=1)))}, False),
+        ({"revisions": (V1, failed(gate=START_OF))}, False),
+        ({"revisions": (V1, stable("v2", gate=START_OF))}, False),
     ],
 )
-def test_a_gate_counts_for_its_candidate_in_its_group_and_for_this_attempt(given, there):
+def test_a_gate_counts_for_its_candidate_and_in_its_group(given, there):
     at = in_canary(**given)
     assert gating.started(at) == (at.snapshot.rollout.status.gate if there else None)
     assert (gating.active(at) is not None) is there
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        {"candidateRevision": V2.name},
+        latched(startedAt=None),
+        latched(startedAt=wire(STARTED - timedelta(days=1)), verdict="Pass"),
+        latched(startedAt=wire(STARTED + timedelta(days=1))),
+        latched(group="middle"),
+        latched(verdict="Fail"),
+    ],
+)
+def test_when_it_started_is_what_the_revision_says(status):
+    found = gating.started(in_canary(status=status))
+    assert found is not None
+    assert (found.group, found.version, found.started_at, found.verdict) == ("canary", "v2", STARTED, None)
+
+
+def test_what_a_restored_revision_says_of_before_does_not_count_as_soaking():
+    restored = STARTED + timedelta(minutes=30)
+    found = gating.started(in_canary(revisions=(V1, replace(V2, created=restored))))
+    assert found is not None
+    assert found.started_at == restored
+
+
+@pytest.mark.parametrize(
+    "mark", [None, GateStart("middle", STARTED), GateStart("canary", STARTED - timedelta(seconds=1))]
+)
+def test_a_pass_that_the_revision_does_not_confirm_is_no_verdict(mark):
+    found = gating.started(in_canary(status=latched(verdict="Pass"), revisions=(V1, replace(V2, waiting=mark))))
+    assert found is not None
+    assert (found.group, found.started_at, found.verdict) == ("canary", STARTED, None)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +141,14 @@ def groups(**of_first):
         ({"soak": "7m"}, ("v2", "v1", "v1"), 7, 0.02),
         ({"comparison": {"margin": "0.08"}}, ("v2", "v1", "v1"), 5, 0.08),
         ({"soak": "7m", "comparison": {"margin": "0.08"}}, ("v2", "v2", "v1"), 5, 0.02),  # of another group
-        ({"soak": "7m"}, ("v1", "v1", "v1"), 5, 0.02),  # of no group yet
     ],
 )
 def test_rules_are_those_of_the_group_over_those_of_the_rollout(own, carry, soak, margin):
     spec = {"groups": groups(gate=own), "gate": {"soak": "5m", "comparison": {"margin": "0.02"}}}
     at = in_canary(carry=carry, **spec)
-    found = gating.policy(at)
+    found = gating.policy(at, moving(at))
     assert (found.soak, found.comparison.margin) == (timedelta(minutes=soak), margin)
-    if at.current is not None:
-        assert gating.plan(at, STARTED).policy == found
+    assert plan(at).policy == found
 
 
 # --- who is compared --------------------------------------------------------------------------------------------------
@@ -133,19 +170,10 @@ def test_rules_are_those_of_the_group_over_those_of_the_rollout(own, carry, soak
 )
 def test_controls_are_the_groups_behind_that_are_on_stable_and_have_nodes(carry, empty, stable_too, group, control):
     revisions = (V1 if stable_too else revision("v1"), V2, revision("v3"))
-    found = gating.plan(in_canary(carry=carry, empty=empty, revisions=revisions), STARTED)
+    found = plan(in_canary(carry=carry, empty=empty, revisions=revisions))
     assert (found.group, found.control_groups) == (group, control)
     assert (found.candidate_version, found.stable_version) == ("v2", "v1" if stable_too else None)
     assert (found.namespace, found.rollout, found.model, found.started_at) == ("factory", "line", "parts", STARTED)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{"carry": ("v1", "v1", "v1")}, {"revisions": (V1, failed())}],
-)
-def test_there_is_no_plan_without_a_candidate_in_a_group(given):
-    with pytest.raises(ValueError, match="without a candidate"):
-        gating.plan(in_canary(**given), STARTED)
 
 
 # --- what a detection counts ------------------------------------------------------------------------------------------
@@ -177,14 +205,14 @@ TEN_OTHERS = (0.1, *EDGES[1:])
 def test_each_version_counts_by_its_own_calibration_where_that_has_the_buckets_of_the_metrics(
     versions, candidate, of_stable
 ):
-    found = gating.plan(in_canary(versions=versions), STARTED)
+    found = plan(in_canary(versions=versions))
     expected = [None if weights is None else tuple(map(float, weights)) for weights in (candidate, of_stable)]
     assert [found.candidate_weights, found.stable_weights] == expected
 
 
 def test_a_first_install_has_no_weights_of_stable():
     versions = (version("v1", RISING), version("v2", FALLING))
-    assert gating.plan(in_canary(revisions=(V2,), versions=versions), STARTED).stable_weights is None
+    assert plan(in_canary(revisions=(V2,), versions=versions)).stable_weights is None
 
 
 # --- where the past ends ----------------------------------------------------------------------------------------------

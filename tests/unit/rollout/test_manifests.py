@@ -45,8 +45,8 @@ def test_the_pods_are_told_which_model_to_run():
         "GROUP": "canary",
         "NODE_NAME": {"fieldRef": {"fieldPath": "spec.nodeName"}},
     }
-    assert env(fetch) == wanted
     assert env(agent) == wanted
+    assert env(fetch) == wanted | {"MODEL_PATH": f"/var/lib/modelfleet/models/{sha256}/best.onnx"}
 
 
 def test_labels_owner_and_selector():
@@ -114,13 +114,27 @@ def test_the_users_template_stays():
     assert fetch["envFrom"] == [{"secretRef": {"name": "store"}}], "credentials come that way"
     assert fetch["volumeMounts"] == [
         {"name": "certs", "mountPath": "/certs", "readOnly": True},
-        {"name": "modelfleet-models", "mountPath": "/models"},
+        {"name": "modelfleet-models", "mountPath": "/var/lib/modelfleet/models"},
     ]
     assert fetch["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"cpu": "500m"}}
 
 
 def test_a_container_without_an_image_is_the_agent():
-    assert pod(made(template={"spec": {"containers": [{"name": "agent"}]}}))["containers"][0]["image"] == AGENT_IMAGE
+    (agent,) = pod(made(template={"spec": {"containers": [{"name": "agent"}]}}))["containers"]
+    assert agent["image"] == AGENT_IMAGE
+    assert agent["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_what_the_user_says_of_its_rights_or_its_image_stays():
+    said = {"privileged": True}
+    (agent,) = pod(made(template={"spec": {"containers": [{"name": "agent", "securityContext": said}]}}))["containers"]
+    assert agent["securityContext"] == said
+    (other,) = pod(made(template={"spec": {"containers": [{"name": "agent", "image": "mine"}]}}))["containers"]
+    assert "securityContext" not in other
 
 
 def test_the_token_stays_mounted_where_the_user_wants_it():

@@ -1,8 +1,10 @@
 """Where a DaemonSet's pods may run, and which nodes can be reached."""
 
+from datetime import timedelta
+
 import pytest
 
-from modelfleet.rollout.nodes import may_run, node_state
+from modelfleet.rollout.nodes import kept_off, node_state
 from unit.rollout import builders
 from unit.rollout.builders import START
 
@@ -33,7 +35,7 @@ def taint(key, effect="NoSchedule", value=None):
     ],
 )
 def test_taints_and_selectors(spec, subject, runs):
-    assert may_run(spec, subject) is runs
+    assert bool(kept_off(spec, subject)) is not runs
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,8 @@ def test_numbers_are_compared(expression, value, runs):
     spec = {
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
     }
-    assert may_run(spec, node(**({"cores": value} if value else {}))) is runs
+    found = kept_off(spec, node(**({"cores": value} if value else {})))
+    assert found == ("" if runs else "the template's node affinity")
 
 
 @pytest.mark.parametrize(("status", "reachable"), [("True", True), ("False", False), ("Unknown", False)])
@@ -67,3 +70,11 @@ def test_a_node_that_has_not_reported_yet_is_out_of_reach():
     raw = builders.node("n", {})
     raw["status"] = {}
     assert (node_state(raw).reachable, node_state(raw).since) == (False, START)
+
+
+def test_the_clock_of_a_node_starts_when_it_came_back_or_with_the_node():
+    later = START + timedelta(minutes=5)
+    back = builders.node("n", {}, since=later)
+    assert node_state(back).since == later
+    del back["status"]["conditions"][0]["lastTransitionTime"]
+    assert node_state(back).since == START

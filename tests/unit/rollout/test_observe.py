@@ -2,23 +2,24 @@
 
 import types
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-import modelfleet.rollout
 from modelfleet import telemetry
 from modelfleet.api import RolloutStatus
+from modelfleet.decision import Create
 from modelfleet.gate import Evidence
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, MODEL_VERSION, NODE, POD, Key
+from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, JOB, MODEL_VERSION, NODE, POD, TRAINING_JOB, Key, Kind
 from modelfleet.prometheus import Providers
 from modelfleet.rollout import WATCHES, controller, observe
+from modelfleet.rollout.no_pods import Words
+from modelfleet.rollout.snapshot import Refusal
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed
 from unit.waking import woken
 
-
-def test_the_facade_is_small():
-    assert set(modelfleet.rollout.__all__) == {"WATCHES", "controller"}
+LINE = Key("factory", "line")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,63 @@ def test_owners_of_a_version_are_the_rollouts_of_its_model():
     assert woken(WATCHES, MODEL_VERSION, builders.model_version("v7", model="faces"), world.store) == []
 
 
+def test_a_copy_of_a_revision_under_another_name_is_not_one_more():
+    world = installed()
+    (own,) = world.store.list(CONTROLLER_REVISION, "factory")
+    copied = {key: value for key, value in own["metadata"].items() if key != "uid"} | {"name": "line-backup"}
+    world.put({**own, "metadata": copied})
+    assert len(world.store.list(CONTROLLER_REVISION, "factory")) == 2
+    found = observe.snapshot(world.store, Key("factory", "line"), "agent:1")
+    assert [revision.name for revision in found.revisions] == [own["metadata"]["name"]]
+
+
+def dependencies(world: World) -> Any:
+    return types.SimpleNamespace(
+        store=world.store,
+        prometheus=Providers({}),
+        metrics=telemetry.Metrics("test"),
+        clock=lambda: world.now,
+        settings=builders.SETTINGS,
+        client=None,
+    )
+
+
+def created(kind: Kind, name: str) -> Create:
+    return Create({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}, optional=True)
+
+
+async def test_why_there_is_no_pod_is_part_of_what_is_seen_for_as_long_as_one_is_missing(monkeypatch):
+    world = installed()
+    found = [Words(world.now, {"canary": "exceeded quota"}), None]
+
+    async def look(last, seen, deps):
+        return found.pop(0)
+
+    monkeypatch.setattr(observe.no_pods, "look", look)
+    of = controller(dependencies(world))
+    for said in ({"canary": "exceeded quota"}, {}):
+        seen = await of.observe(LINE)
+        assert seen is not None
+        assert seen.snapshot.no_pod == said
+
+
+async def test_what_the_api_server_refused_stands_until_the_spec_is_changed():
+    world = installed()
+    of = controller(dependencies(world))
+    of.refused(LINE, created(TRAINING_JOB, "t"), "no quota")
+    of.refused(LINE, created(JOB, "r"), "no room")
+    of.refused(Key("factory", "nobody"), created(JOB, "n"), "it was deleted meanwhile")
+    first = await of.observe(LINE)
+    assert first is not None
+    generation = first.snapshot.rollout.metadata.generation
+    assert first.snapshot.refused == Refusal(world.now, "no quota", generation, "t")
+    assert first.snapshot.replay_refused == Refusal(world.now, "no room", generation, "r")
+    world.spec(paused=True)
+    later = await of.observe(LINE)
+    assert later is not None
+    assert (later.snapshot.refused, later.snapshot.replay_refused) == (None, None)
+
+
 async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
     world = installed()
     world.choose("v2")
@@ -57,17 +115,10 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
         return Evidence()
 
     monkeypatch.setattr(observe.gate.observe, "gather", gather)
-    deps = types.SimpleNamespace(
-        store=world.store,
-        prometheus=Providers({}),
-        metrics=telemetry.Metrics("test"),
-        clock=lambda: world.now,
-        settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
-    )
-    of = controller(deps)  # type: ignore[arg-type]
+    of = controller(dependencies(world))
     observed = of.observe
-    first = await observed(Key("factory", "line"))
-    again = await observed(Key("factory", "line"))
+    first = await observed(LINE)
+    again = await observed(LINE)
     assert first is not None
     assert first == again
     assert first.snapshot.judgement is not None
@@ -76,12 +127,12 @@ async def test_prometheus_is_asked_once_for_each_look(monkeypatch):
     shown = of.with_status(first, written).snapshot
     assert (shown.rollout.status, shown.judgement) == (written, first.snapshot.judgement)
     world.now = first.snapshot.judgement.next_look + timedelta(seconds=1)
-    await observed(Key("factory", "line"))
+    await observed(LINE)
     assert len(asked) == 2
     assert await observed(Key("factory", "nobody")) is None
     world.annotate("abort", "v2")
     world.operate()
-    gone = await observed(Key("factory", "line"))
+    gone = await observed(LINE)
     assert gone is not None
     assert gone.snapshot.judgement is None
     assert len(asked) == 2

@@ -116,8 +116,56 @@ def test_what_else_is_read():
     assert (state.name, state.node, state.revision, state.ready, state.ends) == ("p", "edge-1", "abc", True, None)
 
 
+def test_a_pod_without_the_label_is_of_no_revision():
+    given = pod(ready=True)
+    del given["metadata"]["labels"]
+    assert pod_state(given).revision == ""
+
+
 def test_an_unscheduled_pod_tells_its_node_by_affinity():
     terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["edge-7"]}]}]
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     assert node_of({"spec": {"affinity": {"nodeAffinity": required}}}) == "edge-7"
     assert node_of({"spec": {}}) == ""
+
+
+SANDBOX, NO_SANDBOX = (
+    {"type": "PodReadyToStartContainers", "status": status, "lastTransitionTime": wire(START)}
+    for status in ("True", "False")
+)
+SCHEDULED, UNSCHEDULED = ({"type": "PodScheduled", "status": status} for status in ("True", "False"))
+WAITING = container(waiting={"reason": "PodInitializing"})
+CRASHED = container(waiting=BACKING_OFF, last=ended(255), restarts=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "unstarted"),
+    [
+        (pod(WAITING, init=[container("fetch-model", waiting={"reason": "PodInitializing"})]), True),
+        (pod(container(waiting={"reason": "ContainerCreating"}), conditions=[SANDBOX]), True),
+        (pod(CRASHED, conditions=[NO_SANDBOX]), True),  # after a reboot
+        (pod(CRASHED, conditions=[SANDBOX]), False),
+        (pod(WAITING, init=[container("fetch-model", running={})]), True),  # a slow line
+        (pod(WAITING, init=[container("fetch-model", running={}, last=ended(message=MISMATCH))]), False),
+        (pod(WAITING, init=[container("fetch-model", terminated=ended(1))]), False),
+        (pod(WAITING, init=[container("prepare", running={})]), False),  # hangs, perhaps
+        (pod(WAITING, init=[container("fetch-model", terminated=ended(0))]), True),  # and the agent's image is pulled
+        (pod(WAITING, container("logger", running={})), False),
+        (pod(container(waiting={"reason": "ErrImagePull"})), False),
+        (pod(container(running={}), conditions=[SANDBOX]), False),
+        (pod(container(running={}, ready=True), ready=True, conditions=[NO_SANDBOX]), False),
+        (pod(WAITING, phase="Failed", conditions=[NO_SANDBOX]), False),
+        (pod(conditions=[SCHEDULED]), True),
+        (pod(conditions=[UNSCHEDULED]), False),
+        (pod(), False),
+    ],
+)
+def test_whether_a_node_has_come_to_start_a_pod(given, unstarted):
+    assert pod_state(given).unstarted is unstarted
+
+
+@pytest.mark.parametrize(("status", "since"), [("True", LATER), ("False", START)])
+def test_a_pod_that_had_to_wait_for_its_node_counts_from_when_it_was_given_it(status, since):
+    waited = pod()
+    waited["status"]["conditions"] = [{"type": "PodScheduled", "status": status, "lastTransitionTime": wire(LATER)}]
+    assert pod_state(waited).since == since

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from modelfleet.api.modelversion import ModelVersion
+from modelfleet.rollout.position import AtStable, Blocked, GoingBack, Held, Moving, NotBegun
+from modelfleet.rollout.signatures import Signing
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START
 from unit.rollout.positions import NOW, VERSIONS, failed, locate, revision, rollout, snapshot, stable
@@ -81,64 +83,93 @@ def test_what_each_group_should_run(carry, known, spec, targets):
 
 
 @pytest.mark.parametrize(
-    ("carry", "reached", "current", "following"),
+    ("carry", "passed", "reached", "current", "following"),
     [
-        ((None, None, None), 0, None, "canary"),
-        (("v1", "v1", "v1"), 0, None, "canary"),
-        (("v2", "v1", "v1"), 1, "canary", "middle"),
-        (("v2", "v2", "v1"), 2, "middle", "fleet"),
-        (("v2", "v1", "v2"), 1, "canary", "middle"),
-        (("v1", "v2", "v2"), 0, None, "canary"),
-        (("v2", "v2", "v2"), 3, "fleet", None),
+        ((None, None, None), (), 0, None, "canary"),
+        (("v1", "v1", "v1"), (), 0, None, "canary"),
+        (("v2", "v1", "v1"), (), 1, "canary", "middle"),
+        (("v2", "v1", "v1"), ("canary",), 1, "canary", "middle"),
+        (("v2", "v2", "v1"), ("canary",), 2, "middle", "fleet"),
+        (("v2", "v1", "v2"), ("canary",), 1, "canary", "middle"),
+        (("v1", "v2", "v2"), ("middle",), 0, None, "canary"),
+        (("v2", "v2", "v2"), ("canary", "middle"), 3, "fleet", None),
+        # groups that were added or reordered on its way: none is passed over because a later one has it
+        (("v2", "v2", "v1"), (), 1, "canary", "middle"),
+        (("v2", "v2", "v1"), ("middle",), 1, "canary", "middle"),
+        (("v2", "v2", "v2"), ("middle",), 1, "canary", "middle"),
     ],
 )
-def test_how_far_the_candidate_has_come(carry, reached, current, following):
-    at = locate(snapshot(carry), V1, V2)
+def test_how_far_the_candidate_has_come(carry, passed, reached, current, following):
+    v2 = replace(V2, passed=passed)
+    at = locate(snapshot(carry), V1, v2)
     assert at.reached == reached
-    assert (at.current.name if at.current else None) == current
-    assert (at.next_group.name if at.next_group else None) == following
+    match at.course:
+        case NotBegun(candidate, after):
+            assert (candidate, None, after.name) == (v2, current, following)
+        case Moving(candidate, group, after):
+            assert (candidate, group.name, after.name if after else None) == (v2, current, following)
+        case _:
+            pytest.fail(f"v2 is neither before its first group nor in one: {at.course}")
 
 
 @pytest.mark.parametrize(
-    ("carry", "known", "spec", "held"),
+    ("carry", "known", "spec", "course"),
     [
-        (("v2", "v1", "v1"), (V1, V2), {}, False),
-        (("v2", "v1", "v1"), (V1, V2), KEEP, False),
-        (("v2", "v1", "v1"), (V1, FAILED), {}, False),
-        (("v2", "v1", "v1"), (V1, FAILED), KEEP, True),
-        (("v1", "v1", "v1"), (V1, FAILED), KEEP, False),
-        (("v2", "v1", "v1"), (V1, ABORTED), KEEP, False),
-        (("v2", None, None), (FAILED,), {}, True),
-        ((None, None, None), (FAILED,), {}, True),
-        (("v2", None, None), (V2,), KEEP, False),
+        (("v2", "v1", "v1"), (V1, V2), {}, Moving),
+        (("v2", "v1", "v1"), (V1, V2), KEEP, Moving),
+        (("v2", "v1", "v1"), (V1, FAILED), {}, GoingBack),
+        (("v2", "v1", "v1"), (V1, FAILED), KEEP, Held),
+        (("v1", "v1", "v1"), (V1, FAILED), KEEP, GoingBack),
+        (("v2", "v1", "v1"), (V1, ABORTED), KEEP, GoingBack),
+        (("v2", None, None), (FAILED,), {}, Held),
+        ((None, None, None), (FAILED,), {}, Held),
+        (("v2", None, None), (V2,), KEEP, Moving),
+        ((None, None, None), (), {}, NotBegun),
+        (("v1", "v1", "v1"), (V1, V2), {}, NotBegun),
+        (("v2", "v2", "v2"), (V1, V2), {}, Moving),
+        (("v2", "v2", "v2"), (V1, stable("v2")), {}, AtStable),
+        (("v2", "v1", "v1"), (V1, V2), BAD_WINDOW, Moving),  # what is on its way is still judged
+        (("v2", "v1", "v1"), (V1, FAILED), BAD_WINDOW, GoingBack),
     ],
 )
-def test_what_failed_is_held_where_it_may_not_or_can_not_go_back(carry, known, spec, held):
-    assert locate(snapshot(carry, rollout("v2", **spec)), *known).held is held
+def test_what_failed_is_held_where_it_may_not_or_can_not_go_back(carry, known, spec, course):
+    assert type(locate(snapshot(carry, rollout("v2", **spec)), *known).course) is course
 
 
 @pytest.mark.parametrize(
-    ("known", "quarantined", "candidate", "at_stable"),
+    ("carry", "known", "spec", "attempted"),
     [
-        ((V1,), False, "v2", False),
-        ((V1, V2), False, "v2", False),
-        ((V1, FAILED), True, None, False),
-        ((V1, sibling(failed())), True, None, False),
-        ((V1, sibling(failed(scope="Revision"))), False, "v2", False),
-        ((V1, failed(scope="Revision")), True, None, False),
-        ((V1, stable("v2")), False, None, True),
-        ((V1, replace(FAILED, promoted_at=START)), True, None, False),
-        ((sibling(V2, promoted_at=START), FAILED), True, None, False),  # its new pod template failed
-        ((stable("v2"), sibling(failed())), False, None, True),  # what the fleet is well on is under no quarantine
+        (("v1", "v1", "v1"), (V1, V2), {}, "v2"),
+        (("v2", "v1", "v1"), (V1, V2), {}, "v2"),
+        (("v2", "v1", "v1"), (V1, FAILED), KEEP, "v2"),
+        (("v2", "v1", "v1"), (V1, FAILED), {}, None),
+        (("v2", "v2", "v2"), (V1, stable("v2")), {}, None),
     ],
 )
-def test_the_candidate_is_what_the_spec_asks_for_unless_it_failed_or_is_stable(
-    known, quarantined, candidate, at_stable
-):
+def test_an_attempt_is_shown_until_it_ends_and_while_it_is_held(carry, known, spec, attempted):
+    at = locate(snapshot(carry, rollout("v2", **spec)), *known)
+    assert versions_of([at.attempted]) == (attempted,)
+
+
+@pytest.mark.parametrize(
+    ("known", "course", "candidate"),
+    [
+        ((V1,), NotBegun, "v2"),
+        ((V1, V2), NotBegun, "v2"),
+        ((V1, FAILED), GoingBack, None),
+        ((V1, sibling(failed())), GoingBack, None),
+        ((V1, sibling(failed(scope="Revision"))), NotBegun, "v2"),
+        ((V1, failed(scope="Revision")), GoingBack, None),
+        ((V1, stable("v2")), AtStable, None),
+        ((V1, replace(FAILED, promoted_at=START)), GoingBack, None),
+        ((sibling(V2, promoted_at=START), FAILED), GoingBack, None),  # its new pod template failed
+        ((stable("v2"), sibling(failed())), AtStable, None),  # what the fleet is well on is under no quarantine
+    ],
+)
+def test_the_candidate_is_what_the_spec_asks_for_unless_it_failed_or_is_stable(known, course, candidate):
     at = locate(snapshot(("v1", "v1", "v1")), *known)
-    assert (at.quarantine is not None) is quarantined
-    assert (at.candidate.version if at.candidate else None) == candidate
-    assert at.at_stable is at_stable
+    assert type(at.course) is course
+    assert versions_of([at.candidate]) == (candidate,)
     assert at.chosen is not None
     assert at.chosen.version == "v2"
 
@@ -198,7 +229,17 @@ def test_the_first_obstacle_is_named(of, fields, reason, says):
     found = of.spec.model.version == "v2"
     assert at.candidate == (V2 if found else None), "what is on its way is still judged"
     assert (at.chosen, at.reached) == ((V2, 1) if found else (None, 0))
+    assert type(at.course) is (Moving if found else Blocked)
     assert (at.stable, at.revisions) == (V1, (V1, V2))
+
+
+def test_without_a_key_nothing_that_must_be_signed_moves():
+    of = rollout("v2", delivery={"signed": True})
+    at = locate(snapshot(["v1", "v1", "v1"], of), V1)
+    assert at.stall is not None
+    assert at.stall.reason == "SignatureKeysMissing"
+    assert all(target == V1 for target in at.targets)
+    assert locate(snapshot(["v1", "v1", "v1"], of, signing=Signing("a key")), V1).stall is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +257,7 @@ def test_what_is_stable_is_kept_while_its_version_is_doubted():
     of = rollout(None)
     at = locate(snapshot(("v1", "v1", "v1"), of, versions=(version("v1", ready=False),)), V1)
     assert at.stall is None
-    assert at.at_stable
+    assert isinstance(at.course, AtStable)
 
 
 def test_the_newest_promotion_is_stable_also_while_nothing_can_be_chosen():

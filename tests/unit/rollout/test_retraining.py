@@ -1,11 +1,12 @@
 """When a retraining starts, what holds it back, and that what was started is never started twice."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from modelfleet.api import TrainingJob, names
+from modelfleet.api import Dataset, TrainingJob, names
 from modelfleet.api.commands import Verb
 from modelfleet.api.modelversion import ModelVersion
 from modelfleet.api.rolloutstatus import DriftStatus, Retraining
@@ -42,6 +43,7 @@ def standing(
     versions: tuple[ModelVersion, ...] = tuple(positions.VERSIONS.values()),
     revisions: tuple[Any, ...] = (),
     refused: Refusal | None = None,
+    datasets: tuple[Dataset, ...] = (),
 ) -> Position:
     """A Rollout whose groups are all on v1, which is stable."""
     rollout = positions.rollout(
@@ -50,7 +52,9 @@ def standing(
         metadata={"annotations": annotations or {}},
         status={} if status is None else {"drift": status.to_dict()},
     )
-    seen = positions.snapshot(["v1"] * 3, rollout, trainings=trainings, versions=versions, refused=refused)
+    seen = positions.snapshot(
+        ["v1"] * 3, rollout, trainings=trainings, versions=versions, refused=refused, datasets=datasets
+    )
     return positions.locate(seen, positions.stable(), *revisions)
 
 
@@ -154,6 +158,49 @@ def test_one_that_was_deleted_before_it_ended_is_not_made_again_in_the_same_epis
     if not again:
         assert outcome.status.reason == "TrainingDeleted"
         assert "modelfleet.dev/retrain=now" in outcome.status.message
+
+
+def noted(**notes: str) -> Any:
+    """The stable revision, with what it says of trainings."""
+    return replace(positions.stable(), retrained={name.replace("_", "-"): note for name, note in notes.items()})
+
+
+def test_what_was_started_is_noted_on_the_stable_revision_the_newest_ten():
+    first = made(look(standing()), at=NOW - HOUR)
+    (stable, *_) = retraining.noted(standing(first))
+    assert stable.retrained == {"line-r1": f"Drift {wire(NOW - HOUR)}"}
+    again = positions.locate(standing(first).snapshot, stable)
+    assert retraining.noted(again) == again.revisions
+    old = {f"line_r{number}": f"Drift {wire(NOW - number * HOUR)}" for number in range(2, 12)}
+    (full, *_) = retraining.noted(positions.locate(standing(first).snapshot, noted(**old)))
+    assert [*full.retrained] == [f"line-r{number}" for number in range(10, 0, -1)]
+
+
+def test_of_another_version_nothing_is_noted():
+    older = made(look(standing()))
+    older = older.replace(
+        metadata=older.metadata.replace(annotations={**older.metadata.annotations, names.RETRAIN_STABLE: "v0"})
+    )
+    position = standing(older)
+    assert retraining.noted(position) == position.revisions
+
+
+def test_with_job_and_status_gone_the_revision_remembers():
+    position = positions.locate(standing().snapshot, noted(line_r1=f"Drift {wire(NOW - 30 * HOUR)}"))
+    outcome = look(position)
+    assert outcome.create is None
+    assert outcome.status is not None
+    assert outcome.status.reason == "TrainingDeleted"
+    assert [(each.training_job, each.trigger, each.stable_version) for each in outcome.retrainings] == [
+        ("line-r1", "Drift", "v1")
+    ]
+
+
+@pytest.mark.parametrize("note", ["", "Drift", "Drift tomorrow", "Fun 2026-11-20T10:00:00Z"])
+def test_a_note_that_somebody_else_wrote_is_no_retraining(note: str):
+    outcome = look(positions.locate(standing().snapshot, noted(line_r1=note)))
+    assert outcome.create is not None
+    assert outcome.retrainings == ()
 
 
 def test_how_it_ended_is_remembered_when_the_job_is_gone():
@@ -356,7 +403,12 @@ def test_the_schedule_starts_one():
     assert outcome.create is not None
     assert made(outcome).metadata.annotations[names.RETRAIN_TRIGGER] == "Schedule"
     assert outcome.status is not None
-    assert outcome.status.next == SLOT + 24 * HOUR
+    assert outcome.status.next == SLOT  # it may be refused
+    created = made(outcome, over="Complete", at=SLOT)
+    later = look(standing(created, spec=NIGHTLY, status=DriftStatus(retrain=outcome.status)), None, now=SLOT + HOUR)
+    assert later.create is None
+    assert later.status is not None
+    assert later.status.next == SLOT + 24 * HOUR
 
 
 @pytest.mark.parametrize(
@@ -382,6 +434,80 @@ def test_a_slot_missed_by_less_is_made_up_for():
     assert scheduled(SLOT + 5 * HOUR).create is not None
 
 
+def held_slot(now: Any, done: tuple[Retraining, ...] = (), wanted: Wanted | None = None, **retrain: Any) -> Outcome:
+    """The slot of 03:00 came while v2 was on its way, or the retrainings `done` are too near."""
+    status = DriftStatus.model_validate(
+        {"retrain": {"next": wire(SLOT)}, "retrainings": [each.to_dict() for each in done]}
+    )
+    position = standing(spec=drift(schedule="0 3 * * *", **retrain), status=status)
+    return look(position, wanted, "" if done else "v2 is on its way.", now)
+
+
+def test_a_slot_that_a_guard_held_back_is_made_up_for():
+    held = held_slot(SLOT + HOUR)
+    assert held.create is None
+    assert held.status is not None
+    assert (held.status.reason, held.status.next) == ("RolloutActive", SLOT)
+    assert held.wake == SLOT + 6 * HOUR
+    status = DriftStatus(retrain=held.status)
+    assert look(standing(spec=NIGHTLY, status=status), None, now=SLOT + 2 * HOUR).create is not None
+    late = look(standing(spec=NIGHTLY, status=status), None, now=SLOT + 6 * HOUR)
+    assert late.create is None
+    assert late.status is not None
+    assert late.status.next == SLOT + 24 * HOUR
+
+
+def test_what_was_started_since_the_slot_is_what_the_slot_asked_for():
+    since = (entry(ago=NOW - SLOT, trigger="Command"),)
+    behind = (entry(ago=NOW - SLOT + timedelta(seconds=30), trigger="Schedule"),)  # by the API server's clock
+    for done in (since, behind):
+        outcome = held_slot(SLOT + 2 * HOUR, done, cooldown="0s")
+        assert outcome.create is None
+        assert outcome.status is not None
+        assert (outcome.status.reason, outcome.status.next) == ("NotDue", SLOT + 24 * HOUR)
+        assert outcome.status.message.endswith(" 03:00 UTC.")
+
+
+def test_the_schedule_goes_on_while_drift_waits_for_somebody():
+    deleted = (entry(ago=20 * HOUR, result=None),)
+    outcome = held_slot(SLOT + HOUR, deleted, DRIFTING, cooldown="1h")
+    assert outcome.create is not None
+    assert made(outcome).metadata.annotations[names.RETRAIN_TRIGGER] == "Schedule"
+
+
+def test_a_schedule_without_a_date_is_said():
+    outcome = look(standing(spec=drift(schedule="0 3 31 2 *")), None)
+    assert outcome.status is not None
+    assert "correct spec.drift.retrain.schedule" in outcome.status.message
+
+
+def test_a_training_of_another_rollout_of_the_model_neither_holds_nor_counts():
+    other = made(look(standing()))
+    other = other.replace(
+        metadata=other.metadata.replace(
+            name="line-r4",
+            owner_references=[each.replace(uid="of-another") for each in other.metadata.owner_references],
+        )
+    )
+    outcome = look(standing(other))
+    assert outcome.create is not None
+    assert outcome.create.manifest["metadata"]["name"] == "line-r5"
+    assert outcome.retrainings == ()
+    assert retraining.noted(standing(other)) == standing(other).revisions
+
+
+def test_a_version_that_people_went_back_from_is_not_waited_for():
+    done = DriftStatus(retrainings=(entry(ago=30 * HOUR),))
+    versions = (result(), *positions.VERSIONS.values())
+    before = replace(
+        positions.stable(), name="line-b", hash="b", data={**positions.stable().data, "version": "line-r1"}
+    )
+    before = replace(before, promoted_at=NOW - 400 * HOUR)
+    assert look(positions.locate(standing(status=done, versions=versions).snapshot, positions.stable())).create is None
+    position = positions.locate(standing(status=done, versions=versions).snapshot, positions.stable(), before)
+    assert look(position).create is not None
+
+
 @pytest.mark.parametrize(
     ("name", "number"),
     [
@@ -395,3 +521,165 @@ def test_a_slot_missed_by_less_is_made_up_for():
 )
 def test_numbers_of_names(name: str, number: int | None):
     assert retraining.number_in("line", name) == number
+
+
+# --- data of a Dataset ------------------------------------------------------------------------------------------------
+
+
+def dataset(name: str = "parts", *, model: str = "parts", newest: int | None = 13, **status: Any) -> Dataset:
+    """A Dataset whose versions from 10 on have 120 images more each."""
+    numbers = [] if newest is None else range(newest, 9, -1)
+    latest = None if newest is None else {"number": newest, "sha256": f"{newest:064x}", "uri": "s3://d/", "images": 900}
+    return Dataset.model_validate(
+        {
+            "metadata": {"name": name, "namespace": "factory"},
+            "spec": {
+                "model": model,
+                "captures": {"uri": "s3://captures/"},
+                "store": {"uri": f"s3://data/{name}/"},
+                "classes": ["bolt"],
+                "labelling": {"files": {"uri": "s3://reviewed/"}},
+            },
+            "status": {
+                "latest": latest,
+                "versions": [{"number": n, "sha256": f"{n:064x}", "images": 900, "added": 120} for n in numbers],
+                "waiting": 45,
+                **status,
+            },
+        }
+    )
+
+
+def trained_on(**data: Any) -> ModelVersion:
+    return ModelVersion.model_validate(builders.model_version("v1", lineage={"dataset": data}))
+
+
+def from_dataset(number: int | None = None, *, sources: tuple[dict[str, Any], ...] = (), **retrain: Any) -> Any:
+    reference = {"dataset": "parts"} | ({} if number is None else {"version": number})
+    return drift(job={"dataset": {"from": reference, "sources": list(sources)}}, **retrain)
+
+
+NO_DATA = drift(job={"dataset": {}})
+ON_12, ON_13 = trained_on(dataset="parts", version=12), trained_on(dataset="parts", version=13)
+BY_DIGEST = trained_on(sha256="c" * 64, sources=[{"uri": "u", "sha256": f"{13:064x}", "images": 3, "labels": 4}])
+OTHER = trained_on(dataset="elsewhere", version=13)
+
+HELD = [
+    pytest.param(
+        from_dataset(),
+        (dataset(),),
+        ON_13,
+        "v1 was trained on version 13 of Dataset parts already, the newest to train on: label the 45 frames that wait.",
+        id="the newest version is the stable one's",
+    ),
+    pytest.param(from_dataset(), (dataset(),), BY_DIGEST, "was trained on version 13", id="the same, by its digest"),
+    pytest.param(
+        from_dataset(),
+        (dataset(inReview=8),),
+        ON_12,
+        "Dataset parts has 120 images that v1 was not trained on (version 13), and 200 are asked for (minNewImages): "
+        "label the 45 frames that wait, and review the 8 that people were asked about.",
+        id="too few are new",
+    ),
+    pytest.param(from_dataset(12), (dataset(),), ON_12, "was trained on version 12", id="an older version is pinned"),
+    pytest.param(
+        from_dataset(),
+        (dataset(newest=None, waiting=0, inReview=9),),
+        ON_13,
+        "Dataset parts has no version yet: review the 9 frames that people were asked about.",
+        id="no version yet",
+    ),
+    pytest.param(
+        from_dataset(),
+        (dataset(waiting=0),),
+        ON_13,
+        "no frames wait to be labelled, so have more captured",
+        id="nothing is captured",
+    ),
+    pytest.param(from_dataset(), (), ON_13, "Dataset parts does not exist: create it", id="no Dataset"),
+    pytest.param(
+        from_dataset(sources=({"uri": "s3://old/", "sha256": f"{13:064x}"},)),
+        (dataset(),),
+        BY_DIGEST,
+        "was trained on version 13",
+        id="with a source that it was trained on, too",
+    ),
+    pytest.param(NO_DATA, (dataset(),), ON_13, "was trained on version 13", id="the model's only Dataset"),
+    pytest.param(
+        from_dataset(sources=({"uri": "s3://base/"},)),
+        (dataset(),),
+        ON_13,
+        "was trained on version 13",
+        id="beside what is trained on every time",
+    ),
+    pytest.param(
+        from_dataset(sources=({"uri": "s3://base/"},)), (), ON_13, "does not exist", id="no Dataset, beside a source"
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "datasets", "stable", "says"), HELD)
+def test_without_new_labels_nothing_is_trained(spec: Any, datasets: Any, stable: ModelVersion, says: str):
+    outcome = look(standing(spec=spec, datasets=datasets, versions=(stable,)))
+    assert outcome.create is None
+    assert outcome.status is not None
+    assert outcome.status.reason == "NoNewData"
+    assert says in outcome.status.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "datasets", "stable"),
+    [
+        pytest.param(from_dataset(minNewImages=120), (dataset(),), ON_12, id="enough are new"),
+        pytest.param(from_dataset(), (dataset(),), trained_on(dataset="parts", version=11), id="of two versions"),
+        pytest.param(from_dataset(), (dataset(),), OTHER, id="the stable version is of another Dataset"),
+        pytest.param(
+            from_dataset(), (dataset(),), ModelVersion.model_validate(builders.model_version("v1")), id="of none"
+        ),
+        pytest.param(from_dataset(requireNewData=False), (dataset(),), ON_13, id="allowed to"),
+        pytest.param(from_dataset(requireNewData=False), (), ON_13, id="allowed to wait for it"),
+        pytest.param(
+            from_dataset(sources=({"uri": "s3://new/", "sha256": "e" * 64},)), (dataset(),), ON_13, id="a source is new"
+        ),
+    ],
+)
+def test_with_new_labels_something_is(spec: Any, datasets: Any, stable: ModelVersion):
+    outcome = look(standing(spec=spec, datasets=datasets, versions=(stable,)))
+    assert outcome.create is not None
+    assert outcome.create.manifest["spec"]["dataset"]["from"]["dataset"] == "parts"
+
+
+def test_a_template_without_data_means_the_models_only_dataset():
+    outcome = look(standing(spec=NO_DATA, datasets=(dataset(), dataset("gears", model="gears")), versions=(ON_12,)))
+    assert outcome.status is not None
+    assert outcome.status.reason == "NoNewData"
+    outcome = look(standing(spec=NO_DATA, datasets=(dataset(), dataset("gears", model="gears")), versions=(OTHER,)))
+    assert made(outcome).spec.dataset.from_ is not None
+    assert made(outcome).spec.dataset.from_.dataset == "parts"
+    told = look(standing(made(outcome), spec=NO_DATA, datasets=(dataset(),), versions=(OTHER,)))
+    assert told.retrainings[0].data == ("Dataset parts",)
+
+
+@pytest.mark.parametrize("wanted", [DRIFTING, None])
+@pytest.mark.parametrize(
+    ("datasets", "says"),
+    [
+        ((), "and there is none. Name one with dataset.from, or create it."),
+        ((dataset(), dataset("more")), "and there are several: more, parts. Name one with dataset.from"),
+    ],
+)
+def test_a_template_without_data_and_not_one_dataset(datasets: Any, says: str, wanted: Wanted | None):
+    outcome = look(standing(spec=NO_DATA, datasets=datasets, annotations={} if wanted else ASKED), wanted)
+    assert outcome.create is None
+    assert outcome.status is not None
+    assert outcome.status.reason == "DatasetNotFound"
+    assert says in outcome.status.message
+
+
+def test_the_version_that_was_resolved_is_shown():
+    outcome = look(standing(spec=from_dataset(), datasets=(dataset(),), versions=(OTHER,)))
+    training = made(outcome)
+    pinned = {"dataset": "parts", "version": 13, "uri": "s3://data/parts/", "sha256": f"{13:064x}"}
+    resolved = training.replace(status=training.status.replace(dataset=pinned))
+    told = look(standing(resolved, spec=from_dataset(), datasets=(dataset(newest=14),), versions=(OTHER,)))
+    assert told.retrainings[0].data == ("Dataset parts version 13",)

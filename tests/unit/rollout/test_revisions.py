@@ -61,7 +61,10 @@ def test_everything_written_is_read_back():
         promoted_reason="passed",
         retried_at=START,
         quarantine=Quarantine(START, "GateFailed", "why", "Revision"),
+        passed=("canary", "fleet"),
         commands={"approve=v1@2": "canary"},
+        baseline="eJw",
+        retrained={"line-r1": "Drift 2026-11-20T10:00:00Z"},
     )
     raw = revs.manifest(written, owner)
     raw["metadata"] |= {"uid": "u", "creationTimestamp": builders.wire(START)}

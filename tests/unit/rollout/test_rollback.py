@@ -1,11 +1,12 @@
 """What fails goes back to stable, at once and everywhere, and is not tried again."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from modelfleet.gate import Verdict
-from modelfleet.kinds import CONTROLLER_REVISION, POD
+from modelfleet.kinds import CONTROLLER_REVISION, NODE, POD
 from unit.rollout import builders
 from unit.rollout.simulation import World, fleet, installed, said
 
@@ -39,6 +40,7 @@ def test_a_failed_gate_rolls_back_and_the_fleet_never_ran_it():
     assert (entry["version"], entry["reason"]) == ("v2", "GateFailed: finds 12% less than v1")
     assert world.status["history"][0] | {"startedAt": "", "finishedAt": ""} == {
         "version": "v2",
+        "model": "parts",
         "result": "RolledBack",
         "startedAt": "",
         "finishedAt": "",
@@ -53,6 +55,8 @@ def test_a_failure_in_the_last_group_rolls_all_groups_back():
     world.judge = fails("v2", "fleet")
     world.choose("v2")
     world.run(lambda: world.versions == {"v2"})
+    world.run(lambda: world.phase == "RollingBack")
+    assert {group["phase"] for group in world.status["groups"]} == {"RollingBack"}
     world.run(lambda: rolled_back(world, "v2"))
     world.run(lambda: len(world.running) == 4)
     assert world.versions == {"v1"}
@@ -195,7 +199,7 @@ def test_without_rollback_on_failure_it_stops_where_it_is():
     world.rest()
     assert world.running["canary-0"] == "v2"
     assert world.running["fleet-0"] == "v1"
-    assert world.status["candidateVersion"] == "v2"
+    assert (world.status["candidateVersion"], world.status["currentGroup"]) == ("v2", "canary")
     assert [entry["version"] for entry in world.status["history"]] == ["v1"]
     assert "modelfleet.dev/abort=v2" in world.message()
     world.annotate("abort", "v2")
@@ -285,7 +289,7 @@ def test_a_first_install_waits_for_nodes_that_are_late():
     assert world.reason("Stalled") is None
 
 
-def test_pods_that_nobody_makes_fail_the_version():
+def test_pods_that_nobody_makes_are_not_held_against_the_version():
     world = installed(progressDeadline="3m")
     world.no_pods.add("canary-0")
     world.choose("v2")
@@ -297,8 +301,206 @@ def test_pods_that_nobody_makes_fail_the_version():
     world.judge = lambda plan, now: said(plan, now, Verdict.INCONCLUSIVE)
     pod = next(raw for raw in world.store.list(POD) if raw["spec"]["nodeName"] == "canary-0")
     world.delete(POD, pod["metadata"]["name"])
+    world.run(lambda: world.reason("Stalled") == "ClusterRefuses")
+    assert "no pod was created on canary-0: see the events of DaemonSet line-canary" in world.message()
+    world.rest(60)
+    assert world.status["quarantined"] == []
+    world.judge = lambda plan, now: None
+    world.no_pods.clear()
+    world.put(world.get(NODE, "canary-0"))  # the DaemonSet controller tries again
+    world.run(lambda: world.is_at("v2"))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "blamed"),
+    [
+        ({"reason": "ErrImagePull", "message": "pull access denied, may require authorization"}, False),
+        ({"reason": "ErrImagePull", "message": "dial tcp 10.0.0.1:443: i/o timeout"}, False),
+        ({"reason": "ErrImagePull", "message": "manifest for app:v9 not found: manifest unknown"}, True),
+        ({"reason": "ErrImagePull", "message": "failed to pull: not found: no space left on device"}, False),
+        ({"reason": "InvalidImageName", "message": "couldn't parse image name"}, True),
+        ({"reason": "CreateContainerError", "message": "mkdir /var/lib/containerd/x: no space left on device"}, False),
+        ({"reason": "CreateContainerError", "message": "open /var/lib/containerd/x: input/output error"}, False),
+        ({"reason": "RunContainerError", "message": "context deadline exceeded"}, False),
+        ({"reason": "RunContainerError", "message": 'exec: "detect": executable file not found in $PATH'}, True),
+        ({"reason": "CreateContainerConfigError", "message": 'secret "camera" not found'}, True),
+    ],
+)
+def test_a_pod_that_can_not_start_is_blamed_on_who_is_to_blame(waiting, blamed):
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    world.problem = lambda pod: pod["status"].update(
+        containerStatuses=[{"name": "agent", "ready": False, "state": {"waiting": waiting}}]
+    )
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert (world.reason("Stalled") == "RolledBack") is blamed
+    assert waiting["message"] in world.message()
+    assert bool(world.status["quarantined"]) is blamed
+
+
+@pytest.mark.parametrize(
+    ("container", "reason", "blamed"),
+    [
+        ("fetch-model", "DiskFull", False),
+        ("fetch-model", "Unreachable", False),
+        ("fetch-model", "AccessDenied", False),
+        ("fetch-model", "CacheNotWritable", False),
+        ("fetch-model", "DiskError", False),
+        ("agent", "DiskError", False),
+        ("fetch-model", "Unsupported", True),
+        ("fetch-model", "DigestMismatch", True),
+        ("fetch-model", "NotFound", True),
+        ("agent", "Unreachable", True),  # whatever an application means by it
+    ],
+)
+def test_a_model_that_can_not_be_fetched_is_blamed_on_who_is_to_blame(container, reason, blamed):
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    said = json.dumps({"reason": reason, "message": "s3://models/v2/best.onnx is so"})
+    ended = {"state": {"terminated": {"exitCode": 1, "message": said}}}
+    world.problem = lambda pod: pod["status"].update(
+        initContainerStatuses=[{"name": container, "ready": False, **ended}]
+    )
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert (world.reason("Stalled") == "RolledBack") is blamed
+    assert f"{container}: s3://models/v2/best.onnx is so" in world.message()
+    assert bool(world.status["quarantined"]) is blamed
+
+
+CPU = "Pod was rejected: Node didn't have enough resource: cpu, requested: 500, used: 1900, capacity: 2000"
+GPU = "Pod was rejected: Node didn't have enough resource: nvidia.com/gpu, requested: 1, used: 1, capacity: 1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "blamed"),
+    [
+        ("Evicted", "Pod was rejected: The node had condition: [DiskPressure]. ", False),
+        ("Evicted", "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. ", False),
+        ("Evicted", 'Container agent exceeded its local ephemeral storage limit "1Gi". ', True),
+        ("Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 2Gi. ", True),
+        ("Evicted", 'Usage of EmptyDir volume "spool" exceeds the limit "2Gi". ', True),
+        ("Preempting", "Preempted in order to admit critical pod", False),
+        ("Terminated", "Pod was terminated in response to imminent node shutdown.", False),
+        ("NodeShutdown", "Pod was rejected: Pod was rejected as the node is shutting down.", False),
+        ("NodeAffinity", "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match affinity", False),
+        ("TopologyAffinityError", "Pod was rejected: Resources cannot be allocated with Topology locality", False),
+        ("OutOfcpu", CPU, False),
+        ("OutOfnvidia.com/gpu", GPU, False),
+        ("SomethingElse", "nobody knows", True),
+    ],
+)
+def test_a_pod_that_the_kubelet_ends_is_blamed_on_who_is_to_blame(reason, message, blamed):
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    world.problem = lambda pod: pod["status"].update(phase="Failed", reason=reason, message=message)
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert (world.reason("Stalled") == "RolledBack") is blamed
+    assert message.strip() in world.message()
+    assert bool(world.status["quarantined"]) is blamed
+
+
+@pytest.mark.parametrize("reason", ["Evicted", "Shutdown"])
+def test_an_application_does_not_end_for_its_nodes_sake_by_saying_so(reason):
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    said = json.dumps({"reason": reason, "message": "The node had condition: [DiskPressure]"})
+    ended = {"name": "agent", "state": {"terminated": {"exitCode": 1, "message": said}}}
+    world.problem = lambda pod: pod["status"].update(containerStatuses=[ended])
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert world.reason("Stalled") == "RolledBack"
+
+
+def waits(name, reason):
+    return {"name": name, "restartCount": 0, "ready": False, "state": {"waiting": {"reason": reason}}}
+
+
+UNSTARTED = {
+    "phase": "Pending",
+    "initContainerStatuses": [waits("fetch-model", "PodInitializing")],
+    "containerStatuses": [waits("agent", "PodInitializing")],
+}
+NO_SANDBOX = {"type": "PodReadyToStartContainers", "status": "False"}
+
+
+FETCHES = {"initContainerStatuses": [{"name": "fetch-model", "ready": False, "state": {"running": {}}}]}
+
+
+@pytest.mark.parametrize(
+    ("so", "said"),
+    [(UNSTARTED, [NO_SANDBOX]), (UNSTARTED, []), (UNSTARTED | FETCHES, [])],
+    ids=["no sandbox", "nothing said", "a slow line"],
+)
+def test_a_pod_that_its_node_does_not_start_is_not_held_against_the_version(so, said):
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    world.problem = lambda pod: pod["status"].update(
+        so, conditions=[each for each in pod["status"].get("conditions", ()) if each not in said] + said
+    )
+    world.choose("v2")
+    world.rest(1)
+    assert "PodNotStarted" not in json.dumps(world.status)  # all pods begin so
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert world.reason("Stalled") == "ClusterRefuses"
+    assert "PodNotStarted on canary-0" in world.message()
+    assert "kubectl describe pod" in world.message()
+    assert world.status["quarantined"] == []
+    world.broken.clear()
+    world.run(lambda: world.is_at("v2"))
+
+
+def test_a_backend_that_the_node_does_not_have_is_not_held_against_the_version():
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    last = json.dumps({"reason": "BackendUnavailable", "message": "BACKEND is cuda: no device"})
+    world.problem = lambda pod: pod["status"].update(
+        containerStatuses=[
+            {
+                "name": "agent",
+                "ready": False,
+                "restartCount": 2,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": 1, "message": last}},
+            }
+        ]
+    )
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") in ("ClusterRefuses", "RolledBack"))
+    assert world.reason("Stalled") == "ClusterRefuses"
+    assert "BACKEND is cuda: no device" in world.message()
+    assert world.status["quarantined"] == []
+
+
+def test_no_room_is_not_held_against_the_version():
+    world = installed(progressDeadline="3m")
+    world.broken.add("v2")
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+    world.problem = lambda pod: pod["status"].update(conditions=[scheduled])
+    world.choose("v2")
+    world.run(lambda: world.reason("Stalled") == "ClusterRefuses")
+    assert "Insufficient cpu" in world.message()
+    assert world.events[-1] != "RolledBack"
+    world.annotate("abort", "v2")  # people may take it back all the same
     world.run(lambda: world.reason("Stalled") == "RolledBack")
-    assert "no pod was created" in world.message()
+
+
+def test_a_version_that_fails_beside_what_the_cluster_refuses_is_taken_back():
+    world = installed(progressDeadline="3m", canary=2)
+    world.broken.add("v2")
+    world.choose("v2")
+    world.rest(2)
+    world.no_pods.add("canary-1")
+    world.delete(POD, next(pod["metadata"]["name"] for pod in world.store.list(POD) if _is_on(pod, "canary-1")))
+    world.run(lambda: world.reason("Stalled") == "RolledBack")
+    assert "canary-0" in world.message()
+    assert "canary-1" not in world.message()
+
+
+def _is_on(pod, node):
+    return pod["spec"]["nodeName"] == node
 
 
 def test_nodes_are_given_time_again_after_a_retry():

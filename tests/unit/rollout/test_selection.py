@@ -26,6 +26,13 @@ def deleting(raw):
     return {**raw, "metadata": {**raw["metadata"], "deletionTimestamp": builders.wire(START)}}
 
 
+def made(version, hours, applied=None):
+    """A version that was trained so many hours after START, and whose object was applied so many after it."""
+    created = START + timedelta(hours=hours if applied is None else applied)
+    return builders.model_version(version, created=created, createdAt=builders.wire(START + timedelta(hours=hours)))
+
+
+UNDATED = builders.model_version("v3", created=START + timedelta(hours=3))
 BARE = builders.model_version("v7", tags=("live",), created=START + timedelta(days=1), formats=("pytorch",))
 MIXED = (builders.group("canary"), builders.group("fleet", delivery={"format": "engine"}))
 
@@ -66,6 +73,18 @@ def chosen(*versions, stable=None, version=None, tag="latest", carried=()):
         ([OLD, deleting(NEW)], {"stable": NEW}, "v1"),  # but it is let go when somebody deletes it
         ([OLD, unready(NEW)], {"stable": NEW, "tag": "other"}, "ModelVersionNotFound"),
         ([OLD, NEW], {"stable": OLD}, "v2"),
+        # objects that were applied again in another order (a restore, GitOps) are as old as their models
+        ([made("v1", 1, applied=9), made("v2", 2)], {"stable": made("v1", 1, applied=9)}, "v2"),
+        ([made("v1", 1, applied=9), made("v2", 2)], {"stable": made("v2", 2)}, "v2"),
+        ([made("v1", 1), unready(made("v2", 2, applied=0))], {"stable": made("v2", 2, applied=0)}, "v2"),
+        ([made("v3", 3, applied=2), unready(made("v2", 2, applied=9))], {"stable": made("v2", 2, applied=9)}, "v3"),
+        ([made("v9", 1), made("v10", 1)], {"stable": made("v9", 1)}, "v10"),  # of the same second: by name
+        ([made("v9", 1), made("v10", 1)], {"stable": made("v10", 1)}, "v10"),
+        ([made("v9", 1), unready(made("v10", 1))], {"stable": made("v10", 1)}, "v10"),
+        # without createdAt the object's own time counts
+        ([made("v2", 2, applied=9), UNDATED], {"stable": made("v2", 2, applied=9)}, "v3"),
+        ([made("v4", 4, applied=0), UNDATED], {"stable": UNDATED}, "v4"),
+        ([made("v2", 2, applied=9), unready(UNDATED)], {"stable": UNDATED}, "v3"),
         # the newest is a checkpoint that no group can load
         ([OLD, NEW, BARE], {}, "v2"),
         ([OLD, NEW, BARE], {"tag": "live"}, "v2"),
@@ -78,6 +97,22 @@ def chosen(*versions, stable=None, version=None, tag="latest", carried=()):
 )
 def test_choice(versions, asked, found):
     assert chosen(*versions, **asked) == found
+
+
+def test_what_is_there_instead_is_named_newest_first():
+    versions = [ModelVersion.model_validate(each) for each in (OLD, NEW, unready(BARE))]
+    found = choose(Rollout.model_validate(builders.rollout("v3")), versions, None)
+    assert isinstance(found, Stall)
+    assert found.message.endswith(
+        " (namespace factory; there are v2, v1). This continues automatically when that changes."
+    )
+
+
+def test_newest_first_is_by_when_the_models_were_made():
+    versions = [ModelVersion.model_validate(each) for each in (made("v1", 1, applied=9), made("v2", 2))]
+    found = choose(Rollout.model_validate(builders.rollout("v3")), versions, None)
+    assert isinstance(found, Stall)
+    assert "there are v2, v1)" in found.message
 
 
 def test_another_model_is_not_meant():

@@ -10,7 +10,7 @@ import pytest
 
 from modelfleet import drift, telemetry
 from modelfleet.drift import State
-from modelfleet.kinds import CONTROLLER_REVISION, NODE, ROLLOUT, Key
+from modelfleet.kinds import CONTROLLER_REVISION, DATASET, NODE, ROLLOUT, Key
 from modelfleet.prometheus.results import NoData, ProviderDown, Samples
 from modelfleet.reconcile import Controller
 from modelfleet.rollout import controller
@@ -21,6 +21,7 @@ from unit.drift.fleets import Fleet
 from unit.drift.fleets import plan as plan_of
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed
+from unit.rollout.test_reviewed import raw as dataset
 
 LINE = Key("factory", "line")
 HOUR = timedelta(hours=1)
@@ -28,9 +29,10 @@ DAY = timedelta(days=1)
 
 
 class Prometheus:
-    """A provider of one node with the same figures at all hours; counts what it was asked."""
+    """A provider of nodes with the same figures at all hours; counts what it was asked."""
 
     def __init__(self) -> None:
+        self.nodes = ["fleet-0"]
         self.asked = 0
         self.down = False
 
@@ -42,9 +44,8 @@ class Prometheus:
         if " or " in query or 'le="0.5"' in query:
             value = 40.0
         count = int((end - start) / step) + 1
-        return Samples(
-            (({"node": "fleet-0"}, tuple(((start + number * step).timestamp(), value) for number in range(count))),)
-        )
+        points = tuple(((start + number * step).timestamp(), value) for number in range(count))
+        return Samples(tuple(({"node": node}, points) for node in self.nodes))
 
     async def instant(self, query: str, at: Any) -> Any:
         return NoData()
@@ -62,7 +63,7 @@ class Setup:
             prometheus=types.SimpleNamespace(get=lambda name, field: self.prometheus),
             metrics=telemetry.Metrics("test"),
             clock=lambda: self.world.now,
-            settings=types.SimpleNamespace(images=types.SimpleNamespace(agent=builders.AGENT_IMAGE)),
+            settings=builders.SETTINGS,
         )
         self.metrics = deps.metrics
         self.controller: Controller[Position] = controller(deps)  # type: ignore[arg-type]
@@ -74,12 +75,14 @@ class Setup:
         return found.snapshot.drift
 
 
-async def test_prometheus_is_asked_once_an_hour_by_six_queries() -> None:
+@pytest.mark.parametrize("nodes", [1, 300])
+async def test_prometheus_is_asked_once_an_hour_by_six_queries_however_many_nodes(nodes: int) -> None:
     setup = Setup()
+    setup.prometheus.nodes = [f"camera-{number}" for number in range(nodes)]
     first = await setup.look()
-    assert first.judgement.state is State.STEADY
+    assert (first.judgement.state, first.judgement.nodes) == (State.STEADY, nodes)
     after_restart = setup.prometheus.asked
-    assert after_restart % 6 == 0
+    assert after_restart == 6 * 10  # ten days, one at a time
     for _ in range(5):
         assert await setup.look() == first
     assert setup.prometheus.asked == after_restart
@@ -129,6 +132,17 @@ async def test_while_a_version_is_on_its_way_nothing_is_asked() -> None:
     assert setup.prometheus.asked == asked
     setup.world.choose("v1")
     assert (await setup.look()).judgement.state is State.STEADY
+
+
+async def test_a_clock_that_was_ahead_for_days_stops_nothing() -> None:
+    setup = Setup()
+    first = await setup.look()
+    setup.world.now += 3 * DAY
+    await setup.look()
+    setup.world.now -= 3 * DAY
+    again = await setup.look()
+    assert again.judgement.looked_at == first.judgement.looked_at
+    assert again.judgement.state is State.STEADY
 
 
 async def test_without_drift_in_the_spec_or_without_the_rollout_nothing_is_asked() -> None:
@@ -198,6 +212,64 @@ async def test_a_change_of_state_is_written_down_once(caplog: pytest.LogCaptureF
     assert "Steady" in record.message
     written = record.__dict__["modelfleet_fields"]["drift"]
     assert (written["state"], written["version"], written["declared"]) == ("Steady", "v1", False)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "modelfleet.rollout.watching"):
+        setup.world.choose("v2")
+        setup.world.spec(paused=True)
+        await setup.look()
+        await setup.look()
+    (record,) = [each for each in caplog.records if "watch for drift" in each.message]
+    assert "Paused: v2 is on its way" in record.message
+
+
+BY_PEOPLE = {"signals": [{"name": "confidence", "minDrop": "0.05"}, {"name": "reviewed-recall", "minimum": "0.85"}]}
+
+
+def recall(value: str, low: str, high: str) -> dict[str, Any]:
+    return {"version": "v1", "frames": 420, "recall": {"value": value, "low": low, "high": high}}
+
+
+async def test_a_review_is_seen_at_once_and_prometheus_is_not_asked_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup(**BY_PEOPLE)
+    first = await setup.look()
+    assert first.judgement.state is State.STEADY
+    asked = setup.prometheus.asked
+    setup.world.put(dataset(found=recall("0.78", "0.74", "0.82")))
+    with caplog.at_level(logging.INFO, "modelfleet.rollout.watching"):
+        found = await setup.look()
+        assert found.judgement.state is State.DRIFTING
+        assert await setup.look() == found
+    (record,) = [each for each in caplog.records if "watch for drift" in each.message]
+    written = record.__dict__["modelfleet_fields"]["drift"]
+    assert written["declaredBy"] == ["reviewed-recall"]
+    assert written["policy"]["reviewed"] == [{"name": "reviewed-recall", "minimum": 0.85}]
+    setup.world.edit(DATASET, "parts", lambda obj: obj["status"].update(review=recall("0.9", "0.87", "0.93")))
+    assert (await setup.look()).judgement.state is State.STEADY
+    assert setup.prometheus.asked == asked
+
+
+async def test_a_review_declares_drift_while_prometheus_is_away_and_before_there_is_a_baseline() -> None:
+    setup = Setup(**BY_PEOPLE)
+    setup.prometheus.down = True
+    setup.world.put(dataset(found=recall("0.78", "0.74", "0.82")))
+    found = await setup.look()
+    assert (found.judgement.state, found.judgement.declared) == (State.DRIFTING, True)
+    assert "no answer" in found.judgement.message
+    asked = setup.prometheus.asked
+    setup.world.now += timedelta(minutes=5)
+    setup.prometheus.down = False
+    assert "behaves as in its baseline" in (await setup.look()).judgement.message
+    assert setup.prometheus.asked > asked
+
+
+async def test_while_a_version_is_on_its_way_a_review_is_not_judged() -> None:
+    setup = Setup(**BY_PEOPLE)
+    setup.world.choose("v2")
+    setup.world.spec(paused=True)
+    setup.world.put(dataset(found=recall("0.78", "0.74", "0.82")))
+    seen = await setup.look()
+    assert (seen.judgement.state, seen.judgement.declared) == (State.PAUSED, False)
+    assert await setup.look() == seen
 
 
 def test_a_record_says_by_what_it_was_decided() -> None:

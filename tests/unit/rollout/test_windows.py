@@ -76,10 +76,22 @@ def test_a_window_longer_than_its_period_is_always_open():
     ("bad", "says"),
     [
         (window("0 22 * * *", zone="Europe/Atlantis"), "Europe/Atlantis"),
-        (window("30-10 22 * * *"), "30-10 22"),
         (window("0 0 31 2 *"), "0 0 31 2"),
     ],
 )
 def test_nonsense_is_named(bad, says):
     with pytest.raises(BadWindow, match=says):
         opens([bad], at("2026-11-21T12:00:00"))
+
+
+def test_a_weekend_is_a_window():
+    assert opens([window("0 22 * * SAT-SUN")], at("2026-11-25T12:00:00")) == at("2026-11-28T22:00:00")
+    assert opens([window("0 22 * * SAT-SUN")], at("2026-11-29T21:00:00")) == at("2026-11-29T22:00:00")
+
+
+def test_the_rarest_day_of_a_cron_expression_comes_after_forty_years():
+    """A Sunday that is a 29th of February, across 2100, which has none: CronSim looks 50 years ahead."""
+    rarest = window("0 22 29 2 */7", "1h")
+    assert opens([rarest], at("2088-03-01T00:00:00")) == at("2128-02-29T22:00:00")
+    with pytest.raises(BadWindow):
+        opens([window("0 22 30 2 */7", "1h")], at("2088-03-01T00:00:00"))

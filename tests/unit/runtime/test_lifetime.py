@@ -13,7 +13,7 @@ from modelfleet.runtime import Operator
 from modelfleet.settings import Images, Server, Settings
 from unit.kube.apiserver import ApiServer
 
-SETTINGS = Settings(images=Images(trainer="t", agent="a"), server=Server(address="127.0.0.1", port=0))
+SETTINGS = Settings(images=Images(trainer="t", agent="a", labeler="l"), server=Server(address="127.0.0.1", port=0))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from modelfleet.reconcile import Controller, Deps
 from modelfleet.runtime.workers import Workers, make_loops, make_queues
 from modelfleet.settings import Images, Settings
 
-SETTINGS = Settings(images=Images(trainer="t", agent="a"))
+SETTINGS = Settings(images=Images(trainer="t", agent="a", labeler="l"))
 KEY = Key("team", "job")
 
 

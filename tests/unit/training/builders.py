@@ -8,6 +8,7 @@ from typing import Any
 from modelfleet.api import ModelVersion, Rollout, TrainingJob
 from modelfleet.training import manifests, trainer_run
 from modelfleet.training.jobs import JobFacts, job_facts
+from modelfleet.training.last_end import with_noted
 from modelfleet.training.pods import Attempt
 from modelfleet.training.pods import attempt as read_pod
 from modelfleet.training.snapshot import Snapshot
@@ -225,8 +226,10 @@ def pod(
     waiting: tuple[str, str] | None = None,
     unschedulable: str = "",
     started: bool = True,
+    deleting: bool = False,
+    beside: Mapping[str, Json] | None = None,
 ) -> Json:
-    """A pod of the Job, the number-th attempt."""
+    """A pod of the Job, the number-th attempt; `beside` are other containers by name, with their states."""
     created = START + timedelta(minutes=number)
     state: Json = {}
     if exit_code is not None:
@@ -257,12 +260,16 @@ def pod(
             "namespace": NAMESPACE,
             "uid": f"uid-pod-{number}",
             "creationTimestamp": wire(created),
+            **({"deletionTimestamp": wire(created)} if deleting else {}),
         },
         "spec": {} if unschedulable else {"nodeName": "node-1"},
         "status": {
             "phase": phase,
             "conditions": conditions,
-            "containerStatuses": [{"name": "trainer", "state": state}] if state else [],
+            "containerStatuses": [
+                *([{"name": "trainer", "state": state}] if state else []),
+                *({"name": name, "state": of} for name, of in (beside or {}).items()),
+            ],
         },
     }
 
@@ -278,6 +285,12 @@ def failed_pod(
     """A pod whose trainer reports a failure."""
     said = json.dumps({"result": "Failed", "reason": reason, "message": message})
     return pod(number, phase="Failed", exit_code=exit_code, said=said)
+
+
+def lingering_pod(number: int = 1, *, exit_code: int = 0, said: str | None = None, **fields: Any) -> Json:
+    """A pod whose trainer has ended, and a container beside it has not."""
+    mesh = {"mesh": {"running": {"startedAt": wire(START)}}}
+    return pod(number, exit_code=exit_code, said=success() if said is None else said, beside=mesh, **fields)
 
 
 def success(detail: Json | None = None, **changes: Any) -> str:
@@ -322,6 +335,7 @@ def snapshot(
     """What is seen of a TrainingJob, from raw objects."""
     facts: JobFacts | None = None if job is None else job_facts(job)
     read: tuple[Attempt, ...] = tuple(read_pod(entry) for entry in pods)
+    read = with_noted(read, None if facts is None else facts.noted)
     return Snapshot(
         training=TrainingJob.model_validate(training or training_job()),
         image=IMAGE,

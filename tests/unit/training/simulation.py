@@ -13,13 +13,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from modelfleet import telemetry, training, versions
-from modelfleet.kinds import JOB, MODEL_VERSION, OWNERS, POD, TRAINING_JOB, WATCHED, Key, Kind, key_of, kind_of
+from modelfleet.kinds import JOB, OWNERS, POD, TRAINING_JOB, WATCHED, Key, Kind, key_of, kind_of
 from modelfleet.kube import AlreadyExists, Conflict, NotFound, Store, Unavailable
+from modelfleet.kube.client import Listing
 from modelfleet.reconcile import Deps, reconcile
 from modelfleet.settings import Images, Settings, Verification
+from modelfleet.times import parse_time
 from unit.training.builders import IMAGE, NAMESPACE, START, detail_line, epoch_line, success, wire
 
 Json = dict[str, Any]
@@ -33,13 +35,17 @@ class Killed(BaseException):
 
 @dataclass
 class Try:
-    """How one pod of the Job will end: an exit code and a termination message, or preempted."""
+    """How one pod of the Job will end: an exit code and a termination message, or preempted.
+
+    beside  a second container: "" is none; it "goes on" until its pod is deleted, or it "fails" when the trainer ends
+    """
 
     exit_code: int = 0
     said: str = field(default_factory=success)
     detail: str = field(default_factory=detail_line)
     preempted: bool = False
     log_lost: bool = False
+    beside: str = ""
 
 
 @dataclass
@@ -56,6 +62,8 @@ class World:
     writes: int = 0
     kill_after: int | None = None
     kill_always: bool = False
+    deleted: dict[str, list[Json]] = field(default_factory=dict)
+    capabilities: ClassVar[tuple[Any, ...]] = (training, versions)
     _version: int = 0
 
     # --- the API server ---
@@ -132,18 +140,31 @@ class World:
         live = [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
         if status.get("conditions"):
             return
-        if job["spec"]["suspend"]:
+        since = (self.now - parse_time(job["metadata"]["creationTimestamp"])).total_seconds()
+        if since > job["spec"]["activeDeadlineSeconds"]:
             for pod in live:
                 self.remove(pod)
+            self._end(job, "Failed", "DeadlineExceeded", pods)
+        elif job["spec"]["suspend"]:
+            for pod in live:
+                self.remove(pod)
+        elif live and live[0]["metadata"].get("deletionTimestamp"):
+            self._terminate(job, live[0])
         elif live:
             self._advance(live[0])
         else:
             self._next(job, pods)
 
+    def _terminate(self, job: Json, pod: Json) -> None:
+        """The containers of a deleted pod have ended; the Job counts it, and lets it go."""
+        status = {**pod["status"], "phase": "Failed"}
+        self.deleted.setdefault(job["metadata"]["uid"], []).append({**pod, "status": status})
+        self.remove(pod)
+
     def _next(self, job: Json, pods: list[Json]) -> None:
         """No pod runs: the Job has ended, or makes its next pod."""
-        failed = [pod for pod in pods if pod["status"]["phase"] == "Failed" and not _ignored(pod)]
-        status: Json = {"failed": len(failed)}
+        ended = [*pods, *self.deleted.get(job["metadata"]["uid"], ())]
+        failed = [pod for pod in ended if pod["status"]["phase"] == "Failed" and not _ignored(pod)]
         if any(pod["status"]["phase"] == "Succeeded" for pod in pods):
             end, reason = "Complete", "CompletionsReached"
         elif any(_exit_code(pod) == 64 for pod in failed):
@@ -151,10 +172,15 @@ class World:
         elif len(failed) > job["spec"]["backoffLimit"]:
             end, reason = "Failed", "BackoffLimitExceeded"
         else:
+            if failed:
+                self.change(job, status={"failed": len(failed)})
             self._make_pod(job)
             return
+        self._end(job, end, reason, failed)
+
+    def _end(self, job: Json, end: str, reason: str, failed: list[Json]) -> None:
         condition = {"type": end, "status": "True", "reason": reason, "lastTransitionTime": wire(self.now)}
-        self.change(job, status={**status, "conditions": [condition]})
+        self.change(job, status={"failed": len(failed), "conditions": [condition]})
 
     def _make_pod(self, job: Json) -> None:
         self.started += 1
@@ -188,7 +214,9 @@ class World:
             return
         if how.exit_code == 0 and not how.preempted and not how.log_lost:
             log.append(how.detail)
-        running = pod["status"]["containerStatuses"][0]["state"]["running"]
+        running = pod["status"]["containerStatuses"][0]["state"].get("running")
+        if running is None:
+            return  # the trainer has ended, and another container has not
         state = {
             "terminated": {
                 "exitCode": 143 if how.preempted else how.exit_code,
@@ -198,12 +226,18 @@ class World:
                 "finishedAt": wire(self.now),
             }
         }
-        phase = "Succeeded" if how.exit_code == 0 and not how.preempted else "Failed"
+        phase = "Succeeded" if how.exit_code == 0 and not how.preempted and not how.beside else "Failed"
+        others: list[Json] = []
+        if how.beside:
+            goes_on = how.beside == "goes on"
+            phase = "Running" if goes_on else phase
+            end = {"running": running} if goes_on else {"terminated": {"exitCode": 1, "reason": "Error"}}
+            others.append({"name": "mesh", "state": end})
         conditions = [{"type": "DisruptionTarget", "status": "True"}] if how.preempted else []
         status = {
             "phase": phase,
             "conditions": conditions,
-            "containerStatuses": [{"name": "trainer", "state": state}],
+            "containerStatuses": [{"name": "trainer", "state": state}, *others],
         }
         self.change(pod, status=status)
 
@@ -225,6 +259,10 @@ class _Client:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         return self._known(kind, name)
+
+    async def list(self, kind: Kind, namespace: str, *, fields: str) -> Listing:
+        """Events: nobody refuses a pod here."""
+        return Listing((), 1)
 
     async def create(self, manifest: Mapping[str, Any]) -> Json:
         kind, key = kind_of(manifest), key_of(manifest)
@@ -250,11 +288,16 @@ class _Client:
         self._world.change(obj, status=_merge(obj.get("status") or {}, body["status"]))
         return self._written(self._known(kind, name))
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> Json | None:
         obj = self._world.get(kind, name)
-        if obj is not None and obj["metadata"]["uid"] == uid:
+        if obj is None or obj["metadata"]["uid"] != uid:
+            return None
+        if kind != POD:
             self._world.remove(obj)
             self._written(obj)
+            return None
+        self._world.change(obj, metadata={**obj["metadata"], "deletionTimestamp": wire(self._world.now)})
+        return self._written(self._known(kind, name))
 
     async def read_log(self, namespace: str, pod: str, container: str, tail_lines: int | None = None) -> str:
         if not self._world.logs_readable:
@@ -323,7 +366,9 @@ class Operator:
         self._queue: dict[tuple[Kind, Key], datetime] = {}
         self._logs = _Logs(world)
         self._metrics = telemetry.Metrics("test")
-        settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE), verification=Verification(enabled=False))
+        settings = Settings(
+            images=Images(trainer=IMAGE, agent=IMAGE, labeler=IMAGE), verification=Verification(enabled=False)
+        )
         deps: Any = Deps(
             self._store,
             _Client(world),  # type: ignore[arg-type]
@@ -335,10 +380,8 @@ class Operator:
             self._metrics,
         )
         self._deps = deps
-        self._controllers: dict[Kind, Any] = {
-            TRAINING_JOB: training.controller(deps),
-            MODEL_VERSION: versions.controller(deps),
-        }
+        made = [each.controller(deps) for each in world.capabilities]
+        self._controllers: dict[Kind, Any] = {each.kind: each for each in made}
         self._store.subscribe(self._changed)
         self.sync()
         for kind in OWNERS:
@@ -373,7 +416,7 @@ class Operator:
         raise AssertionError("the operator never comes to rest")
 
     def _changed(self, kind: Kind, before: Any, now: Any) -> None:
-        for watch in (*training.WATCHES, *versions.WATCHES):
+        for watch in (watch for each in self._world.capabilities for watch in each.WATCHES):
             if watch.kind == kind:
                 for key in watch.woken(before, now, self._store):
                     self._wake_at(watch.owner, key, self._world.now + watch.delay)

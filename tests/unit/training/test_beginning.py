@@ -150,7 +150,7 @@ def test_a_wiped_status_finds_it_again_in_the_lineage():
     create = modelversion.create_version(training, told(), parse(success(detail)), detail, None)
     made = create.manifest
     made["metadata"] |= {"uid": "u", "creationTimestamp": START.isoformat()}
-    assert made["metadata"]["annotations"] == {modelversion.TRAINING_JOB_UID: UID}
+    assert made["metadata"]["annotations"][modelversion.TRAINING_JOB_UID] == UID
     found = decide(snapshot(TUNED, version=made), after(10)).status.to_dict()
     assert (found["loadedShare"], found["classChanges"], found["firstEpoch"]) == ("0.99", CHANGES, BESIDE)
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from modelfleet.api import ClassChanges, TrackedRun, TrainingJob
 from modelfleet.training import manifests, modelversion, trainer_run
 from modelfleet.training.log_events import class_changes, read
-from modelfleet.training.manifests import CANNOT_MEND
-from modelfleet.training.termination import Failed, Succeeded, find_detail, parse
+from modelfleet.training.pods import RETRYING_CANT_HELP
+from modelfleet.training.termination import Succeeded, find_detail, parse
+from modelfleet.workloads.last_words import Failed
 from trainer import failure, report, weights
 from trainer import main as trainer_main
 from trainer import run as trainer_side
@@ -80,6 +81,12 @@ def test_the_least_run_is_understood_too():
     read = trainer_side.parse(json.dumps(document))
     assert (read.mode, read.architecture, read.parent, read.evaluation) == ("Scratch", "yolo11n", None, None)
     assert read.tracking is None
+    assert "gpus" not in document  # a trainer from before it was known reads this
+
+
+def test_the_trainer_knows_how_many_gpus_it_must_see():
+    training = TrainingJob.model_validate(training_job(resources={"gpus": 2}))
+    assert trainer_side.parse(json.dumps(trainer_run.document(training, "v4", None, None))).gpus == 2
 
 
 def test_the_operator_reads_what_the_trainer_reports():
@@ -106,5 +113,5 @@ def test_the_operator_reads_why_the_trainer_failed():
 
 
 def test_what_can_not_be_mended_has_the_same_exit_code():
-    assert failure.EXIT_RETRYING_CANT_HELP == CANNOT_MEND
-    assert failure.Failure("DatasetInvalid", "no labels").exit_code == CANNOT_MEND
+    assert failure.EXIT_RETRYING_CANT_HELP == RETRYING_CANT_HELP
+    assert failure.Failure("DatasetInvalid", "no labels").exit_code == RETRYING_CANT_HELP

@@ -11,7 +11,7 @@ from modelfleet.decision import Create, Delete, Patch
 from modelfleet.kinds import JOB
 from modelfleet.training.decide import decide
 from modelfleet.training.jobs import Interruptions
-from modelfleet.training.modelversion import TRAINING_JOB_UID
+from modelfleet.training.modelversion import TRAINING_JOB_SPEC, TRAINING_JOB_UID
 from modelfleet.training.snapshot import Detail
 from modelfleet.versions.resolve import Missing
 from unit.training.builders import (
@@ -181,13 +181,13 @@ WARN = "Warning"
 @pytest.mark.parametrize(
     ("seen", "phase", "reason", "says", "event"),
     [
-        ({}, "Pending", "Starting", "makes its pod", None),
+        ({}, "Pending", "Starting", "is creating its pod", None),
         ({"pods": (pod(phase="Pending", started=False),)}, "Pending", "Starting", "on node node-1", None),
         (
             {"pods": (pod(phase="Pending", waiting=("ContainerCreating", "")),)},
             "Pending",
             "Starting",
-            "Pod parts-v4-1 starts",
+            "Pod parts-v4-1 is starting",
             None,
         ),
         (
@@ -237,7 +237,7 @@ WARN = "Warning"
             {"pods": (pod(),), "lines": (epoch_line(3), '{"event": "uploading"}')},
             "Evaluating",
             "Evaluating",
-            "uploads and verifies",
+            "uploading and verifying",
             "Normal",
         ),
         ({"pods": (succeeded_pod(),)}, "Evaluating", "Evaluating", "Training is done. The trainer", "Normal"),
@@ -278,13 +278,13 @@ WARN = "Warning"
             "does not count as a failure",
             "Normal",
         ),
-        ({"job": job(deleting=True), "pods": (pod(),)}, "Pending", "JobDeleted", "A new one is made", WARN),
+        ({"job": job(deleting=True), "pods": (pod(),)}, "Pending", "JobDeleted", "A new one is created", WARN),
         ({"job": job(suspend=True)}, "Queued", "Queued", "not by spec.suspend", "Normal"),
         (
             {"job": job(training_job(labels=KUEUE))},
             "Queued",
             "Queued",
-            "Waits in Kueue's queue gpus",
+            "Waiting for admission by Kueue queue gpus",
             "Normal",
         ),
         (
@@ -307,10 +307,29 @@ def test_where_a_running_job_stands(seen, phase, reason, says, event):
 
 
 def test_a_job_without_pods_is_explained_after_a_minute():
-    assert look(job=job(), now=after(10)).requeue_after == timedelta(seconds=50)
+    assert look(job=job(), now=after(55)).requeue_after == timedelta(seconds=5)
     decision = look(job=job(), now=after(61))
     assert "kubectl describe job parts-v4" in message(decision)
     assert shown(decision) == "Ready=False/NoPods Reconciling"
+
+
+QUOTA = 'pods "parts-v4-" is forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0.'
+
+
+@pytest.mark.parametrize("pods", [(), (failed_pod(),), (pod(1, phase="Failed", exit_code=1, disrupted=True),)])
+def test_a_pod_that_is_refused_is_held_with_the_words_of_the_api_server(pods):
+    """The first one, or one that follows on another."""
+    decision = look(job=job(), pods=pods, no_pod=QUOTA, now=after(8))
+    assert shown(decision) == "Ready=False/NoPods Reconciling"
+    assert message(decision) == f"No pod was created for Job parts-v4: {QUOTA} It is retried automatically."
+    assert decision.requeue_after == timedelta(seconds=10)
+    assert ("Warning", "NoPods") in events(decision)
+
+
+def test_a_run_that_never_had_a_pod_says_why_at_its_deadline():
+    over = ended(False, reason="DeadlineExceeded")
+    decision = look(job=job(status=over), no_pod=QUOTA)
+    assert f"spec.activeDeadline, 24h. No pod was created for it: {QUOTA}" in message(decision)
 
 
 def test_the_minute_counts_from_when_a_suspended_job_went_on():
@@ -321,7 +340,8 @@ def test_the_minute_counts_from_when_a_suspended_job_went_on():
         "lastTransitionTime": "2026-11-21T08:10:00Z",
     }
     decision = look(job=job(status={"conditions": [resumed]}), now=after(10 * 60 + 20))
-    assert decision.requeue_after == timedelta(seconds=40)
+    assert decision.requeue_after == timedelta(seconds=10)
+    assert "is creating its pod" in message(decision)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +396,7 @@ def test_a_resumed_attempt_is_announced_once():
     decision = look(job=job(), pods=(failed_pod(1), pod(2)), lines=lines)
     assert ("Normal", "Resumed") in events(decision)
     assert decision.status.resumed_from_epoch == 2
-    assert "This is attempt 2, which went on from epoch 2; the one before ended with" in message(decision)
+    assert "This is attempt 2, which resumed from epoch 2; the one before ended with" in message(decision)
     stored = training_job(status=decision.status.to_dict())
     assert events(look(stored, job=job(), pods=(failed_pod(1), pod(2)), lines=lines)) == []
     # the next attempt: unknown until it says, and announced though the epoch is the same
@@ -417,7 +437,7 @@ def test_between_two_pods_an_older_failure_is_not_told_again():
     for pods in ((crashed,), ()):
         decision = look(stored, job=job(annotations=annotations, status={"failed": 1}), pods=pods, now=after(3600))
         assert shown(decision) == "Ready=False/Starting Reconciling"
-        assert "The last pod is gone, and Job parts-v4 makes the next one" in message(decision)
+        assert "The last pod is gone, and Job parts-v4 creates the next one" in message(decision)
         assert events(decision) == []
         assert decision.status.attempts == 2
     decision = look(stored, job=job(annotations=annotations), pods=(crashed, pod(3)))
@@ -474,11 +494,11 @@ def test_success_makes_the_model_version_and_is_not_complete_before_it_is_there(
     (create,) = decision.actions
     assert isinstance(create, Create)
     manifest = create.manifest
+    assert manifest["metadata"].pop("annotations").keys() == {TRAINING_JOB_UID, TRAINING_JOB_SPEC}
     assert manifest["metadata"] == {
         "name": "parts-v4",
         "namespace": "factory",
         "labels": {"modelfleet.dev/model": "parts", "modelfleet.dev/training-job": "parts-v4"},
-        "annotations": {TRAINING_JOB_UID: UID},
     }
     assert manifest["spec"]["artifact"]["uri"] == "s3://models/parts/v4/"
     assert shown(decision) == "Ready=False/Recording Reconciling"
@@ -508,6 +528,17 @@ def test_a_failed_evaluation_makes_a_rejected_version_and_fails_the_run():
     assert decision.status.model_version == "parts-v4"
     assert decision.status.evaluation.message == verdict["message"]
     assert verdict["message"] in message(decision)
+    [said] = decision.announcements
+    assert (said.reason, said.topic, said.version) == ("EvaluationFailed", "training.failed", "v4")
+
+
+def test_only_a_failure_for_good_is_notified_as_one():
+    """Whatever its reason is: Kubernetes' own stand in no catalogue, and may mean that nothing has failed yet."""
+    failed = look(job=job(status=ended(False, reason="PodFailurePolicy", failed=1)))
+    assert [(each.reason, each.topic) for each in failed.announcements] == [("PodFailurePolicy", "training.failed")]
+    retried = look(job=job(), pods=(failed_pod(1), pod(2)))
+    assert retried.announcements
+    assert {each.topic for each in retried.announcements} == {None}
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def ready(decision):
         ),
         (
             {"augmentation": {"lr0": "0.1"}},
-            "spec.hyperparameters.augmentation.lr0 is no augmentation; give it under spec.hyperparameters.extra",
+            "spec.hyperparameters.augmentation.lr0 is not an augmentation; give it under spec.hyperparameters.extra",
         ),
         # what is modelfleet's to set
         *[

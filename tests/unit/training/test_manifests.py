@@ -65,6 +65,12 @@ def test_the_whole_job():
     assert env_of(job)["YOLO_CONFIG_DIR"] == "/work/.ultralytics"
 
 
+def test_no_template_lets_a_trainer_speak_to_the_api_server():
+    job = job_of(training_job(template={"spec": {"automountServiceAccountToken": True, "serviceAccountName": "mine"}}))
+    pod = job["spec"]["template"]["spec"]
+    assert (pod["automountServiceAccountToken"], pod["serviceAccountName"]) == (False, "mine")
+
+
 def test_the_run_says_only_what_the_user_gave():
     document = document_of(
         job_of(training_job(hyperparameters={"epochs": 3, "augmentation": {"degrees": "10"}}), version="v4")

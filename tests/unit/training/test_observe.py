@@ -7,6 +7,7 @@ import pytest
 from modelfleet import telemetry
 from modelfleet.kinds import TRAINING_JOB, Key
 from modelfleet.kube import Invalid, NotFound, Store, Unavailable
+from modelfleet.kube.client import Listing
 from modelfleet.reconcile import Deps
 from modelfleet.settings import Images, Settings
 from modelfleet.training import controller, observe
@@ -15,10 +16,12 @@ from unit.training.builders import (
     DETAIL,
     IMAGE,
     NAMESPACE,
+    START,
     after,
     condition,
     detail_line,
     ended,
+    failed_pod,
     fine_tune,
     job,
     model_version,
@@ -26,6 +29,7 @@ from unit.training.builders import (
     rollout,
     succeeded_pod,
     training_job,
+    wire,
 )
 
 KEY = Key(NAMESPACE, "parts-v4")
@@ -34,8 +38,8 @@ KEY = Key(NAMESPACE, "parts-v4")
 class Client:
     """Answers as told, and takes note of what it was asked."""
 
-    def __init__(self, job=None, log=""):
-        self.job, self.log, self.asked = job, log, []
+    def __init__(self, job=None, log="", events=()):
+        self.job, self.log, self.events, self.asked = job, log, events, []
 
     async def get(self, kind, namespace, name):
         self.asked.append(f"get {kind}")
@@ -48,6 +52,10 @@ class Client:
         if isinstance(self.log, Exception):
             raise self.log
         return self.log
+
+    async def list(self, kind, namespace, *, fields):
+        self.asked.append(f"list {kind} {namespace} {fields}")
+        return Listing(self.events, 1)
 
 
 class Logs:
@@ -72,14 +80,12 @@ def owned(raw):
     return {**raw, "metadata": {**raw["metadata"], "ownerReferences": [{"uid": "uid-job"}]}}
 
 
-async def look(*objects, client=None, logs=None, wake=lambda kind, key: None):
+async def look(*objects, client=None, logs=None, wake=lambda kind, key: None, now=START):
     store = Store()
     for number, obj in enumerate(objects, start=1):
         store.put({**obj, "metadata": {**obj["metadata"], "resourceVersion": str(number)}})
-    settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE))
-    deps = Deps(
-        store, client or Client(), logs or Logs(), None, settings, wake, lambda: None, telemetry.Metrics("test")
-    )
+    settings = Settings(images=Images(trainer=IMAGE, agent=IMAGE, labeler=IMAGE))
+    deps = Deps(store, client or Client(), logs or Logs(), None, settings, wake, lambda: now, telemetry.Metrics("test"))
     return await controller(deps).observe(KEY)
 
 
@@ -155,6 +161,33 @@ async def test_no_request_is_made_otherwise(objects):
     client = Client()
     await look(*objects, owned(pod()), client=client)
     assert client.asked == []
+
+
+REFUSED = {"metadata": {"creationTimestamp": wire(after(1))}, "message": "Error creating: exceeded quota: none"}
+ASKED = "list Event factory involvedObject.uid=uid-job,reason=FailedCreate"
+
+
+@pytest.mark.parametrize(
+    ("objects", "seconds", "no_pod"),
+    [
+        pytest.param((job(),), 4, None, id="its pod is on its way"),
+        pytest.param((job(),), 5, "exceeded quota: none", id="the first one is missing"),
+        pytest.param((job(), owned(pod())), 600, None, id="it has one"),
+        pytest.param((job(), owned(failed_pod())), 600, "", id="the next one is missing, the words are of the first"),
+        pytest.param((job(), owned(failed_pod(exit_code=64))), 600, None, id="no other follows"),
+        pytest.param((job(suspend=True),), 600, None, id="suspended"),
+        pytest.param((job(deleting=True),), 600, None, id="being deleted"),
+        pytest.param((job(status=ended(False, reason="BackoffLimitExceeded")),), 600, None, id="over"),
+        pytest.param(
+            (job(status=ended(False, reason="DeadlineExceeded")),), 600, "exceeded quota: none", id="never had one"
+        ),
+        pytest.param((job(status=ended(False, reason="DeadlineExceeded", failed=1)),), 600, None, id="had one"),
+    ],
+)
+async def test_events_are_read_while_a_pod_is_missing(objects, seconds, no_pod):
+    client = Client(events=(REFUSED,))
+    seen = await look(training_job(), *objects, client=client, now=after(seconds))
+    assert (client.asked, seen.no_pod) == ([] if no_pod is None else [ASKED], no_pod or "")
 
 
 async def test_only_pods_of_this_very_job_are_attempts():

@@ -62,7 +62,8 @@ def test_only_the_stable_version_of_a_rollout_is_news():
         rollout("line", stableVersion="v1", phase="Paused"),
     )
     assert woken(WATCHES, ROLLOUT, now, STORE, before=before) == []
-    assert woken(WATCHES, ROLLOUT, rollout("line", stableVersion="v2"), STORE, before=before) == [
-        "parts-judged",
-        "parts-tuned",
-    ]
+    for other in ({"stableVersion": "v2"}, {"stableVersion": "v1", "stableModel": "other"}):
+        assert woken(WATCHES, ROLLOUT, rollout("line", **other), STORE, before=before) == [
+            "parts-judged",
+            "parts-tuned",
+        ]

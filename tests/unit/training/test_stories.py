@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from modelfleet.kinds import JOB, MODEL_VERSION, TRAINING_JOB
+from modelfleet.kinds import JOB, MODEL_VERSION, POD, TRAINING_JOB
 from unit.training.builders import DETAIL, fine_tune, model_version, rollout, success, training_job
 from unit.training.simulation import Story, Try, World
 
@@ -17,6 +18,11 @@ BAD_DATA = Try(64, json.dumps({"result": "Failed", "reason": "DatasetInvalid", "
 NO_DATA = Try(
     64, json.dumps({"result": "Failed", "reason": "DatasetMissing", "message": "s3://data/1.tar is not there"})
 )
+
+
+def beside(how: str, attempt: Try) -> Try:
+    """The same with a container beside the trainer."""
+    return replace(attempt, beside=how)
 
 
 def story(*tries: Try, training=None, others=()) -> Story:
@@ -39,6 +45,10 @@ async def test_a_run_from_the_spec_to_the_model_version():
     source = {"uri": "s3://data/1.tar", "sha256": "d" * 64, "images": 120, "labels": 300}
     assert version["spec"]["lineage"]["dataset"] == {**source, "sources": [source]}
     assert version["spec"]["lineage"]["diagnosis"] == DETAIL["diagnosis"]
+    (complete,) = (
+        each for each in told.world.get(JOB, "parts-v4")["status"]["conditions"] if each["type"] == "Complete"
+    )
+    assert version["spec"]["createdAt"] == complete["lastTransitionTime"]
     assert version["spec"]["report"] == {name: DETAIL["report"][name] for name in ("uri", "sha256")}
     assert "tracking" not in version["spec"]["lineage"]  # a remark that makes no sense costs no version
     assert told.world.training["status"]["diagnosis"] == DETAIL["diagnosis"]
@@ -213,6 +223,64 @@ async def test_a_detail_of_another_digest_makes_no_version():
     assert told.world.all(MODEL_VERSION) == []
 
 
+async def test_a_container_that_goes_on_beside_it_does_not_keep_a_run_from_ending():
+    told = story(beside("goes on", Try()))
+    await told.until("Complete")
+    assert told.world.get(MODEL_VERSION, "parts-v4")["spec"]["metrics"] == {"map50": "0.91", "recall": "0.87"}
+    (pod,) = told.world.all(POD)
+    ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
+    status = told.world.training["status"]
+    assert (status["attempts"], status["finishedAt"]) == (1, ended)
+    await told.run(2)
+    assert told.world.all(POD) == [pod]  # half a minute to end on its own
+    await told.run(2)
+    assert told.world.all(POD) == told.world.all(JOB) == []
+    assert (told.world.training["status"], told.world.started) == (status, 1)
+    assert told.world.events == ["JobCreated", "Training", "Complete"]
+
+
+async def test_a_container_that_fails_beside_it_takes_nothing_from_a_version_that_was_published():
+    told = story(beside("fails", Try()), training=training_job(backoffLimit=0))
+    await told.until("Training")
+    while "status" not in told.world.get(JOB, "parts-v4"):
+        told.world.tick()  # and the operator is away
+    assert told.world.get(JOB, "parts-v4")["status"]["conditions"][0]["reason"] == "BackoffLimitExceeded"
+    await told.until("Complete")
+    assert told.world.started == 1
+
+
+async def test_a_cause_that_a_pod_takes_along_is_kept():
+    told = story(beside("goes on", BAD_DATA))
+    await told.until("DatasetInvalid")
+    assert told.world.all(POD) == []
+    assert told.world.get(JOB, "parts-v4")["status"]["conditions"][0]["reason"] == "PodFailurePolicy"
+    assert "no labels" in told.world.training["status"]["conditions"][0]["message"]
+
+
+async def test_each_attempt_beside_a_container_that_goes_on_counts_once():
+    told = story(*[beside("goes on", CRASH)] * 3, training=training_job(backoffLimit=2))
+    await told.until("TrainerCrashed")
+    assert told.world.training["status"]["attempts"] == told.world.started == 3
+    assert "All 3 attempts failed" in told.world.training["status"]["conditions"][0]["message"]
+    assert told.world.events.count("Retrying") == 2
+
+
+async def test_a_deadline_that_comes_before_the_rest_is_stopped_does_not_hide_the_cause():
+    told = story(beside("goes on", BAD_DATA), training=training_job(activeDeadline="1m"))
+    await told.until("DatasetInvalid")
+    assert told.world.get(JOB, "parts-v4")["status"]["conditions"][0]["reason"] == "DeadlineExceeded"
+
+
+async def test_what_was_published_before_the_deadline_is_reported_again_where_the_report_is_lost():
+    told = story(beside("goes on", Try(log_lost=True)), Try(), training=training_job(activeDeadline="1m"))
+    await told.until("ReadingResult")
+    await told.run(3)
+    assert told.world.get(JOB, "parts-v4")["status"]["conditions"][0]["reason"] == "DeadlineExceeded"
+    assert told.world.reason == "ReadingResult"
+    await told.until("Complete")
+    assert told.world.started == 2
+
+
 EVALUATED = {"dataset": {"uri": "s3://data/holdout.tar"}, "gates": [{"metric": "map50", "minimum": "0.99"}]}
 
 
@@ -260,6 +328,17 @@ STORIES: dict[str, tuple[Callable[[], Story], Play]] = {
         lambda: story(Try(), training=training_job(ttlAfterFinished="2m", evaluation=EVALUATED)),
         play("EvaluationFailed"),
     ),
+    "a container goes on": (lambda: story(beside("goes on", Try())), play_success),
+    "a container goes on beside a crash": (
+        lambda: story(beside("goes on", CRASH), beside("goes on", Try())),
+        play_success,
+    ),
+    "a container goes on beside a failure": (lambda: story(beside("goes on", BAD_DATA)), play("DatasetInvalid")),
+    "a container goes on beside missing data": (
+        lambda: story(beside("goes on", NO_DATA), beside("goes on", Try())),
+        play_success,
+    ),
+    "a container fails": (lambda: story(beside("fails", Try())), play_success),
     "from a parent": (
         lambda: story(
             Try(),

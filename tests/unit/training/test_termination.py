@@ -5,7 +5,8 @@ import json
 import pytest
 
 from modelfleet.training.pods import attempt, failure
-from modelfleet.training.termination import Failed, Garbled, Succeeded, camel_case, find_detail, parse
+from modelfleet.training.termination import Garbled, Succeeded, find_detail, parse
+from modelfleet.workloads.last_words import Failed, camel_case
 from unit.training.builders import DETAIL, detail_line, failed_pod, file, pod, success
 
 SHA = json.loads(success())["detailSha256"]
@@ -43,7 +44,7 @@ def test_failure_is_read():
         (success(files=[{**file(), "sha256": "abc"}]), "sha256"),
         (success(files=[{**file(), "name": "../../etc/passwd"}]), "name"),
         (success(files=[{**file(), "sizeBytes": 0}]), "sizeBytes"),
-        (success(metrics=[1]), "is no map"),
+        (success(metrics=[1]), "is not a JSON object"),
         (success(detailSha256="abc"), "lacks detailSha256"),
         (success(detailSha256=None), "lacks detailSha256"),
     ],
@@ -66,7 +67,7 @@ def test_a_long_garbled_message_is_quoted_in_part_and_on_one_line():
     [("DatasetInvalid", "DatasetInvalid"), ("disk full!", "diskfull"), ("404Found", "Found"), ("§", "TrainingFailed")],
 )
 def test_a_reason_is_made_fit_for_a_condition(text, reason):
-    assert camel_case(text) == reason
+    assert camel_case(text, "TrainingFailed") == reason
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import pytest
 from modelfleet.api import ModelVersion
 from modelfleet.decision import Apply, Delete, Patch
 from modelfleet.versions import verification_record
-from modelfleet.versions.decide import Snapshot, decide
-from modelfleet.versions.verify_job import attempt
-from unit.training.builders import START, model_version
+from modelfleet.versions.decide import decide
+from modelfleet.versions.snapshot import Snapshot
+from modelfleet.versions.verify_job import read
+from unit.training.builders import START, model_version, wire
 from unit.versions.verifying import VERIFIER, pod
 
 ENDS = (pod(exit_code=1, said=("Unreachable", "no answer")), pod(exit_code=0, said=("Verified", "2 files")))
@@ -30,9 +31,9 @@ class World:
     def look(self):
         """One reconcile; it ends in the middle when the operator dies."""
         pods = [ENDS[self.made - 1]] if self.job is not None else []
-        seen = None if self.job is None else attempt(self.job, pods)
+        seen = None if self.job is None else read(self.job, pods)
         version = ModelVersion.model_validate(self.version)
-        decision = decide(Snapshot(version, verifier=VERIFIER, attempt=seen), self.now)
+        decision = decide(Snapshot(version, verifier=VERIFIER, job=seen), self.now)
         for action in decision.actions:
             self.carry_out(action)
             if self.writes == self.dies_after:
@@ -48,7 +49,7 @@ class World:
                 assert self.job is None
                 self.made += 1
                 self.job = copy.deepcopy(dict(manifest))
-                self.job["metadata"] |= {"uid": f"uid-job-{self.made}"}
+                self.job["metadata"] |= {"uid": f"uid-job-{self.made}", "creationTimestamp": wire(self.now)}
             case Patch(_, _, _, body):
                 self.version["metadata"]["annotations"] |= body["metadata"]["annotations"]
             case Delete(_, _, _, uid):

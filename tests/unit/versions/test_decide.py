@@ -5,9 +5,10 @@ import pytest
 from modelfleet.api import ModelVersion
 from modelfleet.api.conditions import find
 from modelfleet.kinds import MODEL_VERSION
-from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.decide import decide
 from modelfleet.versions.retention import Family
-from modelfleet.versions.usage import model_versions_used, roles, uses
+from modelfleet.versions.snapshot import Snapshot
+from modelfleet.versions.usage import roles, uses
 from unit.training.builders import START, after, condition, model_version, rollout, versions
 
 IN_USE = "modelfleet.dev/in-use"
@@ -16,8 +17,8 @@ IN_USE = "modelfleet.dev/in-use"
 def look(raw, rollouts=(), siblings=()):
     version = ModelVersion.model_validate(raw)
     family = Family((version, *versions(*siblings)))
-    users = [raw for raw in rollouts if version.metadata.name in model_versions_used(raw)]
-    return decide(Snapshot(version, family, uses=uses(version.spec.version, users)), START)
+    users = [raw for raw in rollouts if version.metadata.name in roles(raw)]
+    return decide(Snapshot(version, family, uses=uses(version.metadata.name, users)), START)
 
 
 def shown(decision):
@@ -51,12 +52,6 @@ def test_a_failed_evaluation_rejects_it_for_good():
 
 def test_a_passed_evaluation_makes_it_ready():
     assert shown(look(model_version(evaluation={"result": "Passed"})))[0] == ("Ready", "True", "Available")
-
-
-def test_a_field_that_is_not_acted_on_is_named():
-    raw = model_version()
-    raw["spec"]["artifact"]["uri"] = "oci://registry/parts"
-    assert ("UnsupportedFields", "True", "NotActedOn") in shown(look(raw))
 
 
 def test_use_adds_the_finalizer_under_the_version_that_was_read():
@@ -141,17 +136,38 @@ def test_tags_are_those_that_mean_this_version_as_it_will_be():
     ],
 )
 def test_what_a_rollout_uses_and_as_what(status, expected):
-    assert roles(rollout(**status)) == expected
+    """In the status of an older release, which names no models."""
+    assert roles(rollout(**status)) == {f"parts-{version}": role for version, role in expected.items()}
+
+
+def test_what_a_rollout_uses_while_it_goes_to_another_model():
+    status = {
+        "stableVersion": "v1",
+        "stableModel": "parts",
+        "candidateVersion": "v1",
+        "candidateModel": "screws",
+        "groups": [
+            {"name": "a", "version": "v1", "model": "screws"},
+            {"name": "b", "version": "v1", "model": "parts"},
+            {"name": "c", "version": "v2", "model": "nuts"},
+        ],
+        "history": [
+            {"version": "v1", "model": "parts", "result": "Promoted"},
+            {"version": "v1", "model": "nuts", "result": "Installed"},
+        ],
+    }
+    expected = {"parts-v1": "Stable", "screws-v1": "Candidate", "nuts-v2": "Previous", "nuts-v1": "Previous"}
+    assert roles(rollout(model="screws", **status)) == expected
 
 
 def test_a_rollout_of_another_model_uses_nothing_of_this_one():
-    assert model_versions_used(rollout(model="other", stableVersion="v3")) == ["other-v3"]
+    assert roles(rollout(model="other", stableVersion="v3")) == {"other-v3": "Stable"}
 
 
 def test_at_most_a_hundred_users_are_named_and_all_are_counted():
-    found = uses("v3", [rollout(f"line-{number:03}", stableVersion="v3") for number in range(150)])
+    found = uses("parts-v3", [rollout(f"line-{number:03}", stableVersion="v3") for number in range(150)])
     assert (found.total, len(found.first), found.first[-1].rollout) == (150, 100, "line-099")
-    assert not uses("v3", [])
+    assert not uses("parts-v3", [])
 
 
 def test_conditions_keep_their_time():

@@ -1,6 +1,7 @@
 """Whom a change concerns: tags that move, and Rollouts that begin or cease to use a version."""
 
 from modelfleet.kinds import CONTROLLER_REVISION, JOB, MODEL_VERSION, POD, ROLLOUT, TRAINING_JOB
+from modelfleet.times import wire_time
 from modelfleet.versions import WATCHES
 from unit.training.builders import after, condition, model_version, pod, rollout, training_job
 from unit.versions import verifying
@@ -26,6 +27,13 @@ def test_a_version_that_is_gone_wakes_the_next_in_line():
     next_one = model_version("v2", created=after(2), tags=("gold",))
     gone = model_version("v3", created=after(3), tags=("gold",), status={"tags": ["gold", "latest"]})
     assert names(MODEL_VERSION, gone, old, next_one) == ["parts-v2", "parts-v3"]
+
+
+def test_the_next_in_line_is_the_one_that_was_made_last_whenever_its_object_was_applied():
+    first = model_version("v1", created=after(9), createdAt=wire_time(after(1)))
+    second = model_version("v2", created=after(2), createdAt=wire_time(after(2)))
+    gone = model_version("v3", created=after(3), createdAt=wire_time(after(3)), status={"tags": ["latest"]})
+    assert names(MODEL_VERSION, gone, first, second) == ["parts-v2", "parts-v3"]
 
 
 HELD = {"finalizers": ("modelfleet.dev/in-use",)}

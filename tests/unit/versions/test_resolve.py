@@ -29,6 +29,15 @@ def found(raw, **reference):
         ([V1, V2, model_version("v3", created=after(3), ready=None)], {"tag": "latest"}, "v2"),
         ([V1, V2, model_version("v3", created=after(3), deleting=True)], {"tag": "latest"}, "v2"),
         ([V1, V2, model_version("v3", created=after(3), evaluation=REJECTED)], {"tag": "latest"}, "v2"),
+        # made again in another order: when the model was made counts, and not when its object was
+        (
+            [
+                model_version("v2", created=after(1), createdAt="2026-11-02T00:00:00Z"),
+                model_version("v1", created=after(9), createdAt="2026-11-01T00:00:00Z"),
+            ],
+            {"tag": "latest"},
+            "v2",
+        ),
         # of the same second: by name, its numbers as numbers
         ([model_version("v9"), model_version("v10")], {"tag": "latest"}, "v10"),
         ([model_version("2026-11-20"), model_version("v1")], {"tag": "latest"}, "v1"),
@@ -72,6 +81,11 @@ def test_what_is_missing_is_named(raw, reference, reason, names):
         (parsed_rollout(), Missing("NotFound", "Rollout line has no stable version yet")),
         (parsed_rollout(candidateVersion="v3"), Missing("NotFound", "Rollout line has no stable version yet")),
         (parsed_rollout(stableVersion="v0"), Missing("NotFound", "ModelVersion parts-v0 does not exist")),
+        (parsed_rollout(stableVersion="v1", stableModel="parts"), "v1"),
+        (
+            parsed_rollout(stableVersion="v1", stableModel="other"),
+            Missing("NotFound", "Rollout line has no stable version of parts yet: other-v1 is stable"),
+        ),
         (
             parsed_rollout(model="other", stableVersion="v1"),
             Missing("NotFound", "Rollout line is of model other, not of parts"),

@@ -13,9 +13,10 @@ from modelfleet.kube.client import Listing
 from modelfleet.reconcile import Deps
 from modelfleet.settings import Images, Retention, Settings, Verification
 from modelfleet.versions import controller
-from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.decide import decide
 from modelfleet.versions.retention import Family, Policy, next_due, surplus
-from modelfleet.versions.usage import model_versions_used
+from modelfleet.versions.snapshot import Snapshot
+from modelfleet.versions.usage import roles
 from unit.training.builders import (
     NAMESPACE,
     after,
@@ -38,13 +39,18 @@ def v(number, **fields):
 
 def going(*raw, policy=TWO, rollouts=(), held=(), trainings=(), now=1000):
     parsed = tuple(TrainingJob.model_validate(entry) for entry in trainings)
-    used = {name.removeprefix("parts-") for entry in rollouts for name in model_versions_used(entry)}
+    used = {name.removeprefix("parts-") for entry in rollouts for name in roles(entry)}
     of_model = tuple(Rollout.model_validate(entry) for entry in rollouts)
     family = Family(versions(*raw), frozenset(used), of_model, frozenset(held), parsed)
     return [each.spec.version for each in surplus(policy, family, after(now))]
 
 
 FOUR = (v(1), v(2), v(3), v(4))
+
+
+def test_where_a_user_can_not_be_read_nothing_goes():
+    assert surplus(TWO, Family(versions(*FOUR)), after(1000)) != ()
+    assert surplus(TWO, Family(versions(*FOUR), complete=False), after(1000)) == ()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,7 @@ def filled(*objects):
 
 async def look(store, api, **retention):
     settings = Settings(
-        images=Images(trainer="t", agent="a"),
+        images=Images(trainer="t", agent="a", labeler="l"),
         verification=Verification(enabled=False),
         retention=Retention(**{"keep_versions": 2, "min_age": timedelta(0), **retention}),
     )
@@ -229,6 +235,14 @@ async def test_nothing_is_asked_while_nothing_is_to_go():
 async def test_nothing_is_removed_while_the_api_server_does_not_answer():
     with pytest.raises(Unavailable):
         await look(filled(*FOUR), Api(fails=True))
+
+
+@pytest.mark.parametrize("user", [rollout(), training_job()], ids=lambda each: each["kind"])
+async def test_nothing_is_removed_while_what_may_use_it_can_not_be_read(user):
+    unreadable = {**user, "spec": {**user["spec"], "nonsense": True}}
+    assert (await look(filled(*FOUR), Api(*FOUR, user))).actions != ()
+    assert (await look(filled(*FOUR), Api(*FOUR, unreadable))).actions == ()
+    assert (await look(filled(*FOUR, unreadable), Api(fails=True))).actions == (), "nobody is asked"
 
 
 async def test_a_model_may_have_a_number_of_its_own():

@@ -1,5 +1,7 @@
 """From a version that nobody has looked at to one that is verified, or that says what is wrong; whatever happens."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,21 +11,23 @@ from modelfleet.api.names import VERIFICATION
 from modelfleet.decision import Apply, Delete, Patch
 from modelfleet.kinds import JOB, MODEL_VERSION, Key
 from modelfleet.kube import Store
-from modelfleet.settings import Images, Settings
+from modelfleet.settings import Images, Settings, Signatures
 from modelfleet.versions import verification_record
-from modelfleet.versions.decide import Snapshot, decide
+from modelfleet.versions.decide import decide
 from modelfleet.versions.observe import snapshot
+from modelfleet.versions.snapshot import Snapshot
 from modelfleet.versions.verification import Verifier, look, wait_after
-from modelfleet.versions.verify_job import Attempt, Said, attempt
+from modelfleet.versions.verify_job import Said, VerifyJob, read
 from unit.training.builders import START, after, condition, model_version
 from unit.versions.verifying import JOB_UID, VERIFIER, failure, job, pod, verified, version
 
+PUBLIC = "-----BEGIN PUBLIC KEY-----\nMFk=\n-----END PUBLIC KEY-----\n"
 MISMATCH = "s3://models/parts/v3/best.onnx is not the file that was pinned: expected sha256 a, found b"
 
 
 def seen(of, *pods, **of_job):
     """What one look sees of a Job and its pods."""
-    return attempt(job(of, **of_job), pods)
+    return read(job(of, **of_job), pods)
 
 
 def noted(finding, of):
@@ -41,7 +45,7 @@ def test_a_version_that_is_new_gets_a_job():
     assert isinstance(apply, Apply)
     assert (apply.manifest["kind"], apply.manifest["metadata"]["ownerReferences"][0]["name"]) == ("Job", "parts-v3")
     assert (finding.reason, finding.ready, finding.stalled) == ("ArtifactUnverified", False, False)
-    assert finding.message == "The digests of 2 files are being verified at the source: its Job is being made."
+    assert finding.message == "The digests of 2 files are being verified at the source: its Job is being created."
     assert finding.requeue_after is None  # the Job's own events wake it
 
 
@@ -49,15 +53,15 @@ def test_a_version_that_is_new_gets_a_job():
     ("pods", "says"),
     [
         ([], "has no pod yet (if that lasts, kubectl describe job says why)"),
-        ([pod()], "reads them"),
-        ([pod(unschedulable="0/3 nodes are available")], "waits, no node takes its pod: 0/3 nodes are available"),
+        ([pod()], "is reading them"),
+        ([pod(unschedulable="0/3 nodes are available")], "is waiting, no node takes its pod: 0/3 nodes are available"),
         (
             [pod(waiting=("ImagePullBackOff", "not found"))],
-            "waits, container verify can't start (ImagePullBackOff): not found",
+            "is waiting, container verify can't start (ImagePullBackOff): not found",
         ),
         ([pod(waiting=("CreateContainerConfigError", 'secret "x" not found'))], 'secret "x" not found'),
-        ([pod(waiting=("ContainerCreating", ""))], "reads them"),
-        ([pod(exit_code=137, disrupted=True)], "reads them"),  # the Job makes another pod
+        ([pod(waiting=("ContainerCreating", ""))], "is reading them"),
+        ([pod(exit_code=137, disrupted=True)], "is reading them"),  # the Job makes another pod
     ],
 )
 def test_a_job_that_goes_on_is_waited_for_and_says_what_it_waits_for(pods, says):
@@ -67,10 +71,24 @@ def test_a_job_that_goes_on_is_waited_for_and_says_what_it_waits_for(pods, says)
     assert says in finding.message
 
 
+def test_a_job_whose_pod_is_refused_says_so_in_the_words_of_the_api_server():
+    of = version()
+    assert look(of, VERIFIER, seen(of), after(20)).requeue_after == timedelta(seconds=40), "nothing else wakes us"
+    missing = seen(of)
+    assert [missing.makes_no_pod(after(seconds)) for seconds in (59, 60)] == [False, True]
+    assert not seen(of, pod()).makes_no_pod(after(600))
+    finding = look(of, VERIFIER, replace(missing, refusal="pods is forbidden: exceeded quota: none."), after(60))
+    assert (finding.reason, finding.stalled, finding.actions) == ("ArtifactUnverified", False, ())
+    assert finding.message.endswith(
+        f"No pod was created for Job {missing.name}: pods is forbidden: exceeded quota: none."
+    )
+    assert finding.requeue_after is not None
+
+
 def test_only_so_many_are_verified_at_once():
     waiting = look(version(), VERIFIER, None, START, others=10)
     assert (waiting.reason, waiting.actions, waiting.requeue_after) == ("ArtifactUnverified", (), timedelta(seconds=30))
-    assert "waits for its turn, 10 at once in a namespace (verification.parallel)" in waiting.message
+    assert "is waiting for its turn, 10 at once in a namespace (verification.parallel)" in waiting.message
     assert look(version(), VERIFIER, None, START, others=9).actions
     of = version()
     assert look(of, VERIFIER, seen(of), START, others=99).message.startswith(
@@ -89,13 +107,32 @@ def test_what_is_seen_of_a_version_and_of_the_others():
     store = Store()
     for obj in (model_version(ready=None), job(of), its_pod, *others):
         store.put(obj)
-    found = snapshot(store, Key("factory", "parts-v3"), Settings(images=Images(trainer="t", agent="agent:1")))
+    found = snapshot(
+        store, Key("factory", "parts-v3"), Settings(images=Images(trainer="t", agent="agent:1", labeler="l"))
+    )
     assert found.verifier == VERIFIER
-    assert found.attempt == Attempt(
-        job(of)["metadata"]["name"], JOB_UID, has_pod=True, said=Said("Verified", "2 files")
+    assert found.job == VerifyJob(
+        job(of)["metadata"]["name"], JOB_UID, START, has_pod=True, said=Said("Verified", "2 files")
     )
     assert found.others == 1
     assert snapshot(Store(), Key("factory", "parts-v3"), None) is None
+
+
+@pytest.mark.parametrize(("required", "keys"), [(True, PUBLIC), (False, "")])
+def test_its_files_must_be_signed_where_all_must_be(required, keys):
+    """A Rollout that demands it of its own models is not known here: its nodes see to that."""
+    settings = Settings(
+        images=Images(trainer="t", agent="agent:1", labeler="l"),
+        signatures=Signatures(public_keys=PUBLIC, required=required),
+    )
+    store = Store()
+    store.put(model_version(ready=None))
+    found = snapshot(store, Key("factory", "parts-v3"), settings)
+    assert found.verifier.keys == keys
+    (apply,) = look(version(), found.verifier, None, START).actions
+    (one,) = apply.manifest["spec"]["template"]["spec"]["containers"]
+    told = json.loads(one["env"][0]["value"])
+    assert told.get("signature", {}).get("keys", "") == keys
 
 
 def test_a_job_that_found_all_as_declared_makes_it_ready_and_is_noted():
@@ -121,6 +158,8 @@ def test_a_job_that_found_all_as_declared_makes_it_ready_and_is_noted():
             True,
             "best.pt is not there. Put the files there.",
         ),
+        (("SignatureMissing", "sign the version's files"), 1, "SignatureMissing", True, "sign the version's files."),
+        (("SignatureInvalid", "by another key"), 1, "SignatureInvalid", True, "by another key. Find out who"),
         (("AccessDenied", "was refused"), 1, "SourceAccessDenied", True, "a Secret object-store in this namespace"),
         (("Unreachable", "was not reached"), 1, "SourceUnreachable", False, "was not reached. Attempt 2 follows"),
         (("Unsupported", "no such place"), 1, "VerificationFailed", True, "Unsupported: no such place"),
@@ -184,7 +223,12 @@ def test_the_next_attempt_follows_when_it_is_due():
     due = look(of, VERIFIER, None, after(20))
     assert [type(action) for action in due.actions] == [Apply]
     assert due.reason == "SourceUnreachable"  # what is known stays until there is more
-    assert due.message.endswith("Attempt 3: its Job is being made.")
+    assert due.message.endswith("Attempt 3: its Job is being created.")
+
+
+def test_an_attempt_that_a_clock_dated_ahead_is_not_waited_for():
+    finding = look(version(noted=failure(attempts=2)), VERIFIER, None, after(-3600))
+    assert [type(action) for action in finding.actions] == [Apply]
 
 
 def test_an_attempt_after_failures_may_succeed():
@@ -290,10 +334,15 @@ def test_what_is_exempt_says_so():
     assert "Not verified at the source: the operator's settings exempt file://" in finding.message
 
 
-def test_an_address_that_nobody_can_read_is_refused():
-    finding = look(at("oci://registry/parts"), VERIFIER, None, START)
+def test_a_tag_of_a_registry_is_no_address_of_a_version():
+    finding = look(at("oci://registry/parts:v3"), VERIFIER, None, START)
     assert (finding.reason, finding.stalled, finding.actions) == ("SourceUnsupported", True, ())
-    assert "can't read oci:// addresses" in finding.message
+    assert "oras resolve" in finding.message
+
+
+def test_a_manifest_by_digest_is_verified_like_any_other_address():
+    finding = look(at(f"oci://registry/parts:v3@sha256:{'a' * 64}"), VERIFIER, None, START)
+    assert (finding.reason, len(finding.actions)) == ("ArtifactUnverified", 1)
 
 
 # --- in the status ----------------------------------------------------------------------------------------------------
@@ -309,8 +358,8 @@ def test_under_way_is_reconciling_and_what_needs_somebody_is_stalled():
         ("Ready", "False", "ArtifactUnverified"),
         ("Reconciling", "True", "ArtifactUnverified"),
     ]
-    wrong = Attempt("verify", JOB_UID, said=Said("DigestMismatch", MISMATCH))
-    decision = decide(Snapshot(of, verifier=VERIFIER, attempt=wrong), START)
+    wrong = VerifyJob("verify", JOB_UID, START, said=Said("DigestMismatch", MISMATCH))
+    decision = decide(Snapshot(of, verifier=VERIFIER, job=wrong), START)
     assert shown(decision) == [("Ready", "False", "DigestMismatch"), ("Stalled", "True", "DigestMismatch")]
     assert [(entry.type, entry.reason) for entry in decision.announcements] == [("Warning", "DigestMismatch")]
     assert decision.status.tags == ()
@@ -318,9 +367,9 @@ def test_under_way_is_reconciling_and_what_needs_somebody_is_stalled():
 
 
 def test_it_is_announced_once_that_it_is_verified():
-    fine = Attempt("verify", JOB_UID, said=Said("Verified", "2 files"))
+    fine = VerifyJob("verify", JOB_UID, START, said=Said("Verified", "2 files"))
     before = [condition("Ready", "False", "ArtifactUnverified")]
-    decision = decide(Snapshot(version(status={"conditions": before}), verifier=VERIFIER, attempt=fine), START)
+    decision = decide(Snapshot(version(status={"conditions": before}), verifier=VERIFIER, job=fine), START)
     assert [(entry.type, entry.reason) for entry in decision.announcements] == [("Normal", "Verified")]
     assert decision.status.tags == ("latest",)
     later = version(noted=verified(), ready=True)

@@ -52,6 +52,15 @@ def test_it_may_do_as_little_as_can_be():
     assert container()["envFrom"] == [{"secretRef": {"name": "object-store", "optional": True}}]
 
 
+def test_no_template_lets_it_speak_to_the_api_server():
+    assert (
+        job({"spec": {"automountServiceAccountToken": True}})["spec"]["template"]["spec"][
+            "automountServiceAccountToken"
+        ]
+        is False
+    )
+
+
 def test_it_ends_by_itself_and_goes_by_itself():
     manifest = job()
     assert manifest["spec"]["activeDeadlineSeconds"] == 1800

@@ -1,0 +1,198 @@
+"""For each alert: series on which it must fire, and near misses on which it must not. Values as promtool writes them:
+"0+60x30" is 0 and thirty steps of 60; one value a minute."""
+
+from dataclasses import dataclass
+
+Series = dict[str, str]
+
+NODE = 'namespace="factory",rollout="line",group="fleet",version="v1",node="n1",pod="p",model="parts"'
+ROLLOUT = 'namespace="factory",rollout="line"'
+AT_NODE = {"namespace": "factory", "rollout": "line", "node": "n1"}
+AT_VERSION = {**AT_NODE, "group": "fleet", "version": "v1"}
+AT_ROLLOUT = {"namespace": "factory", "rollout": "line"}
+DAY = 24 * 60
+
+
+@dataclass(frozen=True)
+class Case:
+    """`labels`: of the alert that fires, without its severity; None: none fires. `at`: minutes. `value`: as its text
+    has it, where it has one."""
+
+    alert: str
+    about: str
+    series: Series
+    labels: dict[str, str] | None
+    at: int = 60
+    value: str = ""
+
+
+def confidence(low: str, all_of: str, mean: str = "") -> Series:
+    """Counters of one node: detections up to 0.5, all, and the sum of confidences."""
+    found = {f'modelfleet_detection_confidence_bucket{{{NODE},le="0.5"}}': low}
+    found[f"modelfleet_detection_confidence_count{{{NODE}}}"] = all_of
+    return found | ({f"modelfleet_detection_confidence_sum{{{NODE}}}": mean} if mean else {})
+
+
+def frames(used: str, damaged: str = "0x120", frozen: str = "0x120") -> Series:
+    """Counters of one node that is ready: frames through the model, and those left out."""
+    return {
+        f"modelfleet_frames_total{{{NODE}}}": used,
+        f"modelfleet_frames_damaged_total{{{NODE}}}": damaged,
+        f"modelfleet_frames_frozen_total{{{NODE}}}": frozen,
+        f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "1x120",
+    }
+
+
+def condition(type: str, reason: str, values: str) -> Series:
+    return {f'modelfleet_rollout_condition{{{ROLLOUT},type="{type}",reason="{reason}"}}': values}
+
+
+def verdict(name: str) -> Series:
+    return {f'modelfleet_gate_verdict{{{ROLLOUT},group="canary",version="v2",verdict="{name}"}}': "1x120"}
+
+
+def quarantined(cause: str, since: int) -> Series:
+    labels = f'{ROLLOUT},version="v2",cause="{cause}"'
+    return {f"modelfleet_rollout_quarantined_timestamp_seconds{{{labels}}}": f"{since}x{DAY}"}
+
+
+def trained(result: str, at: int) -> Series:
+    labels = f'namespace="factory",training_job="parts-v3",model="parts",result="{result}"'
+    return {f"modelfleet_trainingjob_end_timestamp_seconds{{{labels}}}": f"{at}x{DAY}"}
+
+
+def serving(version: str, wanted: str) -> Series:
+    node = NODE.replace('version="v1"', f'version="{version}"')
+    return {
+        f'modelfleet_model_info{{{node},sha256="a"}}': "1x120",
+        f'modelfleet_rollout_group_version_info{{{ROLLOUT},group="fleet",version="{wanted}"}}': "1x120",
+    }
+
+
+def queries(**results: str) -> Series:
+    return {
+        f'modelfleet_operator_prometheus_queries_total{{provider="default",result="{result}"}}': values
+        for result, values in results.items()
+    }
+
+
+_STEADY = "0+60x120"
+_FROZEN = confidence("0x180", "0+180x180", "0+150.3x180")
+_NOISY = confidence("0x180", "0+180x180", " ".join(f"{150.3 * n + 0.05 * (n * 7 % 5):.3f}" for n in range(180)))
+_UNSURE = confidence(f"0+6x{DAY} {6 * DAY}+30x120", f"0+60x{DAY + 120}")
+_LESS_SURE_AND_LITTLE = confidence(f"0+0.1x{DAY} {DAY // 10}+1x120", f"0+2x{DAY + 120}")
+
+CASES = (
+    Case(
+        "ModelfleetRolloutStuck", "a stalled Rollout", condition("Stalled", "GateTimedOut", "1x120"),
+        {**AT_ROLLOUT, "reason": "GateTimedOut"},
+    ),
+    Case("ModelfleetRolloutStuck", "rolled back is another alert", condition("Stalled", "RolledBack", "1x120"), None),
+    Case("ModelfleetRolloutStuck", "stalled for ten minutes", condition("Stalled", "InvalidWindow", "_x50 1x10"), None),
+    Case("ModelfleetRolledBack", "an hour ago", quarantined("GateFailed", 0),
+         {**AT_ROLLOUT, "version": "v2", "cause": "GateFailed"}),
+    Case("ModelfleetRolledBack", "seven hours ago", quarantined("GateFailed", 0), None, at=420),
+    Case("ModelfleetRolledBack", "somebody aborted it", quarantined("Aborted", 0), None),
+    Case("ModelfleetGateWithoutData", "half an hour of NoData", verdict("NoData"),
+         {**AT_ROLLOUT, "group": "canary", "version": "v2", "verdict": "NoData"}),
+    Case("ModelfleetGateWithoutData", "no provider configured", verdict("ProviderDown"),
+         {**AT_ROLLOUT, "group": "canary", "version": "v2", "verdict": "ProviderDown"}),
+    Case("ModelfleetGateWithoutData", "not decided yet", verdict("Inconclusive"), None),
+    Case("ModelfleetNodeOnWrongVersion", "an old pod that stays", serving("v1", "v2"), AT_VERSION),
+    Case("ModelfleetNodeOnWrongVersion", "the right version", serving("v2", "v2"), None),
+    Case("ModelfleetNodeOnWrongVersion", "a version is on its way",
+         serving("v1", "v2") | condition("Reconciling", "Progressing", "1x120"), None),
+    Case("ModelfleetNodeOnWrongVersion", "the operator is gone",
+         {f'modelfleet_model_info{{{NODE},sha256="a"}}': "1x120"}, None),
+    Case("ModelfleetTrainingFailed", "an hour ago", trained("Failed", 0),
+         {"namespace": "factory", "training_job": "parts-v3", "model": "parts"}),
+    Case("ModelfleetTrainingFailed", "one that ended well", trained("Complete", 0), None),
+    Case("ModelfleetTrainingFailed", "seven hours ago", trained("Failed", 0), None, at=420),
+    Case("ModelfleetDrift", "declared",
+         {f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Drifting"}}': "1x120"},
+         {**AT_ROLLOUT, "version": "v1"}),
+    Case("ModelfleetDrift", "suspected only",
+         {f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Drifting"}}': "0x120",
+          f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Suspected"}}': "1x120"}, None),
+    Case("ModelfleetLowConfidence", "from a tenth to a half", _UNSURE, {**AT_ROLLOUT, "version": "v1"}, at=DAY + 110,
+         value="40%"),
+    Case("ModelfleetLowConfidence", "as yesterday", confidence(f"0+6x{DAY + 120}", f"0+60x{DAY + 120}"), None,
+         at=DAY + 110),
+    Case("ModelfleetLowConfidence", "too few detections to say", _LESS_SURE_AND_LITTLE, None, at=DAY + 110),
+    Case("ModelfleetFramesDamaged", "one in ten",
+         {f"modelfleet_frames_total{{{NODE}}}": _STEADY, f"modelfleet_frames_failed_total{{{NODE}}}": "0+6x120"},
+         AT_VERSION, value="10%"),
+    Case("ModelfleetFramesDamaged", "one in sixty",
+         {f"modelfleet_frames_total{{{NODE}}}": _STEADY, f"modelfleet_frames_failed_total{{{NODE}}}": "0+1x120"}, None),
+    Case("ModelfleetFramesDamaged", "one in ten was left out", frames("0+54x120", damaged="0+6x120"), AT_VERSION,
+         value="10%"),
+    Case("ModelfleetFramesDamaged", "one in sixty was left out", frames("0+59x120", damaged="0+1x120"), None),
+    Case("ModelfleetFramesStopped", "all were damaged", frames("0x120", damaged="0+60x120"), None),
+    Case("ModelfleetFramesStopped", "the picture is frozen", frames("0x120", frozen="0+60x120"), None),
+    Case("ModelfleetFramesStopped", "none of any kind", frames("0x120"), AT_VERSION),
+    Case("ModelfleetFramesFrozen", "left out by the agent", frames("0x120", frozen="0+60x120"), AT_VERSION),
+    Case("ModelfleetFramesFrozen", "a third is still", frames("0+40x120", frozen="0+20x120"), None),
+    Case("ModelfleetFramesDamaged", "no frames at all",
+         {f"modelfleet_frames_total{{{NODE}}}": "0x120", f"modelfleet_frames_failed_total{{{NODE}}}": "0x120"}, None),
+    Case("ModelfleetFramesStopped", "the counter stands still",
+         {f"modelfleet_frames_total{{{NODE}}}": "0+60x20 1200x100",
+          f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "1x120"}, AT_VERSION),
+    Case("ModelfleetFramesStopped", "the model is still being loaded",
+         {f"modelfleet_frames_total{{{NODE}}}": "0x120",
+          f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "0x120"}, None),
+    Case("ModelfleetFramesStopped", "frames arrive",
+         {f"modelfleet_frames_total{{{NODE}}}": _STEADY,
+          f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "1x120"}, None),
+    Case("ModelfleetFramesFrozen", "the very same detections", _FROZEN, AT_VERSION, at=150),
+    Case("ModelfleetFramesFrozen", "a still scene with noise", _NOISY, None, at=150),
+    Case("ModelfleetFramesFrozen", "frozen for half an hour",
+         confidence("0x180", "_x120 0+180x60", "_x120 0+150.3x60"), None, at=150),
+    Case("ModelfleetFramesFrozen", "nothing is detected", confidence("0x180", "0x180", "0x180"), None, at=150),
+    Case("ModelfleetCaptureUploadFailing", "all tries fail",
+         {f'modelfleet_capture_upload_failed_total{{{NODE},cause="AccessDenied"}}': "0+1x120",
+          f'modelfleet_capture_uploaded_total{{{NODE},reason="sample"}}': "5x120"}, AT_NODE, at=90),
+    Case("ModelfleetCaptureUploadFailing", "some get through",
+         {f'modelfleet_capture_upload_failed_total{{{NODE},cause="Unreachable"}}': "0+1x120",
+          f'modelfleet_capture_uploaded_total{{{NODE},reason="sample"}}': "0+1x120"}, None, at=90),
+    Case("ModelfleetCaptureUploadFailing", "what was sent can't be removed, and is sent again and again",
+         {f'modelfleet_capture_upload_failed_total{{{NODE},cause="SpoolUnwritable"}}': "0+1x120",
+          f'modelfleet_capture_uploaded_total{{{NODE},reason="sample"}}': "0+1x120"}, AT_NODE, at=90),
+    Case("ModelfleetCaptureSpoolFull", "captures are evicted",
+         {f'modelfleet_capture_evicted_total{{{NODE},reason="unsure"}}': "0+1x120"}, AT_NODE),
+    Case("ModelfleetCaptureSpoolFull", "frames are dropped",
+         {f"modelfleet_capture_dropped_total{{{NODE}}}": "0+1x120"}, AT_NODE),
+    Case("ModelfleetCaptureSpoolFull", "once, two hours ago",
+         {f"modelfleet_capture_dropped_total{{{NODE}}}": "0 5x240"}, None, at=120),
+    Case("ModelfleetCaptureSettingsInvalid", "said by one of the two processes",
+         {f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics"}}': "1x120",
+          f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics-capture"}}': "0x120"}, AT_NODE),
+    Case("ModelfleetCaptureSettingsInvalid", "valid",
+         {f"modelfleet_capture_settings_invalid{{{NODE}}}": "0x120"}, None),
+    Case("ModelfleetOperatorDown", "it is gone", {"modelfleet_operator_ready": "1x20 _x100"}, {}),
+    Case("ModelfleetOperatorDown", "it is not ready", {"modelfleet_operator_ready": "0x120"}, {}),
+    Case("ModelfleetOperatorDown", "one of two is ready",
+         {'modelfleet_operator_ready{pod="a"}': "0x120", 'modelfleet_operator_ready{pod="b"}': "1x120"}, None),
+    Case("ModelfleetOperatorDown", "a restart", {"modelfleet_operator_ready": "1x45 _x6 0 1x60"}, None, at=57),
+    Case("ModelfleetPrometheusUnreachable", "all queries fail",
+         queries(ProviderDown="0+5x120", Samples="100x120"), {"provider": "default"}),
+    Case("ModelfleetPrometheusUnreachable", "one in five fails", queries(ProviderDown="0+1x120", Samples="0+4x120"),
+         None),
+    Case("ModelfleetPrometheusUnreachable", "a wrong query of somebody's check", queries(BadQuery="0+1x120"), None),
+    Case("ModelfleetPrometheusUnreachable", "nothing to ask", queries(ProviderDown="7x120"), None),
+    Case("ModelfleetReconcileErrors", "one object in every try",
+         {'modelfleet_operator_failing_objects{kind="Rollout"}': "0x10 1x80"}, {"kind": "Rollout"}),
+    Case("ModelfleetReconcileErrors", "one that is settled by the next try, again and again",
+         {'modelfleet_operator_failing_objects{kind="Rollout"}': "1x10 0 1x10 0 1x10 0 1x10 0 1x50"}, None),
+    Case("ModelfleetReconcileErrors", "the standby knows of none",
+         {'modelfleet_operator_failing_objects{kind="Rollout",pod="a"}': "2x120",
+          'modelfleet_operator_failing_objects{kind="Rollout",pod="b"}': "0x120"}, {"kind": "Rollout"}),
+    Case("ModelfleetNotificationsLost", "one expired",
+         {'modelfleet_operator_notifications_lost_total{endpoint="chat",cause="expired"}': "0x40 1x80"},
+         {"endpoint": "chat", "cause": "expired"}),
+    Case("ModelfleetNotificationsLost", "one was lost long ago",
+         {'modelfleet_operator_notifications_lost_total{endpoint="chat",cause="expired"}': "0x10 1x200"}, None, at=120),
+    Case("ModelfleetNotificationsDelayed", "a receiver that is away",
+         {'modelfleet_operator_notifications_waiting{endpoint="chat"}': "0x10 3x80"}, {"endpoint": "chat"}),
+    Case("ModelfleetNotificationsDelayed", "one that is away now and then",
+         {'modelfleet_operator_notifications_waiting{endpoint="chat"}': "3x10 0 3x10 0 3x10 0 3x10 0 3x50"}, None),
+)  # fmt: skip

@@ -1,0 +1,467 @@
+"""What kubectl says on standard error, as a sentence that helps; and what a fake kubectl shows of the processes."""
+
+import contextlib
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kubectl_modelfleet import findings
+from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, Unreachable, near
+from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, Kubectl, failure
+from kubectl_modelfleet.main import complete, run
+from kubectl_modelfleet.streams import Streams
+from modelfleet.api import crd, names
+from unit.cli.stories import story
+
+FORBIDDEN = (
+    'Error from server (Forbidden): rollouts.modelfleet.dev "line" is forbidden: User "jane" cannot patch resource'
+    ' "rollouts" in API group "modelfleet.dev" in the namespace "factory"'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        (FORBIDDEN, Forbidden, r"jane may not patch rollouts\.modelfleet\.dev in namespace factory: .* built-in edit"),
+        (
+            'Error from server (Forbidden): nodes is forbidden: User "jane" cannot list resource "nodes" in API'
+            ' group "" at the cluster scope',
+            Forbidden,
+            r"jane may not list nodes: .* built-in view",
+        ),
+        ('Error from server (NotFound): rollouts.modelfleet.dev "x" not found', NotFound, '"x" not found'),
+        ('error: the server doesn\'t have a resource type "rollouts"', NotFound, "install the chart"),
+        ("error: You must be logged in to the server (Unauthorized)", Forbidden, "log in again"),
+        ("Unable to connect to the server: dial tcp: lookup x: no such host", Unreachable, "right --context"),
+        ("The connection to the server 127.0.0.1:1 was refused - did you", Unreachable, "was refused"),
+        ('error: context "x" does not exist', Failure, '^context "x" does not exist: kubectl config get-contexts'),
+        ("error: cannot locate context nope", Failure, "^cannot locate context nope: kubectl config get-contexts"),
+        ("Error from server (BadRequest): the body is bad", Failure, "BadRequest"),
+        ("Error from server (Conflict): the UID in the precondition", Failure, "Conflict"),
+        (
+            "Unable to connect to the server: getting credentials: exec: executable aws not found\n\nIt looks like you"
+            " are trying to use a client-go credential plugin that is not installed.\n\nTo learn more, consult:\n"
+            "      https://kubernetes.io/docs\n",
+            Failure,
+            "^the login of the kubeconfig failed: Unable to connect .* executable aws not found$",
+        ),
+        (
+            'E1130 01:02:03.456789   12 memcache.go:265] "Unhandled Error" err="couldn\'t get"\n'
+            "error: the body is bad\nSee 'kubectl get -h' for help and examples",
+            Failure,
+            "^the body is bad$",
+        ),
+        (
+            "error: there is no need to specify a resource type as a separate argument when passing arguments in"
+            " resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource",
+            Failure,
+            "^give the name alone",
+        ),
+        ("", Failure, "said nothing"),
+    ],
+)
+def test_words_of_kubectl(said: str, kind: type[Failure], message: str):
+    found = failure(said)
+    assert type(found) is kind
+    with pytest.raises(kind, match=message):
+        raise found
+
+
+def test_near_names():
+    assert near("lin", ["line", "yard"]) == " Did you mean line?"
+    assert near("x", ["line"]) == " There is line."
+    assert near("x", list("abcdefg")) == " There are a, b, c, d, e and 2 more."
+    assert near("x", []) == ""
+
+
+FAKE = """#!{python}
+import json, pathlib, sys, time
+here = pathlib.Path(__file__).parent
+arguments = [a for a in sys.argv[1:] if not a.startswith("--kubeconfig")]
+with open(here / "calls", "a") as calls:
+    calls.write(json.dumps(arguments) + "\\n")
+known = json.loads((here / "answers.json").read_text())
+for words, answer in known:
+    if all(any(word in argument for argument in arguments) for word in words):
+        if "error" in answer:
+            sys.exit(answer["error"])
+        for line in answer["lines"]:
+            print(line, flush=True)
+        time.sleep(answer.get("sleep", 0))
+        sys.exit(0)
+sys.exit(f"error: nothing is known of {{arguments}}")
+"""
+
+
+def _answer(found: object) -> object:
+    """Lines to print, or how it fails; anything else is one object in JSON."""
+    if isinstance(found, dict) and found.keys() & {"lines", "error"}:
+        return found
+    return {"lines": [json.dumps(found)]}
+
+
+class Fake:
+    """A kubectl on the PATH that answers as told. The first answer whose words are all among the arguments counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        program = folder / "kubectl"
+        program.write_text(FAKE.format(python=sys.executable))
+        program.chmod(0o755)
+        self.answer()
+
+    def answer(self, *known: tuple[list[str], object], config: object = None) -> None:
+        answers = [(words, _answer(found)) for words, found in known]
+        context = (["config", "view"], config or {"lines": ["factory"]})
+        (self._folder / "answers.json").write_text(json.dumps([context, *answers]))
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self._folder / "calls").read_text().splitlines()]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Fake(tmp_path)
+
+
+def items(*objects: object) -> dict[str, object]:
+    return {"items": list(objects), "metadata": {"resourceVersion": "7"}}
+
+
+def answers_of(name: str) -> list[tuple[list[str], object]]:
+    recorded = story(name)
+    return [
+        (["get", ROLLOUTS, "line"], recorded.rollout),
+        (["get", ROLLOUTS], items(recorded.rollout)),
+        (["get", "modelversions"], items(*recorded.versions)),
+        (["get", "controllerrevisions"], items(*recorded.revisions)),
+        (["get", "pods"], items(*recorded.pods)),
+        (["patch"], recorded.rollout),
+    ]
+
+
+def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert run(["status", "line"]) == 3
+    assert "kubectl is not on the PATH" in capsys.readouterr().err
+
+
+def test_in_a_pod_the_namespace_is_that_of_the_service_account(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fake.answer(config={"error": "error: current-context must exist in order to minify"})
+    with pytest.raises(Failure, match="say --context or --kubeconfig, or set KUBECONFIG"):
+        _ = Kubectl().namespace
+    monkeypatch.setattr("kubectl_modelfleet.kubectl.SERVICE_ACCOUNT", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("factory\n")
+    assert Kubectl().namespace == "factory"
+    assert Kubectl(namespace="yard").namespace == "yard"
+
+
+def test_a_name_that_is_not_there_where_names_may_not_be_listed(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    absent = {"error": 'Error from server (NotFound): rollouts.modelfleet.dev "lin" not found'}
+    refused = {"error": FORBIDDEN.replace("cannot patch", "cannot list")}
+    fake.answer((["get", ROLLOUTS, "lin"], absent), (["get", ROLLOUTS], refused))
+    assert run(["status", "lin"]) == 3
+    assert "no Rollout lin in namespace factory. Which there are, you may not list." in capsys.readouterr().err
+
+
+def test_what_is_written_and_as_whom(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    fake.answer(*answers_of("WaitingForApproval"))
+    assert run(["approve", "line", "-n", "factory", "--context=c"]) == 0
+    assert capsys.readouterr().out == "line: v2 may leave group canary.\nWrote modelfleet.dev/approve=v2.\n"
+    patch = fake.calls[-1]
+    assert "--field-manager=modelfleet-cli" in patch
+    assert "--context=c" in patch
+    (body,) = [each.removeprefix("--patch=") for each in patch if each.startswith("--patch=")]
+    uid = story("WaitingForApproval").rollout["metadata"]["uid"]
+    assert json.loads(body) == {"metadata": {"uid": uid, "annotations": {"modelfleet.dev/approve": "v2"}}}
+    assert run(["approve", "line", "--dry-run"]) == 0
+    assert "--dry-run=server" in fake.calls[-1]
+
+
+@pytest.mark.parametrize(("name", "code"), [("Ready", 0), ("RolledBack", 1), ("Soaking", 2)])
+def test_exit_codes_come_out_of_the_process(fake: Fake, name: str, code: int, capsys: pytest.CaptureFixture[str]):
+    fake.answer(*answers_of(name))
+    assert run(["status", "line"]) == code
+    assert run(["status", "line", "-o", "json"]) == code
+    found = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert (found["phase"], found["exit"]) == (name, code)
+
+
+def test_status_waits_no_longer_than_it_is_told(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    fake.answer(*answers_of("Soaking"))
+    begun = time.monotonic()
+    assert run(["status", "line", "--wait", "--timeout=500ms"]) == 2
+    assert time.monotonic() - begun < 20
+    said = capsys.readouterr()
+    assert said.out.startswith("Timed out after 500ms. line: Soaking (Soaking).")
+    assert run(["status", "line", "--timeout=soon"]) == 3
+    assert "'soon' is not a duration such as 90s" in capsys.readouterr().err
+
+
+def test_a_tree_that_is_not_in_a_terminal_has_no_colours_and_no_cut_lines(fake: Fake, capsys):
+    fake.answer(*answers_of("RolledBack"))
+    assert run(["get", "rollout", "line"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert story("RolledBack").view.message in said
+    assert all(line == line.rstrip() for line in said.splitlines())
+
+
+def in_a_terminal(*arguments: str, **env: str) -> str:
+    """What a command writes into a terminal (a pseudo-terminal of this process)."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **env}
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-m", "kubectl_modelfleet", *arguments],
+        env=environment | {"PYTHONPATH": path},
+        stdin=theirs,
+        stdout=theirs,
+        timeout=60,
+        check=False,
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    os.close(ours)
+    assert done.returncode == 0
+    return said.decode()
+
+
+def test_a_terminal_gets_colours_and_signs_unless_it_says_no(fake: Fake):
+    fake.answer(*answers_of("Ready"))
+    said = in_a_terminal("get", "rollout", "line")
+    assert "\x1b[32m✔ \x1b[0m" in said
+    said = in_a_terminal("get", "rollout", "line", NO_COLOR="1")
+    assert "✔" in said
+    assert "\x1b[32m" not in said
+    said = in_a_terminal("get", "rollout", "line", LANG="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert "[ok] " in said
+    assert said.isascii()
+
+
+def test_history_in_a_narrow_terminal_has_the_reasons_beneath(fake: Fake):
+    fake.answer(*answers_of("RolledBack"))
+    entry = story("RolledBack").view.status.history[0]
+    wide = in_a_terminal("history", "line", COLUMNS="200", NO_COLOR="1")
+    assert "WHY" in wide
+    narrow = in_a_terminal("history", "line", COLUMNS="38", NO_COLOR="1")
+    assert "…" not in narrow
+    assert f"{entry.version}  {entry.result}  " in narrow
+    assert " ".join(entry.message.split()) in " ".join(narrow.split())
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]):
+    from kubectl_modelfleet.main import cli
+
+    for name in cli.commands:
+        assert run([name, "--help"]) == 0
+    assert run(["lineage"]) == 3
+    assert "name a ModelVersion, or a node with --node" in capsys.readouterr().err
+
+
+def test_completion_of_commands_names_and_versions(fake: Fake):
+    fake.answer(*answers_of("Ready"))
+    assert [each.value for each in complete(["re"])] == ["retry", "resume", "retrain"]
+    assert [each.value for each in complete(["approve", ""])] == ["line"]
+    assert [each.value for each in complete(["approve", "line", ""])] == ["v1", "v2"]
+    assert [each.value for each in complete(["lineage", "--node", "can"])] == ["canary-0"]
+    fake.answer((["get"], {"error": "Unable to connect to the server: EOF"}))
+    assert complete(["approve", ""]) == [], "a shell gets no error in place of names"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]):
+    assert run(["completion", shell]) == 0
+    said = capsys.readouterr().out
+    assert "kubectl-modelfleet" in said
+    assert f"_KUBECTL_MODELFLEET_COMPLETE={shell}_complete" in said
+
+
+def live_pod(**env: str) -> dict[str, object]:
+    pod = json.loads(json.dumps(story("Ready").pods[0]))
+    pod["metadata"]["labels"] |= {names.ROLLOUT: "line"}
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    pod["spec"]["containers"] = [{"name": "agent", "env": variables}]
+    pod["status"]["phase"] = "Running"
+    return pod
+
+
+def test_the_live_page_is_forwarded_and_its_address_printed(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    pod = live_pod(LIVE_PORT="9092")
+    forward = {"lines": ["Forwarding from 127.0.0.1:40123 -> 9092", "error: lost connection to pod"]}
+    fake.answer((["get", "pods"], items(pod)), (["port-forward"], forward))
+    node = pod["spec"]["nodeName"]
+    assert run(["live", node, "--no-browser"]) == 3
+    said = capsys.readouterr()
+    assert said.out == "http://127.0.0.1:40123/\n"
+    assert "ended (error: lost connection to pod): run it again" in said.err
+    assert fake.calls[-1][-1] == ":9092"
+    assert f"pod/{pod['metadata']['name']}" in fake.calls[-1]
+
+
+def test_the_live_page_refuses_what_can_not_work(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    pod = live_pod()
+    other = live_pod(LIVE_PORT="9092")
+    other["metadata"]["labels"] |= {names.ROLLOUT: "yard"}
+    node = pod["spec"]["nodeName"]
+    fake.answer((["get", "pods"], items(pod, other)))
+    assert run(["live", "canary-9"]) == 3
+    assert f"no Rollout has a pod on node canary-9. Did you mean {node}?" in capsys.readouterr().err
+    assert run(["live", node]) == 1
+    assert "line, yard have a pod on" in capsys.readouterr().err
+    assert run(["live", node, "--rollout=line"]) == 1
+    assert "set spec.delivery.live.enabled: true" in capsys.readouterr().err
+    fake.answer((["get", "pods"], items(other)), (["port-forward"], {"error": "Unable to connect to the server: EOF"}))
+    assert run(["live", node]) == 3
+
+
+def good(**changed: object) -> list[tuple[list[str], object]]:
+    """A cluster in which all is as it should be, for check; but for the answers that are `changed`."""
+    operator = {
+        "metadata": {"namespace": "system", "name": "op", "labels": {"app.kubernetes.io/version": "0.1.0"}},
+        "spec": {"replicas": 1},
+        "status": {"readyReplicas": 1},
+    }
+    settings = {"data": {"settings.yaml": "prometheus: {url: 'http://prometheus.monitoring.svc:9090'}"}}
+    series = {"data": {"result": [{"metric": dict.fromkeys(findings.LABELS, "x")}]}}
+    crds = [(["get", "customresourcedefinitions", f"{each.plural}."], crd.crd(each)) for each in crd.RESOURCES]
+    answers: dict[str, tuple[list[str], object]] = {
+        "deployments": (["get", "deployments.apps"], items(operator)),
+        "configmaps": (["get", "configmaps"], items(settings)),
+        "proxy": (["/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?"], series),
+        "rollouts": (["get", "rollouts.modelfleet.dev"], items(story("Ready").rollout)),
+        "others": (["get", ".modelfleet.dev"], items()),
+        "review": (["create", "selfsubjectaccessreviews"], {"status": {"allowed": True}}),
+    }
+    found = {name: (words, changed.get(name, answer)) for name, (words, answer) in answers.items()}
+    return [*crds, *found.values()]
+
+
+def test_check_where_all_is_well(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    fake.answer(*good())
+    assert run(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "✖" not in said
+    assert "✔ Prometheus at http://prometheus.monitoring.svc:9090 answers" in said
+    assert "✔ operator system/op: ready (1 of 1)" in said
+
+
+@pytest.mark.parametrize(
+    ("what", "answer", "code", "said"),
+    [
+        ("review", {"status": {"allowed": False}}, 1, "✖ may not patch rollouts.modelfleet.dev"),
+        (
+            "proxy",
+            {"error": FORBIDDEN},
+            3,
+            "⚠ Prometheus at http://prometheus.monitoring.svc:9090: no answer from here",
+        ),
+        ("configmaps", {"error": FORBIDDEN}, 3, "⚠ Prometheus: where it is"),
+        (
+            "configmaps",
+            items({"data": {"settings.yaml": "prometheus: a"}}),
+            1,
+            "✖ Prometheus: the operator's settings can't",
+        ),
+        ("configmaps", {"items": []}, 1, "✖ Prometheus: the operator's settings name none"),
+        ("others", {"error": FORBIDDEN}, 3, "⚠ the objects: not all could be read"),
+    ],
+)
+def test_check_where_something_is_not(
+    fake: Fake, what: str, answer: object, code: int, said: str, capsys: pytest.CaptureFixture[str]
+):
+    fake.answer(*good(**{what: answer}))
+    assert run(["check"]) == code
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("refused", ['Error from server (NotFound): services "mimir" not found', FORBIDDEN])
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_host_that_is_no_service_is_asked_directly(
+    fake: Fake, refused: str, answers: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The host is a fake: no name outside this machine is looked up in tests."""
+    asked: list[str] = []
+
+    def urlopen(url: str, timeout: float) -> io.BytesIO:
+        asked.append(url)
+        if not answers:
+            raise OSError("Name or service not known")
+        return io.BytesIO(json.dumps({"data": {"result": []}}).encode())
+
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    settings = {"data": {"settings.yaml": "prometheus: {url: 'https://mimir.example/prometheus'}"}}
+    through = (["/namespaces/example/services/https:mimir:443/proxy/prometheus/api/v1/query?"], {"error": refused})
+    fake.answer(through, *good(configmaps=items(settings)))
+    assert run(["check"]) == (1 if answers else 3)
+    said = capsys.readouterr().out
+    (url,) = asked
+    assert url.startswith("https://mimir.example/prometheus/api/v1/query?query=")
+    if answers:
+        assert "✔ Prometheus at https://mimir.example/prometheus answers" in said
+    else:
+        assert "⚠ Prometheus at https://mimir.example/prometheus: no answer from here" in said
+        assert "as a Service, through the API server: " in said
+        assert "directly: Name or service not known" in said
+
+
+@pytest.mark.parametrize("output", [[], ["-o", "json"]])
+def test_a_watch_ends_when_nobody_reads_on(fake: Fake, output: list[str], monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+
+    def put(text: str) -> bool:
+        told.append(text)
+        return False
+
+    monkeypatch.setattr("kubectl_modelfleet.session.put", put)
+    rollout = story("Ready").rollout
+    listed = items(rollout) | {"metadata": {"resourceVersion": "7"}}
+    fake.answer(
+        (["watch=true"], {"lines": [], "sleep": 60}),
+        (["get", "rollouts.modelfleet.dev"], rollout),
+        (["/rollouts?"], listed),
+        (["/pods?"], items()),
+    )
+    assert run(["-n", "factory", "get", "rollout", rollout["metadata"]["name"], "-w", *output]) == 0
+    assert len(told) == 1
+
+
+def test_streams_follow_and_begin_again(fake: Fake, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
+    one, two = ({"metadata": {"name": name}} for name in ("one", "two"))
+    events = [
+        {"type": "ADDED", "object": two},
+        {"type": "BOOKMARK", "object": {"metadata": {}}},
+        {"type": "DELETED", "object": one},
+    ]
+    watched = {"lines": [*(json.dumps(event) for event in events), '{"type": "ADD'], "sleep": 0.3}
+    fake.answer((["watch=true"], watched), (["/pods"], items(one)))
+    with Streams(Kubectl(), {PODS: ("/api/v1/pods", {"labelSelector": "a"})}) as streams:
+        deadline = time.monotonic() + 20
+        while [each["metadata"]["name"] for each in streams.objects(PODS)] != ["two"]:
+            assert time.monotonic() < deadline
+            streams.wait(0.2)
+        while [each["metadata"]["name"] for each in streams.objects(PODS)] != ["one"]:
+            assert time.monotonic() < deadline, "after the end of a watch comes a new list"
+            streams.wait(0.2)
+    assert any("resourceVersion=7" in call[-1] for call in fake.calls)
+
+
+def test_a_stream_that_may_not_be_read_says_so(fake: Fake):
+    fake.answer((["/pods"], {"error": FORBIDDEN}))
+    with Streams(Kubectl(), {PODS: ("/api/v1/pods", {})}) as streams, pytest.raises(Forbidden, match="jane may not"):
+        streams.wait(20)

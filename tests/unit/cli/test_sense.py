@@ -1,0 +1,138 @@
+"""Which commands make sense in which phase, what they say, how they refuse; and the exit codes of status."""
+
+from dataclasses import replace
+
+import pytest
+
+from kubectl_modelfleet import sense
+from kubectl_modelfleet.failures import Exit, Refused
+from kubectl_modelfleet.outcome import outcome
+from kubectl_modelfleet.view import RolloutView
+from unit.cli.stories import STORIES, story
+
+MOVING = {"Progressing", "Soaking", "Holding", "WaitingForApproval", "WaitingForWindow", "Failed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Pending", 2),
+        ("Progressing", 2),
+        ("Soaking", 2),
+        ("Holding", 2),
+        ("WaitingForApproval", 2),
+        ("WaitingForWindow", 2),
+        ("Paused", 2),
+        ("Ready", 0),
+        ("Drifting", 0),
+        ("Degraded", 1),
+        ("RollingBack", 2),
+        ("RolledBack", 1),
+        ("Failed", 1),
+        ("Stalled", 1),
+    ],
+)
+def test_exit_codes_of_status(name: str, code: int):
+    found = outcome(story(name).view)
+    assert found.exit == code
+    assert found.message.startswith("line: ")
+
+
+def test_status_of_one_version():
+    assert outcome(story("Ready").view, "v2").exit is Exit.DONE
+    other = outcome(story("Ready").view, "v3")
+    assert other.exit is Exit.IN_PROGRESS
+    assert "v2 is stable, and v3 is not chosen (spec.model: v2)" in other.message
+    failed = outcome(story("RolledBack").view, "v2")
+    assert failed.exit is Exit.BAD
+    assert "v2 is quarantined. GateFailed: worse by 0.2" in failed.message
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_only_what_waits_can_be_approved(name: str):
+    shown = story(name).view
+    if name == "WaitingForApproval":
+        assert sense.approve(shown, None, in_advance=False) == sense.Sensible("v2", "v2 may leave group canary.")
+        with pytest.raises(Refused, match="v3 does not wait for approval, v2 does, in group canary"):
+            sense.approve(shown, "v3", in_advance=False)
+    else:
+        with pytest.raises(Refused, match=f"nothing waits for approval: line is {'(Ready|Pending)|'}{name}"):
+            sense.approve(shown, None, in_advance=False)
+    assert sense.approve(shown, "v4", in_advance=True).version == "v4"
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_only_what_moves_can_be_promoted_or_aborted(name: str):
+    shown = story(name).view
+    if shown.moving is not None and name != "RollingBack":
+        assert sense.promote(shown, None).version == sense.abort(shown, "v2").version == "v2"
+        with pytest.raises(Refused, match="v1 is not on its way, v2 is"):
+            sense.abort(shown, "v1")
+    else:
+        assert name not in MOVING
+        for command in (sense.promote, sense.abort):
+            with pytest.raises(Refused, match=r"there is nothing to (promote|abort): line is"):
+                command(shown, None)
+
+
+def test_what_happens_is_said():
+    soaking = story("Soaking").view
+    assert sense.promote(soaking, None).effect == "v2 passes all remaining gates and approvals: of canary, fleet."
+    assert "1 node goes back to v1, and v2 is quarantined (retry lifts that)" in sense.abort(soaking, None).effect
+    assert (
+        "line is paused" in sense.promote(story("Paused").view, None).notes[-1] if story("Paused").view.moving else True
+    )
+
+
+def test_a_quarantine_is_lifted_where_there_is_one():
+    shown = story("RolledBack").view
+    assert sense.retry(shown, None).effect == "the quarantine of v2 is lifted, and it starts again in the first group."
+    with pytest.raises(Refused, match=r"v22 is not quarantined\. Did you mean v2\?"):
+        sense.retry(shown, "v22")
+    with pytest.raises(Refused, match="nothing is quarantined: line is Ready"):
+        sense.retry(story("Ready").view, None)
+
+
+def test_undo_goes_to_the_version_before():
+    shown = story("Ready").view
+    found = sense.undo(shown, None)
+    assert (found.version, found.notes) == ("v1", ())
+    assert found.effect == "v1 is rolled out in place of v2, through all groups and gates."
+    with pytest.raises(Refused, match="v2 is stable already"):
+        sense.undo(shown, "v2")
+    with pytest.raises(Refused, match="v2 is on its way: abort takes it back"):
+        sense.undo(story("Soaking").view, None)
+    with pytest.raises(Refused, match="v2 is quarantined: lift that first"):
+        sense.undo(story("RolledBack").view, "v2")
+    with pytest.raises(Refused, match="has no version before v1: say one with --to"):
+        sense.undo(story("RolledBack").view, None)
+    with pytest.raises(Refused, match="nothing is stable yet"):
+        sense.undo(story("Pending").view, None)
+
+
+def of_another_model(shown: RolloutView) -> RolloutView:
+    """The same, where what is over was of the model that the Rollout had before."""
+    status = shown.status
+    return replace(
+        shown,
+        status=status.replace(
+            quarantined=tuple(entry.replace(model="before") for entry in status.quarantined),
+            history=tuple(entry.replace(model="before") for entry in status.history),
+        ),
+    )
+
+
+def test_what_was_of_another_model_says_nothing_of_a_version_of_the_same_name():
+    failed = of_another_model(story("RolledBack").view)
+    assert failed.status.quarantined
+    assert "is quarantined" not in outcome(failed, "v2").message
+    with pytest.raises(Refused, match="nothing is quarantined"):
+        sense.retry(failed, "v2")
+    with pytest.raises(Refused, match="has no version before v2"):
+        sense.undo(of_another_model(story("Ready").view), None)
+
+
+def test_a_retraining_needs_a_template():
+    assert sense.retrain(story("Drifting").view).effect.endswith("starting from v1.")
+    with pytest.raises(Refused, match=r"has no spec\.drift\.retrain"):
+        sense.retrain(story("Ready").view)
