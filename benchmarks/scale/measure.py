@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness import Cluster
+from harness import Cluster, definitions
 from harness.paths import REPOSITORY
 from harness.processes import Process
 from scale.driver import Api, Arrivals, apply_all
@@ -112,8 +112,7 @@ def memory(pid: int, field: str = "VmRSS") -> int:
 def cost(side: Side, objects: int, idle: float = IDLE) -> Cost:
     """Measure on a cluster of its own. Raises TimeoutError when it does not come to rest."""
     with Cluster() as cluster:
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={REPOSITORY}/crds")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+        definitions.install(cluster.kubectl, REPOSITORY / "crds")
         cluster.kubectl("create", "namespace", NAMESPACE)
         process, at_rest = side.start(cluster)
         return asyncio.run(_cost(side, objects, idle, cluster, process, at_rest))

@@ -4,7 +4,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness import Cluster, OperatorProcess, binaries
+from harness import Cluster, OperatorProcess, binaries, definitions
 from harness.control_plane import free_port
 from harness.processes import Process
 from scale.driver import Json, Resource
@@ -129,7 +129,7 @@ def _start_argo(cluster: Cluster) -> tuple[Process, Callable[[], bool]]:
     source = binaries.module_source("argo-rollouts", "github.com/argoproj/argo-rollouts")
     crds = f"--kustomize={source}/manifests/crds"
     cluster.kubectl("apply", "--server-side", "--force-conflicts", crds)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+    definitions.await_served(cluster.kubectl, "crd")
     metrics, health = free_port(), free_port()
     command = [
         binaries.path("rollouts-controller"),

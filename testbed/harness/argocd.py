@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import binaries, debian
+from harness import binaries, debian, definitions
 from harness.any_cluster import AnyCluster
 from harness.control_plane import free_port
-from harness.lifetime import CommandFailed
-from harness.processes import Process, wait_until
+from harness.processes import Process
 
 _MODULE = "github.com/argoproj/argo-cd/v3"
 
@@ -24,12 +23,7 @@ def install_crds(cluster: AnyCluster) -> None:
     """Install the kinds of Argo CD, from the module that it is built from."""
     folder = binaries.module_source("argocd", _MODULE) / "manifests" / "crds"
     for name in ("application", "appproject"):
-        path = folder / f"{name}-crd.yaml"
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={path}")
-        waits = ["wait", "--for=condition=Established", "--timeout=20s", f"--filename={path}"]
-        # the file has a status without conditions, at which kubectl gives up until the API server has written some
-        if not wait_until(lambda waits=waits: "condition met" in cluster.kubectl(*waits, check=False), 60):  # type: ignore[misc]
-            raise CommandFailed(f"the API server does not serve {name}s of Argo CD")
+        definitions.install(cluster.kubectl, folder / f"{name}-crd.yaml")
 
 
 @contextmanager

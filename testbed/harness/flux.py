@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import binaries
+from harness import binaries, definitions
 from harness.any_cluster import AnyCluster
 from harness.control_plane import free_port
 from harness.health import answers
@@ -18,9 +18,9 @@ CONTROLLERS = ("source-controller", "kustomize-controller")
 def install_crds(cluster: AnyCluster) -> None:
     """Install the kinds of both controllers, from the modules that they are built from."""
     for name in CONTROLLERS:
-        folder = binaries.module_source("flux", f"github.com/fluxcd/{name}") / "config" / "crd" / "bases"
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={folder}")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={folder}")
+        definitions.install(
+            cluster.kubectl, binaries.module_source("flux", f"github.com/fluxcd/{name}") / "config/crd/bases"
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from harness import binaries
+from harness import binaries, definitions
 from harness.any_cluster import AnyCluster
 from harness.control_plane import free_port
 from harness.health import answers
@@ -89,8 +89,8 @@ def _install(cluster: AnyCluster, manifests: list[Json], port: int) -> None:
             client["service"]["port"] = port
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=text)
-    kinds = [f"crd/{each['metadata']['name']}" for each in kept if each["kind"] == "CustomResourceDefinition"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *kinds)
+    crds = [f"crd/{each['metadata']['name']}" for each in kept if each["kind"] == "CustomResourceDefinition"]
+    definitions.await_served(cluster.kubectl, *crds)
 
 
 def _webhook_clients(manifest: Json) -> Iterator[Json]:

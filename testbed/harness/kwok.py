@@ -23,7 +23,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from harness import binaries
+from harness import binaries, definitions
 from harness.control_plane import free_port, kubectl, listens
 from harness.pki import Authority
 from harness.processes import NotReady, Supervisor, wait_until
@@ -34,7 +34,6 @@ _EXCEPTION = "modelfleet.dev/kwok-exception"  # label of the stages that `behave
 # the addresses of pods. Without a network of the cluster's own they are loopback addresses: what looks for a simulated
 # pod stays on this machine, and a test can stand in for one by listening on the pod's own address
 _LOCAL_PODS, _PODS = "127.64.0.0/12", "10.244.0.0/16"
-_CRDS = ("crd/stages.kwok.x-k8s.io", "crd/logs.kwok.x-k8s.io")
 _STAGES = Path(__file__).parent / "stages"
 _TAINT = {"key": LABEL, "value": "simulated", "effect": "NoSchedule"}
 
@@ -79,8 +78,7 @@ class Kwok:
 
     def start(self) -> None:
         """Install KWOK's kinds and this module's stages, and start KWOK."""
-        self._kubectl("apply", "--server-side", f"--filename={_STAGES}/crds.yaml")
-        self._kubectl("wait", "--for=condition=Established", "--timeout=60s", *_CRDS)
+        definitions.install(self._kubectl, _STAGES / "crds.yaml")
         rules = [
             _stage("node-ready"),
             _stage("node-heartbeat"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import Cluster, ExistingCluster, OperatorProcess, StartOperator, images
+from harness import Cluster, ExistingCluster, OperatorProcess, StartOperator, definitions, images
 from harness.paths import REPOSITORY
 from harness.prometheus import Prometheus
 from worlds.argocd import Engine, engine
@@ -46,8 +46,7 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[Cluster | Existing
 @pytest.fixture(scope="session")
 def crds(control_plane: Cluster | ExistingCluster) -> Cluster | ExistingCluster:
     """The cluster with modelfleet's kinds installed and served."""
-    control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={REPOSITORY}/crds")
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+    definitions.install(control_plane.kubectl, REPOSITORY / "crds")
     return control_plane
 
 

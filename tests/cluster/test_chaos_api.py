@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Cluster
+from harness import Cluster, definitions
 from harness.control_plane import free_port
 from harness.paths import REPOSITORY
 from harness.prometheus import Prometheus
@@ -74,8 +74,7 @@ def own() -> Iterator[Cluster]:
     Its nodes count as reachable all the while: simulated ones would not make their pods Ready again, as a kubelet does.
     """
     with Cluster(node_grace=timedelta(minutes=30)) as cluster:
-        cluster.kubectl("apply", "--server-side", f"--filename={REPOSITORY}/crds")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+        definitions.install(cluster.kubectl, REPOSITORY / "crds")
         yield cluster
 
 

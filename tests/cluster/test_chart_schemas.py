@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import Cluster, ExistingCluster, binaries, schemas
+from harness import Cluster, ExistingCluster, binaries, definitions, schemas
 from harness.paths import REPOSITORY
 from harness.processes import wait_until
 
@@ -98,10 +98,8 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
 def conforms(crds: Cluster | ExistingCluster, tmp_path_factory: pytest.TempPathFactory) -> Conforms:
     """Kubeconform with what this API server serves, the kinds of the Prometheus Operator included."""
     source = binaries.module_source("prometheus-operator", OPERATOR_KINDS) / "example/prometheus-operator-crd"
-    for kind in ("podmonitors", "servicemonitors", "prometheusrules"):
-        file = source / f"monitoring.coreos.com_{kind}.yaml"
-        crds.kubectl("apply", "--server-side", f"--filename={file}")
-        crds.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={file}")
+    names = ("podmonitors", "servicemonitors", "prometheusrules")
+    definitions.install(crds.kubectl, *(source / f"monitoring.coreos.com_{name}.yaml" for name in names))
     wanted = ("apis/monitoring.coreos.com/v1", "apis/modelfleet.dev/v1alpha1")
 
     def raw(path: str) -> str:

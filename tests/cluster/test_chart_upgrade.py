@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import Cluster, OperatorProcess, binaries
+from harness import Cluster, OperatorProcess, binaries, definitions
 from harness.paths import REPOSITORY
 from harness.processes import wait_until
 
@@ -58,7 +58,7 @@ class System:
         return {each["spec"]["names"]["kind"]: "replay" in _fields(each) for each in ours}
 
     def established(self) -> None:
-        self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+        definitions.await_served(self.cluster.kubectl, f"--filename={REPOSITORY}/crds")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def system() -> Iterator[System]:
     with Cluster() as cluster:
         found = System(cluster)
         found.helm("install", "modelfleet", OLD, "--create-namespace")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions", "--all")
+        definitions.await_served(cluster.kubectl, "customresourcedefinitions")
         cluster.kubectl("create", "namespace", NAMESPACE)
         cluster.kubectl("apply", "--server-side", f"--namespace={NAMESPACE}", f"--filename={OBJECTS}")
         yield found

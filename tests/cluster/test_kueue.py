@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import Cluster, OperatorProcess, kueue
+from harness import Cluster, OperatorProcess, definitions, kueue
 from harness.paths import REPOSITORY
 from worlds.training import Json, Space, epoch, failure
 
@@ -30,8 +30,7 @@ def control_plane() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def crds(control_plane: Cluster) -> Cluster:
-    control_plane.kubectl("apply", "--server-side", f"--filename={REPOSITORY}/crds")
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={REPOSITORY}/crds")
+    definitions.install(control_plane.kubectl, REPOSITORY / "crds")
     return control_plane
 
 

@@ -26,7 +26,7 @@ from e2e.chapters import BORROWED, Chapter, install_v1, prepare_data
 from e2e.story import Story
 from e2e.telling import happens
 from e2e.world import SCRAPED, World
-from harness import Cluster, binaries, images
+from harness import Cluster, binaries, definitions, images
 from harness.everything import OURS
 from harness.image import ImageRef
 from harness.processes import wait_until
@@ -222,8 +222,7 @@ def test_and_after_a_kill_by_demo_down(
 ) -> None:
     """With CRDs that were there before, which stay."""
     log, crds = tmp_path / "log", Path(__file__).parents[2] / "crds"
-    somebody.kubectl("apply", "--server-side", f"--filename={crds}")
-    somebody.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={crds}")
+    definitions.install(somebody.kubectl, crds)
     with_crds = inventory(somebody)
     process = demo(environment, made, log)
     assert wait_until(lambda: "3. Put data" in log.read_text() or process.poll() is not None, 400, 0.5)

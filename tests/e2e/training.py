@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.world import NAMESPACE, World, upload_dataset
-from harness import Cluster, OperatorProcess, binaries, images
+from harness import Cluster, OperatorProcess, binaries, definitions, images
 from harness.paths import REPOSITORY
 from harness.processes import wait_until
 
@@ -47,9 +47,7 @@ def training_world(*nodes: str) -> Iterator[World]:
     with Cluster(nodes=True) as cluster:
         for name in nodes:
             cluster.add_node(name, images=[trainer])
-        crds = f"--filename={REPOSITORY}/crds"
-        cluster.kubectl("apply", "--server-side", crds)
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", crds)
+        definitions.install(cluster.kubectl, REPOSITORY / "crds")
         cluster.kubectl("create", "namespace", NAMESPACE)
         world = World(cluster, {"trainer": trainer})
         for bucket in ("data", "models"):

@@ -24,6 +24,7 @@ from e2e.borrowed import services
 from e2e.borrowed.kubectl import Forwards, Kubectl
 from e2e.borrowed.plan import MARK, NAMESPACE, Found, Plan, Refused, plan
 from e2e.story import StoryFailed
+from harness import definitions
 from harness.lifetime import CommandFailed
 from harness.paths import REPOSITORY
 from harness.processes import wait_until
@@ -98,7 +99,7 @@ class BorrowedCluster:
             self.kubectl("label", "node", node, *(f"{key}={value}" for key, value in labels.items()), _FIELD_MANAGER)
         if taken.brings_crds:
             self.kubectl("apply", "--server-side", _FIELD_MANAGER, f"--filename={CRDS}")
-            self.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={CRDS}")
+            definitions.await_served(self.kubectl, f"--filename={CRDS}")
         self._apply(services.services(), services.camera(agent_image))
         store = self._address("object-store")
         self._apply(services.pods(demo_image, NAMESPACE, self._secrets, store, self._scrape_interval))
