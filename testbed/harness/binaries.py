@@ -24,6 +24,8 @@ from harness.progress import step
 KUBERNETES_VERSION = "v1.35.4"
 KUEUE_VERSION = "v0.17.0"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
+# what a debugger reads is stripped from the program all the same, and is an eighth of the compiler's time
+_NO_DEBUGGER = "-dwarf=false"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Module:
 
     ``programs`` maps the name of each program to its Go package; ``expected`` is the build time on two cores with an
     empty Go cache, downloads included. ``tags`` are Go build tags. What is ``optional`` is built when it is asked
-    for by name.
+    for by name. ``as_is`` is compiled without optimisations, in two thirds of the compiler's time: for what does little
+    work in few tests.
     """
 
     name: str
@@ -41,6 +44,12 @@ class Module:
     ldflags: str = ""
     tags: str = ""
     optional: bool = False
+    as_is: bool = False
+
+    @property
+    def gcflags(self) -> str:
+        """What the compiler of every package is told."""
+        return f"-N -l {_NO_DEBUGGER}" if self.as_is else _NO_DEBUGGER
 
 
 MODULES = (
@@ -79,7 +88,12 @@ MODULES = (
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
     # the newest whose module has the web interface's files in it: later ones do not build from the proxy
-    Module("alertmanager", {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"}, expected="2 min"),
+    Module(
+        "alertmanager",
+        {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
+        expected="1 min",
+        as_is=True,
+    ),
     # the rival of `make bench-scale`: built when that asks for it
     Module(
         "argo-rollouts",
@@ -88,7 +102,7 @@ MODULES = (
         optional=True,
     ),
     # Argo CD's controllers and Lua engine behind a main function of ours: its own embeds files that the module lacks
-    Module("argocd", {"argocd": "."}, expected="10 min", optional=True),
+    Module("argocd", {"argocd": "."}, expected="10 min", optional=True, as_is=True),
     # reads manifests by the API server's own schemas, without a server
     Module("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, expected="20 s"),
     # `make package` writes the images' bills of materials with it
@@ -100,6 +114,7 @@ MODULES = (
         {name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")},
         expected="15 min",
         optional=True,
+        as_is=True,
     ),
     # another server of the query API: the tests of gate and drift with recorded fleets ask for it
     Module(
@@ -107,6 +122,7 @@ MODULES = (
         {"victoria-metrics": "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"},
         expected="1.5 min",
         optional=True,
+        as_is=True,
     ),
     # without the flag its log says v0.0.0-main. Needed by two tests named test_kueue.py: built when one asks for it
     Module(
@@ -115,6 +131,7 @@ MODULES = (
         expected="5 min",
         ldflags=f"-X sigs.k8s.io/kueue/pkg/version.GitVersion={KUEUE_VERSION}",
         optional=True,
+        as_is=True,
     ),
     # enforces NetworkPolicies, as the cluster's own network does not: tests/cluster/test_network_policy.py asks for it
     Module(
@@ -122,11 +139,16 @@ MODULES = (
         {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
         expected="4 min",
         optional=True,
+        as_is=True,
     ),
     Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, expected="1.5 min"),
     # what answers at gs:// in the tests of that alone; Azurite, at az://, comes by npm (cloud_stores.py)
     Module(
-        "fake-gcs", {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"}, expected="3 min on 2 cores", optional=True
+        "fake-gcs",
+        {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"},
+        expected="3 min on 2 cores",
+        optional=True,
+        as_is=True,
     ),
     # a real OCI registry, and what users push with; the tests of oci:// addresses alone ask for them
     Module(
@@ -134,8 +156,9 @@ MODULES = (
         {"registry": "github.com/distribution/distribution/v3/cmd/registry"},
         expected="2.5 min",
         optional=True,
+        as_is=True,
     ),
-    Module("oras", {"oras": "oras.land/oras/cmd/oras"}, expected="30 s", optional=True),
+    Module("oras", {"oras": "oras.land/oras/cmd/oras"}, expected="30 s", optional=True, as_is=True),
 )
 ASSETS = ("kube-apiserver", "etcd", "kubectl")  # what KUBEBUILDER_ASSETS holds by convention
 
@@ -189,7 +212,7 @@ def folder_of(module: Module) -> Path:
         (source / "go.mod").read_bytes(),
         (source / "go.sum").read_bytes(),
         _go_version(source).encode(),
-        f"{module.ldflags} {module.tags}".encode(),
+        f"{module.ldflags} {module.tags} {module.gcflags}".encode(),
         *(path.read_bytes() for path in sorted(source.glob("*.go"))),
     ):
         digest.update(hashlib.sha256(part).digest())
@@ -231,14 +254,14 @@ def _build(module: Module, folder: Path) -> None:
         else:
             [(name, package)] = module.programs.items()
             output = str(staging / name)
-        go_build(TOOLS / module.name, package, output, ldflags=module.ldflags, tags=module.tags)
+        go_build(TOOLS / module.name, package, output, ldflags=module.ldflags, tags=module.tags, gcflags=module.gcflags)
         staging.chmod(0o755)
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def go_build(source: Path, package: str, output: str, *, ldflags: str = "", tags: str = "") -> None:
+def go_build(source: Path, package: str, output: str, *, ldflags: str = "", tags: str = "", gcflags: str = "") -> None:
     """Build static, stripped, reproducible Go programs with the proxy and toolchain settings of the environment.
 
     Raises:
@@ -250,6 +273,7 @@ def go_build(source: Path, package: str, output: str, *, ldflags: str = "", tags
         "build",
         "-trimpath",
         f"-tags={tags}",
+        f"-gcflags=all={gcflags}",
         "-ldflags",
         f"-s -w {ldflags}".strip(),
         "-o",
@@ -257,7 +281,8 @@ def go_build(source: Path, package: str, output: str, *, ldflags: str = "", tags
         package,
     ]
     try:
-        run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": flags})
+        # GOGC: a compiler is done before it would need the memory back
+        run(command, cwd=source, env={"GOGC": "400"} | os.environ | {"CGO_ENABLED": "0", "GOFLAGS": flags})
     except CommandFailed as error:
         raise BuildFailed(f"{error}\n(in {source})") from error
 
