@@ -1,4 +1,4 @@
-"""Runs inside the trainer image: `export.py FOLDER SIZE...` writes the architectures as ONNX, with random weights.
+"""Runs inside the trainer image: `export.py FOLDER ARCHITECTURE,... SIZE...` writes them as ONNX, with random weights.
 
 Trained weights can't be had where this is measured, and what a network takes to run does not depend on them.
 """
@@ -10,13 +10,11 @@ from pathlib import Path
 import torch
 from ultralytics import YOLO
 
-ARCHITECTURES = ("yolov8n", "yolo11n")
-
 
 def main() -> None:
     """The command."""
-    folder, *sizes = sys.argv[1:]
-    for architecture in ARCHITECTURES:
+    folder, architectures, *sizes = sys.argv[1:]
+    for architecture in architectures.split(","):
         for size in sizes:
             torch.manual_seed(0)
             written = YOLO(f"{architecture}.yaml").export(format="onnx", imgsz=int(size), opset=17, simplify=True)

@@ -90,8 +90,8 @@ All run in turns of {about["seconds"]:g} s, {about["rounds"]} rounds, only one a
 |---|---|---|---|---|---|---|
 {_rows(cells, lambda cell, side: f"{1000 * cost(cell, side):.1f} ms")}
 
-An agent is given a tenth more frames than the library that it uses can do, or the fastest one, and decodes those that
-are dropped, too.
+An agent is given a tenth more frames than it did in a trial turn, so that it never waits for one, and decodes those
+that are dropped, too.
 
 ## Memory at its peak
 

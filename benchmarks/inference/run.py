@@ -26,16 +26,17 @@ from inference.page import page
 from inference.sides import Bare, agent, backend_of, peak_memory
 
 HERE = Path(__file__).parent
-ARCHITECTURES = ("yolov8n", "yolo11n")
 FRAME = (640, 480)
+SECONDS = 10
+"""Length of the video: it is opened again at its end, which takes as long as several frames."""
 ENOUGH = 1.1
-"""Frames that an agent is given, as a share of what the library can do."""
+"""Frames that an agent is given, as a share of what it did in a trial turn."""
 
 
-def export(folder: Path, sizes: list[int]) -> None:
+def export(folder: Path, architectures: list[str], sizes: list[int]) -> None:
     """The models, into `folder`. Raises SystemExit."""
     folder.chmod(0o777)  # the image's user writes into it
-    command = ["python", "-P", "/bench/export.py", "/work", *map(str, sizes)]
+    command = ["python", "-P", "/bench/export.py", "/work", ",".join(architectures), *map(str, sizes)]
     environment = {"YOLO_CONFIG_DIR": "/tmp", "YOLO_OFFLINE": "true"}
     code = images.run_in(
         "trainer", command, mounts={folder: "/work", HERE: "/bench:ro"}, environment=environment, workdir="/work"
@@ -45,16 +46,16 @@ def export(folder: Path, sizes: list[int]) -> None:
 
 
 def write_clip(path: Path) -> None:
-    """A second of Motion JPEG: soft colours that move."""
+    """Motion JPEG: soft colours that move."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, FRAME)
     soft = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8)
     picture = cv2.resize(soft, FRAME, interpolation=cv2.INTER_CUBIC)
-    for number in range(30):
+    for number in range(SECONDS * 30):
         writer.write(np.roll(picture, 8 * number, axis=1))
     writer.release()
 
 
-def measured(sizes: list[int], rounds: int, seconds: float, threads: int) -> dict[str, Any]:
+def measured(architectures: list[str], sizes: list[int], rounds: int, seconds: float, threads: int) -> dict[str, Any]:
     """All figures, with what they were measured on."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
@@ -62,11 +63,11 @@ def measured(sizes: list[int], rounds: int, seconds: float, threads: int) -> dic
         models = folder / "models"
         models.mkdir()
         folder.chmod(0o755)
-        export(models, sizes)
+        export(models, architectures, sizes)
         write_clip(folder / "clip.avi")
         cells = [
             _cell(folder, architecture, size, rounds, seconds, threads)
-            for architecture in ARCHITECTURES
+            for architecture in architectures
             for size in sizes
         ]
     return {
@@ -95,13 +96,15 @@ def _cell(folder: Path, architecture: str, size: int, rounds: int, seconds: floa
             for side, backend in (("onnxruntime", "onnxruntime"), ("openvino", "f32"), ("openvino-own", "own"))
         }
         # More frames than they can do, so that the loop never waits; and not many more, since each of them is decoded.
-        rates = {"onnxruntime": bare["onnxruntime"].rate, "auto": max(side.rate for side in bare.values())}
-        agents = {
-            side: stack.enter_context(
-                closing(agent(folder, backend, model, size, threads, clip, ENOUGH * rates[backend]))
-            )
-            for side, backend in (("agent-onnxruntime", "onnxruntime"), ("agent", "auto"))
-        }
+        agents = {}
+        for side, backend, library in (
+            ("agent-onnxruntime", "onnxruntime", bare["onnxruntime"].rate),
+            ("agent", "auto", max(each.rate for each in bare.values())),
+        ):
+            with closing(agent(folder, backend, model, size, threads, clip, library)) as trial:
+                turn = trial.turn(seconds)
+            given = ENOUGH * turn.runs / turn.seconds
+            agents[side] = stack.enter_context(closing(agent(folder, backend, model, size, threads, clip, given)))
         sides = {**bare, **agents}
         turns = []
         for number in range(rounds):
@@ -123,6 +126,7 @@ def _processor() -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architectures", nargs="+", default=["yolov8n", "yolo11n"], help="of ultralytics")
     parser.add_argument("--sizes", type=int, nargs="+", default=[160, 320, 640], help="pixels")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn")
@@ -133,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     figures = options.out / "agent-benchmark.json"
     if not options.redraw:
-        found = measured(options.sizes, options.rounds, options.seconds, options.threads)
+        found = measured(options.architectures, options.sizes, options.rounds, options.seconds, options.threads)
         found["about"]["shared"] = options.shared
         options.out.mkdir(parents=True, exist_ok=True)
         figures.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
