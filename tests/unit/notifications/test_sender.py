@@ -87,6 +87,7 @@ async def test_address_key_and_token_are_read_at_each_try(tmp_path):
         (httpx.Response(429, headers={"Retry-After": "soon"}), Answered(429)),
         (httpx.Response(429, headers={"Retry-After": "nan"}), Answered(429)),
         (httpx.Response(429, headers={"Retry-After": "-5"}), Answered(429)),
+        (httpx.Response(429, headers={"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}), Answered(429)),
         (httpx.ReadTimeout(URL), Unanswered("timeout", "notifications.endpoints.chat did not answer within 10 s")),
         (
             httpx.ConnectError(URL),
