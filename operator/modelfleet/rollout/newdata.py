@@ -4,7 +4,7 @@ Data of a Dataset is compared by its versions, plain sources by their digests. A
 new; beside a Dataset it counts as what is trained on every time, since the Dataset is where new data comes from.
 """
 
-from modelfleet.api import Dataset, DatasetRef, LineageDataset, TrainingJob
+from modelfleet.api import Dataset, DatasetRef, LineageDataset, LineageSource, TrainingJob
 from modelfleet.api.driftspec import Retrain
 from modelfleet.rollout.position import Position
 from modelfleet.wording import listed
@@ -87,7 +87,7 @@ def _of_dataset(
     if newest <= trained:
         what = f"version {newest} of Dataset {name}"
         return f"{stable} was trained on {what} already, the newest to train on: {_to_label(dataset)}."
-    added = sum(entry.added for entry in dataset.status.versions if trained < entry.number <= newest)
+    added = _added(dataset, lineage, trained, newest)
     if added >= spec.min_new_images:
         return ""
     return (
@@ -100,13 +100,67 @@ def _trained_on(dataset: Dataset, lineage: LineageDataset | None) -> int | None:
     """The version of the Dataset that the lineage speaks of, by name or by digest; None where it is other data."""
     if lineage is None:
         return None
+    known = _digests(dataset)
     if lineage.dataset == dataset.metadata.name and lineage.version is not None:
-        return lineage.version
+        return None if _is_of_another_store(dataset, lineage, lineage.version) else lineage.version
     had = {source.sha256 for source in lineage.sources} | {lineage.sha256}
-    known = {entry.sha256: entry.number for entry in dataset.status.versions}
-    if dataset.status.latest is not None:
-        known[dataset.status.latest.sha256] = dataset.status.latest.number
-    return max((number for digest, number in known.items() if digest in had), default=None)
+    return max((number for number, digest in known.items() if digest in had), default=None)
+
+
+def _is_of_another_store(dataset: Dataset, lineage: LineageDataset, number: int) -> bool:
+    """Whether this number means another version by now: a Dataset that was made again, or given another store, counts
+    from 1 again. Where its digest is listed, that tells; else the number, and the address that was read."""
+    latest = dataset.status.latest
+    read = {source.uri: source.sha256 for source in _sources(lineage) if _is_version(source.uri, number)}
+    listed = _digests(dataset).get(number)
+    if listed is not None:
+        return bool(read) and listed not in read.values()
+    if latest is None or number > latest.number:
+        return True
+    return bool(read) and f"{dataset.spec.store.uri.rstrip('/')}{_file_of(number)}" not in read
+
+
+def _added(dataset: Dataset, lineage: LineageDataset | None, trained: int, newest: int) -> int:
+    """How many images came with the versions after `trained`, up to `newest`, as far as is known.
+
+    The status lists the newest versions alone. Where that does not reach back to `trained`, more is new than they say;
+    then it is by how much the data has grown, if that is more.
+    """
+    listed = {entry.number: entry for entry in dataset.status.versions}
+    added = sum(entry.added for number, entry in listed.items() if trained < number <= newest)
+    if all(number in listed for number in range(trained + 1, newest + 1)):
+        return added
+    latest = dataset.status.latest
+    sizes = {number: entry.images for number, entry in listed.items()}
+    if latest is not None:
+        sizes[latest.number] = latest.images
+    for source in () if lineage is None else _sources(lineage):
+        if _is_version(source.uri, trained) and source.images:
+            sizes.setdefault(trained, source.images)
+    return max(added, sizes[newest] - sizes[trained]) if {newest, trained} <= sizes.keys() else added
+
+
+def _digests(dataset: Dataset) -> dict[int, str]:
+    """Of the versions that the status lists, by number."""
+    known = {entry.number: entry.sha256 for entry in dataset.status.versions}
+    latest = dataset.status.latest
+    return known if latest is None else known | {latest.number: latest.sha256}
+
+
+def _sources(lineage: LineageDataset) -> tuple[LineageSource, ...]:
+    """What was trained on, part by part; where it was of one piece, that piece."""
+    if lineage.sources or lineage.uri is None or lineage.sha256 is None:
+        return lineage.sources
+    return (LineageSource(uri=lineage.uri, sha256=lineage.sha256, images=lineage.images or 0, labels=0),)
+
+
+def _is_version(uri: str, number: int) -> bool:
+    return uri.endswith(_file_of(number))
+
+
+def _file_of(number: int) -> str:
+    """Where the description of a version lies in its store."""
+    return f"/versions/{number:05d}/version.json"
 
 
 def _to_label(dataset: Dataset) -> str:

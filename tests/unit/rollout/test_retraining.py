@@ -627,6 +627,54 @@ def test_without_new_labels_nothing_is_trained(spec: Any, datasets: Any, stable:
     assert says in outcome.status.message
 
 
+def read_from(number: int, *, store: str = "s3://data/parts/", sha256: str = "", images: int = 300) -> ModelVersion:
+    """The stable version, trained on this version of Dataset parts, as the trainer tells of it."""
+    uri = f"{store}versions/{number:05d}/version.json"
+    source = {"uri": uri, "sha256": sha256 or f"{number:064x}", "images": images, "labels": 4}
+    return trained_on(dataset="parts", version=number, sources=[source])
+
+
+def small_steps(newest: int = 40, images: int = 900) -> Dataset:
+    """A Dataset with versions of 15 new images each, of which the status lists the newest ten."""
+    numbers = range(newest, newest - 10, -1)
+    latest = {"number": newest, "sha256": f"{newest:064x}", "uri": "s3://d/", "images": images}
+    entries = [{"number": n, "sha256": f"{n:064x}", "images": images, "added": 15} for n in numbers]
+    return dataset(newest=newest, latest=latest, versions=entries)
+
+
+def test_what_came_with_versions_that_are_no_longer_listed_counts():
+    """Of versions 13 to 40 the status lists ten, with 150 images; the data grew by 420."""
+    outcome = look(standing(spec=from_dataset(), datasets=(small_steps(images=720),), versions=(read_from(12),)))
+    assert outcome.create is not None
+    few = look(standing(spec=from_dataset(), datasets=(small_steps(images=460),), versions=(read_from(12),)))
+    assert few.status is not None
+    assert "Dataset parts has 160 images that v1 was not trained on (version 40)" in few.status.message
+    unknown = trained_on(dataset="parts", version=12)
+    unsaid = look(standing(spec=from_dataset(), datasets=(small_steps(),), versions=(unknown,)))
+    assert unsaid.status is not None
+    assert "Dataset parts has 150 images" in unsaid.status.message
+
+
+@pytest.mark.parametrize(
+    ("stable", "datasets"),
+    [
+        pytest.param(ON_13, (dataset(newest=11),), id="it has no such number yet"),
+        pytest.param(read_from(13, sha256="d" * 64), (dataset(),), id="that number is another version"),
+        pytest.param(read_from(7, store="s3://old/parts/"), (dataset(),), id="it was read from another store"),
+    ],
+)
+def test_a_dataset_that_counts_from_1_again_is_other_data(stable: ModelVersion, datasets: Any):
+    outcome = look(standing(spec=from_dataset(minNewImages=100_000), datasets=datasets, versions=(stable,)))
+    assert outcome.create is not None
+
+
+@pytest.mark.parametrize("stable", [read_from(13), read_from(13, store="s3://moved/")])
+def test_a_version_that_is_listed_is_known_by_its_digest_wherever_it_lay(stable: ModelVersion):
+    outcome = look(standing(spec=from_dataset(), datasets=(dataset(),), versions=(stable,)))
+    assert outcome.status is not None
+    assert "was trained on version 13 of Dataset parts already" in outcome.status.message
+
+
 @pytest.mark.parametrize(
     ("spec", "datasets", "stable"),
     [
