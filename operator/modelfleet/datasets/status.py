@@ -4,6 +4,7 @@ A Job counts once: those made for a later moment than `status.lastSync` are take
 is found again from the Jobs that are kept, as far as they are.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from modelfleet.api import DatasetStatus, LastSync, VersionEntry
@@ -73,13 +74,14 @@ def _found(status: DatasetStatus, report: Report) -> DatasetStatus:
 
 
 def _versions(status: DatasetStatus, report: Report) -> tuple[VersionEntry, ...]:
-    """The newest versions. A version never changes: a holdout's digest that was told once is known from then on."""
+    """The newest versions: those that the labeler told of, and behind them what was known, since its message may have
+    had no room for all. A version never changes: a holdout's digest that was told once is known from then on."""
     latest = report.found.latest
     if latest is None:
         return ()
     known = {entry.number: entry for entry in status.versions}
-    told = report.found.versions if "versions" in report.given else _older(status, latest)
-    entries = {entry.number: entry for entry in told if entry.number <= latest.number}
+    entries = {entry.number: entry for entry in report.found.versions if entry.number <= latest.number}
+    entries |= _older(status, latest, entries)
     entries[latest.number] = entries.get(latest.number) or _entry(latest, known.get(latest.number))
     if latest.holdout is not None:
         entries[latest.number] = entries[latest.number].replace(holdout=latest.holdout.sha256)
@@ -90,11 +92,25 @@ def _versions(status: DatasetStatus, report: Report) -> tuple[VersionEntry, ...]
     return tuple(entries[number] for number in sorted(entries, reverse=True))
 
 
-def _older(status: DatasetStatus, latest: LatestVersion) -> tuple[VersionEntry, ...]:
-    """What was known, where it is of the same store: it has no number that is yet to come."""
-    if any(entry.number > latest.number for entry in status.versions):
-        return ()
-    return tuple(entry for entry in status.versions if entry.number < latest.number or entry.sha256 == latest.sha256)
+def _older(
+    status: DatasetStatus, latest: LatestVersion, told: Mapping[int, VersionEntry]
+) -> Mapping[int, VersionEntry]:
+    """What was known of older versions than those that were told, where it is of the same store: at the same address,
+    without a number that is yet to come, and with no version that is another one by now."""
+    digests = {number: entry.sha256 for number, entry in told.items()} | {latest.number: latest.sha256}
+    moved = status.latest is not None and _folder(status.latest.uri) != _folder(latest.uri)
+    if moved or any(
+        entry.number > latest.number or digests.get(entry.number, entry.sha256) != entry.sha256
+        for entry in status.versions
+    ):
+        return {}
+    oldest = min(told, default=latest.number)
+    return {entry.number: entry for entry in status.versions if entry.number < oldest}
+
+
+def _folder(uri: str) -> str:
+    """The store that the address of a version lies in."""
+    return uri.rpartition("/versions/")[0]
 
 
 def _entry(latest: LatestVersion, before: VersionEntry | None) -> VersionEntry:

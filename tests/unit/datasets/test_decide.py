@@ -495,8 +495,19 @@ VERSIONS = [
     pytest.param({"versions": ABSENT, "latest": latest(13)}, [13, 12, 11], id="the list did not fit"),
     pytest.param({"versions": ABSENT, "latest": latest(3)}, [3], id="another store, and the list did not fit"),
     pytest.param({"versions": [entry(3), entry(2)], "latest": latest(3)}, [3, 2], id="another store"),
+    pytest.param({"versions": [entry(13)], "latest": latest(13)}, [13, 12, 11], id="only the newest did fit"),
+    pytest.param({"versions": [entry(13), entry(12)], "latest": latest(13)}, [13, 12, 11], id="two of three did fit"),
+    pytest.param(
+        {"versions": [entry(20)], "latest": latest(20, uri="s3://new/versions/00020/version.json")},
+        [20],
+        id="another store, with more versions",
+    ),
+    pytest.param(
+        {"versions": [entry(13), entry(12, sha256="f" * 64)], "latest": latest(13)}, [13, 12], id="a store made anew"
+    ),
+    pytest.param({"versions": ABSENT, "latest": latest(12, sha256="f" * 64)}, [12], id="made anew, and it did not fit"),
     pytest.param({"versions": [], "latest": None}, [], id="an empty store"),
-    pytest.param({"versions": [entry(13), entry(14)], "latest": latest(13)}, [13], id="none newer than the newest"),
+    pytest.param({"versions": [entry(13), entry(14)], "latest": latest(13)}, [13, 12, 11], id="none is newer"),
 ]
 
 
@@ -515,7 +526,7 @@ def test_a_holdout_that_was_told_once_is_known_from_then_on():
     ended = (job(START + HALF, ended=START + HALF), (pod(report(latest=latest(13), versions=[entry(13), entry(12)])),))
     status = look(dataset(status=first.to_dict()), ended, now=START + HALF + timedelta(seconds=1)).status
     assert status is not None
-    assert [(each.number, each.holdout) for each in status.versions] == [(13, None), (12, "e" * 64)]
+    assert [(each.number, each.holdout) for each in status.versions] == [(13, None), (12, "e" * 64), (11, None)]
     replaced = [entry(13), entry(12, sha256="f" * 64)]
     ended = (job(START + HALF, ended=START + HALF), (pod(report(latest=latest(13), versions=replaced)),))
     status = look(dataset(status=first.to_dict()), ended, now=START + HALF + timedelta(seconds=1)).status

@@ -35,7 +35,7 @@ async def test_from_nothing_to_a_version_and_on():
     assert world.events == ["DatasetVersionCreated"]
     await syncs(story, 3)
     assert world.status["latest"]["number"] == 4
-    assert [each["number"] for each in world.status["versions"]] == [4, 3, 2]
+    assert [each["number"] for each in world.status["versions"]] == [4, 3, 2, 1]
     assert len(world.jobs) == 1, "old Jobs are removed"
     assert world.events == ["DatasetVersionCreated"] * 4
 
