@@ -374,3 +374,10 @@ class Dataset(StatusModel):
     metadata: ObjectMeta
     spec: DatasetSpec
     status: DatasetStatus = Field(default_factory=DatasetStatus)
+
+    def address(self, number: int, file: str = "version.json") -> str:
+        """Where the description of a version that the status speaks of lies. It speaks of the store that the last sync
+        found, which spec.store may have left since."""
+        latest = self.status.latest
+        store, found, _ = ("", "", "") if latest is None else latest.uri.rpartition("/versions/")
+        return f"{store if found else self.spec.store.uri.rstrip('/')}/versions/{number:05d}/{file}"

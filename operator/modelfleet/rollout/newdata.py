@@ -117,7 +117,7 @@ def _is_of_another_store(dataset: Dataset, lineage: LineageDataset, number: int)
         return bool(read) and listed not in read.values()
     if latest is None or number > latest.number:
         return True
-    return bool(read) and f"{dataset.spec.store.uri.rstrip('/')}{_file_of(number)}" not in read
+    return bool(read) and dataset.address(number) not in read
 
 
 def _added(dataset: Dataset, lineage: LineageDataset | None, trained: int, newest: int) -> int:
@@ -155,12 +155,8 @@ def _sources(lineage: LineageDataset) -> tuple[LineageSource, ...]:
 
 
 def _is_version(uri: str, number: int) -> bool:
-    return uri.endswith(_file_of(number))
-
-
-def _file_of(number: int) -> str:
-    """Where the description of a version lies in its store."""
-    return f"/versions/{number:05d}/version.json"
+    """Whether this is the address of a version of this number, in whatever store."""
+    return uri.endswith(f"/versions/{number:05d}/version.json")
 
 
 def _to_label(dataset: Dataset) -> str:

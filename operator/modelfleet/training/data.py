@@ -83,9 +83,7 @@ def _version(name: str, number: int | None, dataset: Dataset | None) -> PinnedDa
     found = _entry(dataset, number)
     if isinstance(found, Missing):
         return found
-    return PinnedData(
-        dataset=name, version=found.number, uri=address(dataset, found.number, "version.json"), sha256=found.sha256
-    )
+    return PinnedData(dataset=name, version=found.number, uri=dataset.address(found.number), sha256=found.sha256)
 
 
 def _holdout(name: str, number: int | None, dataset: Dataset | None) -> PinnedData | Missing:
@@ -106,7 +104,7 @@ def _holdout(name: str, number: int | None, dataset: Dataset | None) -> PinnedDa
             "0%; or name a holdout of your own with uri",
         )
     return PinnedData(
-        dataset=name, version=found.number, uri=address(dataset, found.number, "holdout.json"), sha256=digest
+        dataset=name, version=found.number, uri=dataset.address(found.number, "holdout.json"), sha256=digest
     )
 
 
@@ -126,7 +124,7 @@ def _entry(dataset: Dataset, number: int | None) -> VersionEntry | Missing:
     else:
         told = (
             f"version {wanted} is not among those that the status of Dataset {name} lists; name it under "
-            f"dataset.sources, by its address {address(dataset, wanted, 'version.json')} and sha256"
+            f"dataset.sources, by its address {dataset.address(wanted)} and sha256"
         )
     return Missing(Reason.DATASET_VERSION_NOT_FOUND, told)
 
@@ -139,8 +137,3 @@ def _ready(dataset: Dataset) -> str:
 
 def _no_dataset(name: str) -> Missing:
     return Missing(Reason.DATASET_NOT_FOUND, f"Dataset {name} does not exist in this namespace")
-
-
-def address(dataset: Dataset, number: int, file: str) -> str:
-    """Where the description of a version lies."""
-    return f"{dataset.spec.store.uri.rstrip('/')}/versions/{number:05d}/{file}"

@@ -74,7 +74,7 @@ def resolved(raw: Json, *datasets: Json, before: Data = NOTHING) -> Data:
         ),
         pytest.param(
             training(holdout="other"),
-            [dataset(), dataset("other")],
+            [dataset(), dataset("other", latest=LATEST | {"uri": "s3://data/other/versions/00012/version.json"})],
             PINNED,
             PinnedData(dataset="other", version=12, uri="s3://data/other/versions/00012/holdout.json", sha256=H),
             id="the holdout of another Dataset: its newest",
@@ -84,6 +84,15 @@ def resolved(raw: Json, *datasets: Json, before: Data = NOTHING) -> Data:
 )
 def test_what_a_reference_means(raw: Json, datasets: list[Json], version: PinnedData, holdout: PinnedData | None):
     assert resolved(raw, *datasets) == Data(version, holdout)
+
+
+def test_a_version_is_where_the_status_found_it_though_the_store_is_another_one_since():
+    """spec.store was changed and no sync has looked there yet: version 12 lies where it lay."""
+    moved = dataset()
+    moved["spec"]["store"] = {"uri": "s3://new/parts/"}
+    assert resolved(training(holdout="parts"), moved) == Data(PINNED, FROZEN)
+    foreign = dataset(latest=LATEST | {"uri": "s3://data/parts/twelve.json"})
+    assert resolved(training(), foreign) == Data(PINNED), "a labeler of somebody's own may call it otherwise"
 
 
 CASES = [
