@@ -15,10 +15,10 @@ it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from modelfleet import cron
-from modelfleet.api import TrainingJob, conditions, names
+from modelfleet.api import TrainingJob, TrainingMode, conditions, names
 from modelfleet.api.commands import NOW, Command, Verb
 from modelfleet.api.driftspec import Retrain, RetrainMetadata
 from modelfleet.api.modelversion import ModelVersion, RetrainTrigger
@@ -167,9 +167,9 @@ def _command_noted(position: Position, stable: Revision) -> Revision:
 def _notes(position: Position, stable: Revision) -> dict[str, str]:
     """The newest trainings that were started while this revision's version was stable, oldest first."""
     started = {
-        training.metadata.name: f"{notes[names.RETRAIN_TRIGGER]} {wire_time(at)}"
+        training.metadata.name: f"{_trigger(training)} {wire_time(at)}"
         for training in _own(position)
-        if (notes := training.metadata.annotations).get(names.RETRAIN_STABLE) == stable.version
+        if training.metadata.annotations.get(names.RETRAIN_STABLE) == stable.version
         and (at := training.metadata.creation_timestamp) is not None
     }
     every = {**stable.retrained, **started}
@@ -204,19 +204,27 @@ def _made_for(position: Position, command: Command) -> TrainingJob | None:
 
 
 def _read(training: TrainingJob) -> Retraining:
-    """A retraining as its TrainingJob tells of it."""
+    """A retraining as its TrainingJob tells of it. Whoever may write TrainingJobs may write anything there."""
     annotations = training.metadata.annotations
-    return Retraining.model_validate(
-        {
-            "trainingJob": training.metadata.name,
-            "trigger": annotations[names.RETRAIN_TRIGGER],
-            "stableVersion": annotations.get(names.RETRAIN_STABLE, ""),
-            "since": annotations.get(names.RETRAIN_SINCE),
-            "cause": annotations.get(names.RETRAIN_CAUSE, ""),
-            "at": training.metadata.creation_timestamp,
-            "data": newdata.told(training),
-        }
-    )
+    said = {
+        "trainingJob": training.metadata.name,
+        "trigger": _trigger(training),
+        "stableVersion": annotations.get(names.RETRAIN_STABLE, ""),
+        "cause": annotations.get(names.RETRAIN_CAUSE, ""),
+        "at": training.metadata.creation_timestamp,
+        "data": newdata.told(training),
+    }
+    try:
+        return Retraining.model_validate({**said, "since": annotations.get(names.RETRAIN_SINCE)})
+    except ValueError:  # that is no time
+        return Retraining.model_validate(said)
+
+
+def _trigger(training: TrainingJob) -> RetrainTrigger:
+    """What it was made for. One that somebody has made unreadable counts as started on somebody's word: it holds the
+    next one back as any other, and is of no episode."""
+    said = training.metadata.annotations[names.RETRAIN_TRIGGER]
+    return next((trigger for trigger in get_args(RetrainTrigger) if trigger == said), "Command")
 
 
 def _command(position: Position) -> Wanted | None:
@@ -277,6 +285,12 @@ def _held(
         return Held(Reason.PAUSED, "spec.paused is true: what is trained could not be rolled out.")
     if moving:
         return Held(Reason.ROLLOUT_ACTIVE, moving)
+    if position.stable is None and _starts_from_stable(spec):
+        return Held(
+            Reason.NOT_DUE,
+            "No version is stable yet, and drift.retrain.template starts from the stable one: roll out a first "
+            "version, or have the template name what it starts from.",
+        )
     return (
         _pending(position, done)
         or _deleted(position, wanted, done)
@@ -409,12 +423,17 @@ def _name(position: Position, done: Sequence[Retraining]) -> str:
     return f"{rollout}-r{max(taken, default=0) + 1}"
 
 
+def _starts_from_stable(spec: Retrain) -> bool:
+    """Whether the template leaves open what to start from."""
+    return spec.template.spec.from_ is None and spec.template.spec.mode is not TrainingMode.SCRATCH
+
+
 def _manifest(position: Position, spec: Retrain, name: str, wanted: Wanted) -> dict[str, object]:
     """The TrainingJob. `from` defaults to the stable version, and `dataset.from` to the only Dataset of the model."""
     rollout, stable = position.snapshot.rollout, position.stable
     template = spec.template
     job = template.spec.to_dict()
-    if "from" not in job and job["mode"] != "Scratch" and stable is not None:
+    if _starts_from_stable(spec) and stable is not None:
         job["from"] = {"version": stable.version}
     if (reference := newdata.of_template(position, spec)) is not None:
         job["dataset"] |= {"from": reference.to_dict()}

@@ -210,6 +210,31 @@ def test_how_it_ended_is_remembered_when_the_job_is_gone():
     assert [each.result for each in look(standing(status=DriftStatus(retrainings=known))).retrainings] == ["Failed"]
 
 
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        (names.RETRAIN_TRIGGER, "drift"),
+        (names.RETRAIN_TRIGGER, ""),
+        (names.RETRAIN_SINCE, "yesterday"),
+        (names.RETRAIN_SINCE, "0001-01-01T00:00:00+23:00"),
+        (names.RETRAIN_STABLE, ""),
+        (names.RETRAIN_CAUSE, "x" * 5000),
+    ],
+)
+def test_what_somebody_writes_on_a_training_job_stops_no_rollout(note: str, text: str):
+    """It holds the next one back all the same, and is taken down as what can be read again."""
+    first = made(look(standing()), at=NOW - HOUR)
+    edited = first.replace(
+        metadata=first.metadata.replace(annotations={**first.metadata.annotations, note: text}),
+    )
+    running = look(standing(edited))
+    assert running.status is not None
+    assert (running.create, running.status.reason) == (None, "TrainingRunning")
+    assert [each.training_job for each in running.retrainings] == ["line-r1"]
+    (stable, *_) = retraining.noted(standing(edited))
+    assert all(note.partition(" ")[0] in ("Drift", "Command") for note in stable.retrained.values())
+
+
 @pytest.mark.parametrize("lost", ["status", "job"])
 def test_names_count_up_whatever_was_lost(lost: str):
     old = made(look(standing()), over="Failed", at=NOW - 30 * HOUR)
@@ -428,6 +453,29 @@ def test_the_schedule_starts_one():
 )
 def test_the_schedule_starts_none(now: Any, arguments: Any):
     assert scheduled(now, **arguments).create is None
+
+
+@pytest.mark.parametrize(
+    ("job", "starts"),
+    [
+        pytest.param({}, None, id="from the stable version, which is not there"),
+        pytest.param({"from": {"tag": "good"}}, {"tag": "good"}, id="from what the template names"),
+        pytest.param({"mode": "Scratch", "architecture": "yolo11n"}, None, id="from nothing"),
+    ],
+)
+def test_the_schedule_before_anything_is_stable(job: dict[str, Any], starts: Any):
+    """The API server would refuse a TrainingJob without `from`, and the user be told to correct a template that is
+    right once there is a version."""
+    status = DriftStatus.model_validate({"retrain": {"next": wire(SLOT)}})
+    rollout = positions.rollout("v9", **drift(schedule="0 3 * * *", job=job), status={"drift": status.to_dict()})
+    outcome = look(positions.locate(positions.snapshot(["v1"] * 3, rollout)), None, now=SLOT + HOUR)
+    assert outcome.status is not None
+    if not job:
+        assert (outcome.create, outcome.status.reason) == (None, "NotDue")
+        assert outcome.status.message.startswith("No version is stable yet")
+        assert outcome.status.next == SLOT
+    else:
+        assert made(outcome).spec.to_dict().get("from") == starts
 
 
 def test_a_slot_missed_by_less_is_made_up_for():
