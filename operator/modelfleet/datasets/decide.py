@@ -81,7 +81,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
         return Decision()  # the garbage collector takes the Jobs along
     known, ignored = _without_wrong_command(dataset, statuses.taken_in(seen, now))
     running = statuses.running(seen, now)
-    known = known.replace(next_sync=schedule.next_slot(dataset.spec, known.last_sync))
+    known = known.replace(next_sync=schedule.next_slot(dataset.spec, known.last_sync, now))
     look = Look(dataset, known, running, seen.deployed, now)
     due = None if running is not None or look.unmounted else _due(seen, known, now)
     standing = _standing(look)

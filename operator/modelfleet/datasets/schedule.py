@@ -13,6 +13,9 @@ from modelfleet.api import DatasetSpec, LastSync
 
 _SECOND = timedelta(seconds=1)
 
+_AHEAD = timedelta(hours=1)
+"""What is dated later than so much from now, a clock that was wrong has dated: nothing waits for that time."""
+
 
 @dataclass(frozen=True)
 class Due:
@@ -33,15 +36,18 @@ def due(spec: DatasetSpec, last: LastSync | None, generation: int, command: str,
         return None
     if last is None or (last.result == "Failed" and generation > last.generation):
         return Due(moment)
-    slot = next_slot(spec, last)
+    slot = next_slot(spec, last, now)
     if slot is None or slot > now:
         return None
-    return Due(_slot(spec.schedule, now + _SECOND, reverse=True) or slot)
+    return Due(max(_slot(spec.schedule, now + _SECOND, reverse=True) or slot, last.due + _SECOND))
 
 
-def next_slot(spec: DatasetSpec, last: LastSync | None) -> datetime | None:
+def next_slot(spec: DatasetSpec, last: LastSync | None, now: datetime) -> datetime | None:
     """The first slot after the last sync ended; None where there is none, and while none is to be."""
-    return None if spec.suspend or last is None else _slot(spec.schedule, max(last.due, last.at))
+    if spec.suspend or last is None:
+        return None
+    ended = max((moment for moment in (last.due, last.at) if moment <= now + _AHEAD), default=None)
+    return _slot(spec.schedule, now + _SECOND, reverse=True) if ended is None else _slot(spec.schedule, ended)
 
 
 def _slot(schedule: str, moment: datetime, *, reverse: bool = False) -> datetime | None:

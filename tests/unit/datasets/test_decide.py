@@ -136,6 +136,28 @@ def test_the_clock_going_back_makes_no_moment_twice():
     assert created(look(asked, now=START - HALF)) == ["parts-20261121080001"]
 
 
+DECADE = timedelta(days=3652)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "names"),
+    [
+        pytest.param(after(60), START + HALF, ["parts-20361120080001"], id="the operator's clock was ahead: the slot"),
+        pytest.param(after(60), after(90), [], id="the operator's clock was ahead: not before the slot"),
+        pytest.param(after(60) + DECADE, after(90), ["parts-20361120080001"], id="every clock was: at once"),
+    ],
+)
+def test_nothing_waits_for_a_time_that_a_clock_has_dated_that_was_ahead(at: Any, now: Any, names: list[str]):
+    """The moments go on from there, so that the next Job counts as newer than the last."""
+    dated = DONE | {"lastSync": DONE["lastSync"] | {"due": wire(START + DECADE), "at": wire(at)}}
+    decision = look(dataset(status=dated), now=now)
+    assert created(decision) == names
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= HALF
+    assert decision.status is not None
+    assert decision.status.next_sync <= START + HALF
+
+
 def test_the_next_slot_is_shown_and_waited_for_and_nothing_is_written_until_then():
     first = look(dataset(), GOOD)
     assert first.status is not None

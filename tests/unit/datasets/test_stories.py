@@ -61,6 +61,21 @@ async def test_a_slot_that_was_missed_is_made_up_once():
     assert story.world.status["latest"]["number"] == 2
 
 
+async def test_with_the_clock_put_right_one_sync_follows_another():
+    story = line()
+    world = story.world
+    world.now += timedelta(days=3652)
+    await story.until("Synced")
+    world.now -= timedelta(days=3652)
+    story.restart()
+    for number in (2, 3, 4):
+        await story.run(6)
+        assert world.status["latest"]["number"] == number
+        await story.run(6)
+        assert world.status["latest"]["number"] == number, "and no second one before the next slot"
+        world.now += HALF
+
+
 async def test_a_failed_sync_is_tried_again_at_the_next_slot_and_after_a_correction():
     good = report(latest=latest(1))
     story = line(failure(), failure(), good)
