@@ -188,7 +188,7 @@ class _Look:
             asked |= {each.capture.key.image: self.now for each in chosen}
         with _told("StoreUnreachable"):
             record.write(self.settings.store, remembered, asked, self.now)
-        newest = None if self.again else update.last_review(self.before.values())
+        newest = None if self.again else update.last_review(self.before.values(), self.now)
         reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN))
         in_review = asked.keys() - reviews.keys() - self.known.keys()
         return _Labelled(

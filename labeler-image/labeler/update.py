@@ -89,9 +89,10 @@ def next_content(before: Mapping[str, Image], judged: Sequence[Judged], shares: 
     return Next(images, changed, reserved, tuple(problems))
 
 
-def last_review(images: Iterable[Image]) -> datetime | None:
-    """When the newest of the reviews was made that a version holds."""
-    return max((_reviewed_at(image) for image in images), default=None)
+def last_review(images: Iterable[Image], now: datetime) -> datetime | None:
+    """When the newest of the reviews was made that a version holds; but for those that a clock has dated that was
+    ahead, which would have all that people say until then passed over."""
+    return max((at for image in images if (at := _reviewed_at(image)) <= now), default=None)
 
 
 def capture_of(image: Image) -> Capture:

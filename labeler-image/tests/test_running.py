@@ -289,6 +289,21 @@ def test_what_can_not_be_used_is_left_out_and_named(world: World, tool: TasksInM
     assert len(outcome.history) == 1
 
 
+def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_being_read(
+    world: World, tool: TasksInMemory
+) -> None:
+    made = world.fleet()
+    settings = world.settings(min_new_images=1, split=NOTHING_HELD)
+    runs.run(settings, tool, NOW)
+    tool.answer(made[0].key.image, at=NOW + timedelta(days=3652))
+    tool.answer_all()
+    assert len(runs.run(settings, tool, NOW).images) == 36
+    tool.answer(made[1].key.image, [WASHER], at=NOW + timedelta(hours=8))
+    assert [box.label for box in runs.run(settings, tool, NOW + timedelta(hours=9)).images[made[1].sha256].boxes] == [
+        "washer"
+    ]
+
+
 def test_a_picture_that_nobody_can_read_is_no_image_of_a_version(world: World, tool: TasksInMemory) -> None:
     made = world.fleet(nodes=1, days=1, a_day=6)
     content = b"\xff\xd8 not a picture"
