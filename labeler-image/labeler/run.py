@@ -189,8 +189,10 @@ class _Look:
         with _told("StoreUnreachable"):
             record.write(self.settings.store, remembered, asked, self.now)
         newest = None if self.again else update.last_review(self.before.values(), self.now)
-        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN))
-        in_review = asked.keys() - reviews.keys() - self.known.keys()
+        # An answer that can't be used comes into no version, and is newer than none for long: it is named until it can.
+        unused = frozenset(tool.answered()) - self.known.keys()
+        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused))
+        in_review = asked.keys() - unused - reviews.keys() - self.known.keys()
         return _Labelled(
             judged=self._judged(reviews),
             waiting=sum(key.image not in asked for key in waiting),

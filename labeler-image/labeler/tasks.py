@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -62,8 +62,13 @@ class LabelTool(Protocol):
         """Makes tasks in this order, and none for a key that has one. Returns how many are new."""
         ...
 
-    def reviews(self, since: datetime | None) -> Iterator[Review]:
-        """The newest review of each image that was reviewed at `since` or later, at least; all where it is None."""
+    def answered(self) -> Collection[str]:
+        """The keys of those images that had an answer at the last `asked`, whether it can be used or not."""
+        ...
+
+    def reviews(self, since: datetime | None, also: Collection[str] = ()) -> Iterator[Review]:
+        """The newest review of each image that was reviewed at `since` or later, at least; all where it is None. And
+        of these keys, whenever that was, as far as they are not too many."""
         ...
 
     def notes(self) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -193,8 +193,12 @@ class TasksInMemory:
             self.wrote()
         return len(new)
 
-    def reviews(self, since: datetime | None) -> Iterator[Review]:
-        return iter([review for review in self.said.values() if since is None or review.at >= since])
+    def answered(self) -> Collection[str]:
+        return self.said.keys()
+
+    def reviews(self, since: datetime | None, also: Collection[str] = ()) -> Iterator[Review]:
+        said = self.said.items()
+        return iter([review for key, review in said if since is None or review.at >= since or key in also])
 
     def notes(self) -> list[str]:
         return []

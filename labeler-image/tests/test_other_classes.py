@@ -180,7 +180,7 @@ def test_reviews_are_all_read_again_when_the_classes_change(world: World, tool: 
     first_version(world, tool, {})
     asked = []
     read = tool.reviews
-    tool.reviews = lambda since: asked.append(since) or read(since)  # type: ignore[func-returns-value,method-assign]
+    tool.reviews = lambda since, also: asked.append(since) or read(since, also)  # type: ignore
     runs.run(world.settings(), tool, NOW + HOUR)
     runs.run(world.settings(classes=(*CLASSES, "gear")), tool, NOW + HOUR)
     runs.run(world.settings(classes=(*CLASSES, "gear")), tool, NOW + HOUR)

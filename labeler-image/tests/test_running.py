@@ -289,6 +289,26 @@ def test_what_can_not_be_used_is_left_out_and_named(world: World, tool: TasksInM
     assert len(outcome.history) == 1
 
 
+def test_an_answer_that_can_not_be_used_is_named_until_it_can(world: World, tool: TasksInMemory) -> None:
+    """Versions that come after it are newer than it by far, and nobody is waited for: people have answered."""
+    made = world.fleet()
+    settings = world.settings(min_new_images=1, split=NOTHING_HELD)
+    runs.run(settings, tool, NOW)
+    tool.answer_all()
+    tool.answer(made[0].key.image, [Box("bolt", 5, 5, 5, 9)])
+    first = runs.run(settings, tool, NOW)
+    later = NOW + timedelta(hours=8)
+    tool.answer(made[1].key.image, [WASHER], at=later)
+    second = runs.run(settings, tool, later)
+    assert [len(each.history) for each in (first, second)] == [1, 2]
+    for outcome in (first, second, runs.run(settings, tool, later + timedelta(hours=8))):
+        assert kinds(outcome) == ["reviews with a box without area"]
+        assert outcome.in_review == 0
+    tool.answer(made[0].key.image, [WASHER], at=later)
+    mended = runs.run(settings, tool, later + timedelta(hours=9))
+    assert (kinds(mended), len(mended.images)) == ([], 36)
+
+
 def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_being_read(
     world: World, tool: TasksInMemory
 ) -> None:

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,6 +35,7 @@ MODEL_VERSION = "modelfleet"
 _BATCH = 500  # tasks of one import; Label Studio writes them in one transaction
 _PAGE = 500
 _INTERRUPTIONS = 3  # imports without an answer, of one push
+_SINGLY = 100  # tasks that are read one by one in a run
 
 
 @contextmanager
@@ -55,6 +56,15 @@ class _Project:
     id: int
     title: str
     interface: Interface
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A task with an annotation, in one of the projects."""
+
+    project: _Project
+    blind: bool
+    id: int
 
 
 class LabelStudio:
@@ -91,6 +101,7 @@ class LabelStudio:
         self._environment = os.environ if environment is None else environment
         self._counts = Counts()
         self._warnings: list[str] = []
+        self._answered: dict[str, _Answered] = {}  # by key
 
     @_expected_form()
     def ensure(self) -> None:
@@ -111,12 +122,20 @@ class LabelStudio:
     def asked(self) -> dict[str, datetime]:
         """The keys of all images that have a task, in either project, and since when. Raises LabelStudioError."""
         found: dict[str, datetime] = {}
-        for project, _ in self._projects():
-            for task in self._tasks(project, "task_only", "id,data,created_at", []):
+        answered: dict[str, _Answered] = {}
+        for project, blind in self._projects():
+            for task in self._tasks(project, "task_only", "id,data,created_at,total_annotations", []):
                 key = (task.get("data") or {}).get("key")
                 if isinstance(key, str):
                     found[key] = datetime.fromisoformat(task["created_at"])
+                    if task["total_annotations"] > 0:
+                        answered[key] = _Answered(project, blind, task["id"])
+        self._answered = answered
         return found
+
+    def answered(self) -> Collection[str]:
+        """The keys of those images that somebody had answered at the last `asked`; skipping is no answer."""
+        return self._answered.keys()
 
     @_expected_form()
     def push(self, tasks: Sequence[Task]) -> int:
@@ -134,33 +153,44 @@ class LabelStudio:
             for title, blind in ((self._title, False), (self._title + BLIND, True))
         )
 
-    def reviews(self, since: datetime | None) -> Iterator[Review]:
+    def reviews(self, since: datetime | None, also: Collection[str] = ()) -> Iterator[Review]:
         """What people said since then (None: ever), oldest first, one an image; the last hour before it is read again.
+
+        Of `also`, keys that had an answer at the last `asked`, a hundred are read whenever that was.
 
         Raises:
             LabelStudioError: it can't be reached, or something must be changed by hand.
         """
         self._counts = Counts()
-        yield from newest(self._answers(since), self._counts)
+        yield from newest(self._answers(since, also), self._counts)
 
     def notes(self) -> list[str]:
         """Sentences about the last `ensure`, `push` and `reviews`: what was left out, and what should be changed."""
         return [*self._counts.sentences(), *dict.fromkeys(self._warnings)]
 
     @_expected_form()
-    def _answers(self, since: datetime | None) -> list[Review]:
+    def _answers(self, since: datetime | None, also: Collection[str]) -> list[Review]:
         changed = [] if since is None else [_filter("updated_at", "Datetime", _utc(since - OVERLAP))]
         found = []
+        seen = set()
+        # a task with skipped annotations only has a total of 0
+        some = _filter("total_annotations", "Number", 0)
         for project, blind in self._projects():
-            # a task with skipped annotations only has a total of 0
-            answered = [*changed, _filter("total_annotations", "Number", 0)]
-            for task in self._tasks(project, "all", None, answered):
+            for task in self._tasks(project, "all", None, [*changed, some]):
+                seen.add(task["id"])
                 review = read(task, blind, self._counts)
                 if review is not None:
                     found.append(review)
             skipped = [*changed, _filter("cancelled_annotations", "Number", 0)]
             for task in self._tasks(project, "task_only", "id,total_annotations", skipped):
                 self._counts.skipped += task["total_annotations"] == 0
+        older = [each for key in sorted(also) if (each := self._answered.get(key)) is not None and each.id not in seen]
+        self._counts.unread += len(older[_SINGLY:])
+        for each in older[:_SINGLY]:
+            for task in self._page(each.project, "all", None, [some], each.id - 1, 1):
+                review = read(task, each.blind, self._counts) if task["id"] == each.id else None
+                if review is not None:
+                    found.append(review)
         return found
 
     # --- projects -----------------------------------------------------------------------------------------------------
@@ -236,23 +266,36 @@ class LabelStudio:
         too: None for annotations."""
         last = 0
         while True:
-            items = [_filter("id", "Number", last), *filters]
-            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-            page = self._http.get(
-                "/api/tasks",
-                {
-                    "project": project.id,
-                    "fields": fields,
-                    **({"include": include} if include else {}),
-                    "resolve_uri": "false",
-                    "page_size": _PAGE,
-                    "query": json.dumps(query),
-                },
-            )["tasks"]
+            page = self._page(project, fields, include, filters, last, _PAGE)
             yield from page
             if not page:  # a shorter one is no sign of the end: the server may have a limit of its own
                 return
             last = page[-1]["id"]
+
+    def _page(
+        self,
+        project: _Project,
+        fields: str,
+        include: str | None,
+        filters: Sequence[Mapping[str, Any]],
+        after: int,
+        size: int,
+    ) -> Sequence[dict[str, Any]]:
+        """The first tasks behind this id that pass the filters, by id."""
+        items = [_filter("id", "Number", after), *filters]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        page: Sequence[dict[str, Any]] = self._http.get(
+            "/api/tasks",
+            {
+                "project": project.id,
+                "fields": fields,
+                **({"include": include} if include else {}),
+                "resolve_uri": "false",
+                "page_size": size,
+                "query": json.dumps(query),
+            },
+        )["tasks"]
+        return page
 
     def _push(self, title: str, tasks: Sequence[Task]) -> int:
         if not tasks:

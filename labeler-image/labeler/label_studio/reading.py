@@ -28,6 +28,7 @@ class Counts:
     clipped: int = 0
     outside: int = 0
     twice: int = 0  # tasks beside another one of the same image
+    unread: int = 0  # tasks with an older answer that no version has, which were not looked at
     disputed: list[str] = field(default_factory=list)
     unusable: dict[str, list[str]] = field(default_factory=dict)  # keys by why
 
@@ -45,6 +46,7 @@ class Counts:
             (self.rejected, "rejected by a reviewer and not used until corrected"),
             (self.skipped, "skipped and not counted as reviewed"),
             (self.twice, "in more than one task: the newest review is used"),
+            (self.unread, "with older answers that are in no version, too, and were not looked at again"),
             (self.foreign, "in tasks without data.key, which are not ours and were left alone"),
         ):
             if number:
