@@ -12,6 +12,7 @@ anything that was not there before follow the version ("v4@2"). What follows fro
 modelfleet.rollout, and for `sync` in modelfleet.datasets.
 """
 
+import hashlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,8 @@ NOTED = f"{names.GROUP}/commands"
 `approve=v4@2` and where it counts."""
 
 _AGAIN = "@"
+
+_LONGEST = 256  # characters of a value that a status keeps
 
 
 class Verb(StrEnum):
@@ -69,6 +72,14 @@ class Command:
     def assignment(self) -> str:
         """Annotation and value, as `kubectl annotate` takes them."""
         return f"{self.verb.annotation}={self.value}"
+
+    @property
+    def remembered(self) -> str:
+        """The value as a status keeps it, which cuts longer texts: with a digest of what it has no room for."""
+        if len(self.value) <= _LONGEST:
+            return self.value
+        digest = hashlib.sha256(self.value.encode(errors="replace")).hexdigest()
+        return f"{self.value[: _LONGEST - 1 - len(digest)]}…{digest}"
 
     @property
     def arguments(self) -> str:

@@ -101,18 +101,18 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
 
 def _due(seen: Snapshot, known: DatasetStatus, now: datetime) -> schedule.Due | None:
     command = Command.read(seen.dataset.metadata.annotations, Verb.SYNC)
-    wanted = command.value if command is not None and command.value not in known.synced else ""
+    wanted = command.remembered if command is not None and command.remembered not in known.synced else ""
     return schedule.due(seen.dataset.spec, known.last_sync, seen.dataset.metadata.generation, wanted, now)
 
 
 def _without_wrong_command(dataset: Dataset, status: DatasetStatus) -> tuple[DatasetStatus, tuple[Announce, ...]]:
     """A command that says something else than `now` is noted, so that it is spoken of once."""
     command = Command.read(dataset.metadata.annotations, Verb.SYNC)
-    if command is None or command.version == NOW or command.value in status.synced:
+    if command is None or command.version == NOW or command.remembered in status.synced:
         return status, ()
     told = f"{command.assignment} was ignored: it takes {NOW}, and @ with anything new behind it, such as {NOW}@1."
     ignored = Announce("Warning", Reason.COMMAND_IGNORED, told)
-    return status.replace(synced=(command.value, *status.synced)), (ignored,)
+    return status.replace(synced=(command.remembered, *status.synced)), (ignored,)
 
 
 # --- what the conditions say ------------------------------------------------------------------------------------------

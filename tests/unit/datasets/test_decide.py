@@ -119,6 +119,33 @@ def test_when_a_sync_starts(fields: Json, now: Any, names: list[str]):
     assert created(look(dataset(**fields), now=now)) == names
 
 
+LONG = "https://ci.example/" + "x" * 300
+
+
+def test_a_command_of_any_length_acts_once():
+    """A status keeps 256 characters of it."""
+    annotations = {SYNC: f"now@{LONG}1"}
+    started = look(dataset(status=DONE, annotations=annotations), now=after(90))
+    assert created(started) == [f"{AT}80130"]
+    (create,) = (each for each in started.actions if isinstance(each, Create))
+    asked_for = create.manifest["metadata"]["annotations"]["modelfleet.dev/sync-command"]
+    ended = (job(after(90), ended=after(95), command=asked_for), (pod(report()),))
+    done = look(dataset(status=DONE, annotations=annotations), ended, now=after(100))
+    assert created(done) == []
+    assert done.status is not None
+    again = dataset(status=done.status.to_dict(), annotations={SYNC: f"now@{LONG}2"})
+    assert len(created(look(again, now=after(110)))) == 1, "another one"
+
+
+def test_a_wrong_command_of_any_length_is_spoken_of_once():
+    annotations = {SYNC: f"v3@{LONG}"}
+    first = look(dataset(status=DONE, annotations=annotations), now=after(90))
+    assert events(first) == [("Warning", "CommandIgnored")]
+    assert first.status is not None
+    again = look(dataset(status=first.status.to_dict(), annotations=annotations), now=after(91))
+    assert (events(again), again.status) == ([], first.status)
+
+
 @pytest.mark.parametrize("annotations", [{}, {SYNC: "now@1"}])
 def test_one_job_at_a_time(annotations: Json):
     decision = look(dataset(status=DONE, annotations=annotations), (job(START + HALF), (pod(),)), now=START + 3 * HALF)
