@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelfleet.api import names
+from modelfleet.api.common import ObjectMeta
 from modelfleet.api.delivery import Capture
 from modelfleet.api.foreign import parsed
 from modelfleet.api.rollout import Rollout
@@ -37,15 +38,30 @@ class Outcome:
     last: tuple[Action, ...] = ()
 
 
+def is_of(rollout: ObjectMeta, found: Mapping[str, Any]) -> bool:
+    """Whether a raw ConfigMap is the one of this Rollout: by its owner or, after a restore from a backup, its label."""
+    metadata = found["metadata"]
+    owners = {reference["uid"] for reference in metadata.get("ownerReferences") or ()}
+    return rollout.uid in owners or (metadata.get("labels") or {}).get(names.ROLLOUT) == rollout.name
+
+
 def outcome(
-    rollout: Rollout, known: Mapping[str, Any] | None, daemon_sets: Iterable[Mapping[str, Any]], *, drifting: bool
+    rollout: Rollout,
+    known: Mapping[str, Any] | None,
+    daemon_sets: Iterable[Mapping[str, Any]],
+    *,
+    drifting: bool,
+    taken: bool = False,
 ) -> Outcome:
-    """What is to be done. `known` is the ConfigMap as it is, `daemon_sets` those of the groups as they are."""
+    """What is to be done. `known` is the ConfigMap as it is, `daemon_sets` those of the groups as they are; `taken`:
+    the name is that of somebody else's."""
     capture = rollout.spec.delivery.capture
+    if taken:
+        return Outcome()
     if capture is not None:
         wanted = manifest(rollout, settings(capture, drifting=drifting))
         return Outcome() if known is not None and _says(known, wanted) else Outcome(first=(Apply(wanted),))
-    if known is None or known["metadata"].get("deletionTimestamp"):
+    if known is None or known["metadata"].get("deletionTimestamp") or not is_of(rollout.metadata, known):
         return Outcome()
     if not any(_captures(daemon_set) for daemon_set in daemon_sets):
         metadata = known["metadata"]

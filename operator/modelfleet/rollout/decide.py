@@ -44,6 +44,9 @@ from modelfleet.rollout.position import Position, locate
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import Snapshot
 
+_LOOK_AGAIN = timedelta(seconds=60)
+"""At what is in the way and not watched: a ConfigMap that isn't ours."""
+
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """The decision about one Rollout."""
@@ -72,6 +75,7 @@ def decide_at(found: Position, now: datetime) -> Decision:
         snapshot.capture,
         [group.daemon_set for group in snapshot.groups if group.daemon_set is not None],
         drifting=drift.condition is not None and drift.condition.is_true,
+        taken=snapshot.capture_taken,
     )
     return Decision(
         actions=(
@@ -171,6 +175,7 @@ def _prune(gone: list[Revision], snapshot: Snapshot) -> list[Action]:
 
 
 def _wake(assessment: Assessment, step: Step, drift: drifting.Outcome) -> timedelta | None:
-    known = (step.wake, assessment.next_deadline, drift.wake, assessment.replay.wake)
+    unwatched = assessment.now + _LOOK_AGAIN if assessment.position.snapshot.capture_taken else None
+    known = (step.wake, assessment.next_deadline, drift.wake, assessment.replay.wake, unwatched)
     moments = [moment for moment in known if moment is not None]
     return windows.until(min(moments), assessment.now) if moments else None

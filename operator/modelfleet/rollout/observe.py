@@ -32,6 +32,7 @@ from modelfleet.kube import (
     ROLLOUT,
     Key,
     Kind,
+    NotFound,
     Object,
     Store,
     View,
@@ -40,6 +41,7 @@ from modelfleet.kube import (
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.rollout import (
     capture_pods,
+    capture_settings,
     drifting,
     gating,
     manifests,
@@ -90,6 +92,7 @@ def controller(deps: Deps) -> Controller[Position]:
             signing=Signing(deps.settings.signatures.public_keys, deps.settings.signatures.required),
             refused=_standing(refusals, key, seen.rollout),
             replay_refused=_standing(replay_refusals, key, seen.rollout),
+            capture_taken=await _capture_taken(seen, deps),
         )
         said = await no_pods.look(words.get(key), seen, deps)
         if said is None:
@@ -122,6 +125,21 @@ def controller(deps: Deps) -> Controller[Position]:
             )
 
     return Controller(ROLLOUT, observe, decide_at, _with_status, refused)
+
+
+async def _capture_taken(seen: Snapshot, deps: Deps) -> bool:
+    """Whether a ConfigMap of the name that the settings of capture are to have is somebody else's. One without our
+    label is not watched, and would be overwritten, and deleted at the end: it is asked for before the first write."""
+    rollout = seen.rollout.metadata
+    if seen.rollout.spec.delivery.capture is None:
+        return False
+    if seen.capture is not None:
+        return not capture_settings.is_of(rollout, seen.capture)
+    try:
+        found = await deps.client.get(CONFIG_MAP, rollout.namespace, capture_pods.settings_name(rollout.name))
+    except NotFound:
+        return False
+    return not capture_settings.is_of(rollout, found)
 
 
 def _standing(refusals: dict[Key, Refusal], key: Key, rollout: Rollout) -> Refusal | None:

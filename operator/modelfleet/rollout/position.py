@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet.api.reasons import Reason
-from modelfleet.rollout import affinity, groups, manifests, windows
+from modelfleet.rollout import affinity, capture_pods, groups, manifests, windows
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.revisions import Quarantine, Revision
 from modelfleet.rollout.selection import Stall, choose
@@ -208,6 +208,12 @@ def _blocked(snapshot: Snapshot, now: datetime) -> Stall | None:
             Reason.NAME_TAKEN,
             f"DaemonSet {listed(snapshot.taken)} exists and belongs to something else; rename the group or "
             "the Rollout, or delete it.",
+        )
+    if snapshot.capture_taken:
+        return Stall(
+            Reason.NAME_TAKEN,
+            f"ConfigMap {capture_pods.settings_name(snapshot.rollout.metadata.name)}, which the settings of "
+            "delivery.capture go into, exists and belongs to something else; rename the Rollout, or delete it.",
         )
     try:
         windows.opens(snapshot.rollout.spec.windows, now)

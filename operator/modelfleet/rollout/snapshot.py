@@ -156,6 +156,8 @@ class Snapshot:
     drift       the watch for drift, where there is one; None carries on what the status says
     trainings   TrainingJobs that are its retrainings, or are named like one
     capture     the raw ConfigMap with the settings of capture, where there is one
+    capture_taken
+                whether the name of that ConfigMap is one of somebody else's
     datasets    the Datasets of its model, and the one that drift.retrain's template names
     refused     what the API server said of the last TrainingJob that this Rollout was to make
     replays     the Jobs of its replays
@@ -179,6 +181,7 @@ class Snapshot:
     drift: DriftSeen | None = None
     trainings: tuple[TrainingJob, ...] = ()
     capture: Mapping[str, Any] | None = None
+    capture_taken: bool = False
     datasets: tuple[Dataset, ...] = ()
     refused: Refusal | None = None
     replays: tuple[ReplayJob, ...] = ()

@@ -122,6 +122,15 @@ def test_what_no_pod_could_read_is_left_until_it_is_deleted(text):
     assert outcome(FORMER, spoilt, [{"spec": {"template": template}}], drifting=False) == Outcome()
 
 
+def test_one_of_somebody_elses_is_neither_written_nor_deleted():
+    def foreign(metadata, data):
+        metadata.pop("ownerReferences")
+        metadata["labels"] = {"team": "vision"}
+
+    assert outcome(OWNER, None, (), drifting=False, taken=True) == Outcome()
+    assert outcome(FORMER, known(foreign), (), drifting=False) == Outcome()
+
+
 # --- in the cluster ---------------------------------------------------------------------------------------------------
 
 

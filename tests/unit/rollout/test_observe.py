@@ -7,10 +7,22 @@ from typing import Any
 import pytest
 
 from modelfleet import telemetry
-from modelfleet.api import RolloutStatus
-from modelfleet.decision import Create
+from modelfleet.api import RolloutStatus, conditions
+from modelfleet.decision import Apply, Create
 from modelfleet.gate import Evidence
-from modelfleet.kinds import CONTROLLER_REVISION, DAEMON_SET, JOB, MODEL_VERSION, NODE, POD, TRAINING_JOB, Key, Kind
+from modelfleet.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DAEMON_SET,
+    JOB,
+    MODEL_VERSION,
+    NODE,
+    POD,
+    TRAINING_JOB,
+    Key,
+    Kind,
+)
+from modelfleet.kube import NotFound
 from modelfleet.prometheus import Providers
 from modelfleet.rollout import WATCHES, controller, observe
 from modelfleet.rollout.no_pods import Words
@@ -102,6 +114,50 @@ async def test_what_the_api_server_refused_stands_until_the_spec_is_changed():
     later = await of.observe(LINE)
     assert later is not None
     assert (later.snapshot.refused, later.snapshot.replay_refused) == (None, None)
+
+
+SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "factory", "name": "line-capture"}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "taken"),
+    [
+        pytest.param(None, False, id="there is none"),
+        pytest.param({}, True, id="somebody's own"),
+        pytest.param({"ownerReferences": [{"uid": "of-another", "controller": True}]}, True, id="of another owner"),
+        pytest.param({"ownerReferences": [{"uid": "uid-line"}]}, False, id="ours, and its labels were taken off"),
+        pytest.param({"labels": {"modelfleet.dev/rollout": "line"}}, False, id="ours, restored from a backup"),
+    ],
+)
+async def test_a_config_map_of_somebody_elses_is_not_made_ours(metadata, taken):
+    """It has not our label, so that no watch shows it: server-side apply would take it over, and it would be deleted
+    with the Rollout."""
+    world = installed(delivery={"capture": {"destination": "s3://captures/line/"}})
+    for config_map in world.store.list(CONFIG_MAP):
+        world.store.forget(CONFIG_MAP, "factory", config_map["metadata"]["name"], config_map["metadata"]["uid"])
+    asked = []
+
+    async def get(kind, namespace, name):
+        asked.append((kind, name))
+        if metadata is None:
+            raise NotFound("no such ConfigMap")
+        return {**SETTINGS, "metadata": {**SETTINGS["metadata"], "uid": "uid-theirs", **metadata}}
+
+    deps = dependencies(world)
+    deps.client = types.SimpleNamespace(get=get)
+    of = controller(deps)
+    seen = await of.observe(LINE)
+    assert seen is not None
+    assert asked == [(CONFIG_MAP, "line-capture")]
+    assert seen.snapshot.capture_taken is taken
+    decision = of.decide(seen, world.now)
+    applied = [each.manifest["metadata"]["name"] for each in decision.actions if isinstance(each, Apply)]
+    assert ("line-capture" in applied) is not taken
+    ready = conditions.find(decision.status.conditions, "Ready")
+    assert (ready.reason == "NameTaken") is taken
+    if taken:
+        assert "ConfigMap line-capture" in ready.message
+        assert decision.requeue_after <= timedelta(minutes=1)
 
 
 async def test_prometheus_is_asked_once_for_each_look(monkeypatch):

@@ -192,8 +192,8 @@ _STALLED = (
         Reason.NAME_TAKEN,
         _STUCK,
         "Warning",
-        "A DaemonSet of the needed name belongs to something else.",
-        "Rename the group or the Rollout, or delete that DaemonSet.",
+        "A DaemonSet, or the ConfigMap for settings of capture, of the needed name belongs to something else.",
+        "Rename the group or the Rollout, or delete what the message names.",
     ),
     Entry(
         Reason.SELECTORS_TOO_COMPLEX,
