@@ -136,6 +136,20 @@ def test_a_personal_token_buys_an_access_token_and_a_new_one_when_that_expired()
     ]
 
 
+@pytest.mark.parametrize("ask", [Http.get, lambda http, path: http.post(path, {})], ids=["reading", "writing"])
+def test_an_access_token_is_asked_for_as_often_as_anything_else(ask: Callable[[Http, str], object]) -> None:
+    """Label Studio restarts: the first request of a run is the one for a token."""
+    busy = httpx.Response(429, headers={"Retry-After": "7"})
+    server = Server(httpx.Response(503), busy, _ok({"access": "one"}), _ok())
+    assert ask(server.http(PERSONAL), "/api/x") == {"fine": True}
+    assert server.waits == [1, 7]
+    server = Server(*(httpx.Response(502) for _ in range(9)))
+    with pytest.raises(LabelStudioError) as caught:
+        ask(server.http(PERSONAL), "/api/x")
+    assert (caught.value.reason, len(server.requests)) == ("LabelStudioUnreachable", 6)
+    assert not isinstance(caught.value, Uncertain), "nothing was written"
+
+
 def test_a_personal_token_that_was_revoked_ends_it() -> None:
     server = Server(httpx.Response(401, json={"detail": "Token is blacklisted"}))
     with pytest.raises(LabelStudioError, match="Token is blacklisted"):

@@ -28,6 +28,14 @@ class Uncertain(LabelStudioError):
     """No answer came to a request that writes: it may have been carried out, or may yet be."""
 
 
+class _NoTokenYet(Exception):
+    """An access token can't be had now; nothing was asked with one."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
 class Http:
     """One Label Studio and the token for it."""
 
@@ -110,6 +118,10 @@ class Http:
                 response = self._client.request(
                     method, path, headers={**headers, "Authorization": self._authorization()}, params=params, json=body
                 )
+            except _NoTokenYet as busy:
+                if last:
+                    raise LabelStudioError(UNREACHABLE, _failed(self.url, busy.response)) from None
+                self._sleep(_retry_after(busy.response) or _backoff(attempt))
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # it never saw the request
                 if last:
                     raise LabelStudioError(UNREACHABLE, _no_answer(self.url, error)) from None
@@ -136,7 +148,9 @@ class Http:
             return f"Token {self._token}"
         if self._access is None:
             response = self._client.post("/api/token/refresh/", json={"refresh": self._token})
-            if response.status_code in _BUSY or response.status_code >= 500:
+            if response.status_code in _BUSY:
+                raise _NoTokenYet(response)
+            if response.status_code >= 500:
                 raise LabelStudioError(UNREACHABLE, _failed(self.url, response))
             if response.status_code != 200:
                 raise LabelStudioError(REFUSED, _refused(self.url, response))
