@@ -106,10 +106,10 @@ def detect(root: Path, uri: str) -> Layout:
     paired = pairing.pair(found.images, texts, lambda name: part_called(name) is not None)
     if not paired.labels and not paired.several:
         raise NoLabels(_no_labels(found.images, found.files, uri))
-    resolver = Resolver(
-        str(root.resolve()), found.files, found.images, description, lambda name: read_text(root, name, uri)
-    )
     aside = _aside(found.images, paired.labels)
+    resolver = Resolver(
+        str(root.resolve()), found.files, found.images, description, lambda name: read_text(root, name, uri), aside
+    )
     parts, left, notes, lists = split(found.images, aside, description, resolver, paired.left, uri)
     samples: dict[Part, tuple[Sample, ...]] = {
         part: tuple(Sample(image, paired.labels.get(image)) for image in parts[part]) for part in PARTS if part in parts

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from detectiondata.description import Description
 from detectiondata.errors import DatasetError
@@ -33,6 +33,17 @@ _WORDS = re.compile(r"[^A-Za-z0-9]+")
 _ASIDE = "in a folder without labels beside the images (masks, previews)"
 
 _Parts = dict[Part, list[str]]
+
+
+class _Lost(NamedTuple):
+    """A path that `file` names for a part, and that leads nowhere."""
+
+    file: str
+    part: Part
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.file} names {self.part}: {self.path}"
 
 
 def part_above(file: str) -> Part | None:
@@ -62,26 +73,29 @@ def split(
     notes: list[str] = []
     plain = [image for image in images if image not in aside]
     resolved: dict[Part, list[Found]] = {}
-    lost: list[tuple[Part, str]] = []
+    lost: list[_Lost] = []
     for part, paths in description.parts.items():
         for path in paths:
             found = resolver.entry(path)
             if found is None:
-                lost.append((part, path))
+                lost.append(_Lost(description.file or "", part, path))
             else:
                 resolved.setdefault(part, []).append(found)
     file = description.file or ""
     if not description.parts:
-        resolved, file = _lists(texts, resolver)
+        resolved, lost, file = _lists(texts, resolver)
+        if resolved and "train" not in {*resolved, *(each.part for each in lost)}:
+            _refuse_without_train(resolved, plain, uri)
+            resolved = {}
     if not resolved:
         parts, left = _by_folder(plain)
-        notes += _unresolved(parts, lost, file, uri)
+        notes += _unresolved(parts, lost, uri)
         return parts, left | dict.fromkeys(sorted(aside), _ASIDE), notes, set()
     _refuse_half_lists(resolved, uri)
     lists = {found.list for each in resolved.values() for found in each if found.list is not None}
     listed = {image for each in resolved.values() for found in each if found.list for image in found.images}
     parts = {part: _images(found, aside - listed) for part, found in resolved.items()}
-    notes += _complete(parts, lost, plain, file, uri)
+    notes += _complete(parts, lost, plain, uri)
     notes += _apart(parts, file, uri)
     claimed = {image for each in parts.values() for image in each}
     left = {image: f"in no part that {file} names" for image in plain if image not in claimed}
@@ -111,18 +125,34 @@ def _images(found: Iterable[Found], aside: frozenset[str]) -> list[str]:
     return sorted({image for each in found for image in each.images} - aside)
 
 
-def _lists(texts: Iterable[str], resolver: Resolver) -> tuple[dict[Part, list[Found]], str]:
-    """train.txt and its like, where nothing else says what they are; and what to call them."""
+def _lists(texts: Iterable[str], resolver: Resolver) -> tuple[dict[Part, list[Found]], list[_Lost], str]:
+    """train.txt and its like, where nothing else says what they are; the first line of those that lead nowhere; and
+    what to call them."""
     resolved: dict[Part, list[Found]] = {}
+    lost: list[_Lost] = []
     for name in texts:
         words = _WORDS.split(PurePosixPath(name).stem)
         part: Part | None = next(filter(None, map(part_called, words)), None)
-        found = None if part is None else resolver.list(name)
-        if part is not None and found is not None:
+        if part is None:
+            continue
+        found, pictures = resolver.list(name), resolver.pictures(name)
+        if found is not None and (pictures or len(found.images) >= len(found.missing)):
             resolved.setdefault(part, []).append(found)
-    if "train" not in resolved:
-        return {}, ""
-    return resolved, ", ".join(found.list or "" for each in resolved.values() for found in each)
+        elif pictures:  # else it is another text; some of its words may be the name of an image
+            lost.append(_Lost(name, part, pictures[0]))
+    return resolved, lost, ", ".join(found.list or "" for each in resolved.values() for found in each)
+
+
+def _refuse_without_train(resolved: Mapping[Part, list[Found]], images: Sequence[str], uri: str) -> None:
+    """What a list of val or test names is never trained on: all but where folders say the same. Raises DatasetError."""
+    folders, _ = _by_folder(images)
+    for part, each in resolved.items():
+        for found in each:
+            if not set(found.images) <= set(folders.get(part, ())):
+                raise DatasetError(
+                    f"{uri}: {found.list} says which images are {part}, and nothing says which are train; add a list "
+                    "of them (train.txt), or remove this one to have all images trained on"
+                )
 
 
 def _refuse_half_lists(resolved: Mapping[Part, list[Found]], uri: str) -> None:
@@ -135,41 +165,42 @@ def _refuse_half_lists(resolved: Mapping[Part, list[Found]], uri: str) -> None:
                 )
 
 
-def _unresolved(parts: _Parts, lost: Sequence[tuple[Part, str]], file: str, uri: str) -> list[str]:
-    """Of a description that leads nowhere at all."""
+def _unresolved(parts: _Parts, lost: Sequence[_Lost], uri: str) -> list[str]:
+    """Of a description, or of lists, that lead nowhere at all."""
     if not lost:
         return []
-    part, path = lost[0]
-    if len({part for part, _ in lost}) > 1 and not any(map(part_above, parts.get("train", ()))) and len(parts) == 1:
+    first = lost[0]
+    if len({each.part for each in lost}) > 1 and not any(map(part_above, parts.get("train", ()))) and len(parts) == 1:
         raise DatasetError(
-            f"{uri}: {file} names {part}: {path}, and nothing that it names is there, nor does a folder say which "
-            "images are which; correct the paths, or remove them to have a share of all images held back"
+            f"{uri}: {first}, and nothing that it names is there, nor does a folder say which images are which; "
+            "correct the paths, or remove them to have a share of all images held back"
         )
-    return [f"{uri}: {file} names {part}: {path}, which is not there; went by folder names"]
+    return [f"{uri}: {first}, which is not there; went by folder names"]
 
 
-def _complete(parts: _Parts, lost: Sequence[tuple[Part, str]], images: Sequence[str], file: str, uri: str) -> list[str]:
+def _complete(parts: _Parts, lost: Sequence[_Lost], images: Sequence[str], uri: str) -> list[str]:
     """Fills in the parts whose entry leads nowhere where folders say the same of the others. Raises DatasetError."""
     notes = []
     folders, _ = _by_folder(images)
     agree = all(set(found) == set(folders.get(part, ())) for part, found in parts.items())
     given = set(parts)
-    for part, path in lost:
-        claimed = {image for each in parts.values() for image in each}
+    for each in lost:
+        part = each.part
+        claimed = {image for found in parts.values() for image in found}
         rest = [image for image in images if image not in claimed]
         if part in given:
             raise DatasetError(
-                f"{uri}: {file} names several places for {part}, and {path} is not there; correct or remove it"
+                f"{uri}: {each.file} names several places for {part}, and {each.path} is not there; correct or remove "
+                "it"
             )
         if part not in parts and agree and folders.get(part):
             parts[part] = folders[part]
-            notes.append(f"{uri}: {file} names {part}: {path}, which is not there; went by folder names")
+            notes.append(f"{uri}: {each}, which is not there; went by folder names")
         elif not rest or part == "test":
-            notes.append(f"{uri}: {file} names {part}: {path}, which is not there")
+            notes.append(f"{uri}: {each}, which is not there")
         else:
             raise DatasetError(
-                f"{uri}: {file} names {part}: {path}, which is not there, and {some(rest, 'image')} may be meant; "
-                "correct or remove it"
+                f"{uri}: {each}, which is not there, and {some(rest, 'image')} may be meant; correct or remove it"
             )
     return notes
 

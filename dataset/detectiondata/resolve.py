@@ -2,7 +2,7 @@
 
 An entry leads where it says: from the file's place (by its `path`, too), from the top of the dataset, or, where it is a
 path of another machine, as far as its end is there. Names may be spelled otherwise than files: NFC against NFD, %20
-against a space, capitals.
+against a space, capitals. A line of a list may be the name of an image without its suffix, as VOC's are (ImageSets).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from detectiondata.description import Description
+from detectiondata.suffixes import PICTURE_SUFFIXES
 
 IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "jpgs", "photos", "pictures"})
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -89,7 +90,9 @@ class Resolver:
         images: Sequence[str],
         description: Description,
         read: Callable[[str], str],
+        aside: frozenset[str] = frozenset(),
     ) -> None:
+        """`aside` are pictures among `images` that are none (masks), and often called as an image is."""
         self._root = root.rstrip("/")
         self._images = images
         self._present = frozenset(files)
@@ -97,6 +100,10 @@ class Resolver:
         self._read = read
         self._names = Names(images)
         self._all = frozenset(images)
+        self._stems: dict[str, list[str]] = defaultdict(list)
+        for image in images:
+            if image not in aside:
+                self._stems[PurePosixPath(image).stem].append(image)
 
     def entry(self, entry: str) -> Found | None:
         """None where it leads to no image of the dataset."""
@@ -121,6 +128,11 @@ class Resolver:
                 else:
                     found[image] = None
         return Found(tuple(found), file, tuple(missing)) if found else None
+
+    def pictures(self, file: str) -> tuple[str, ...]:
+        """The lines of a text file that are called as pictures are, wherever they lead."""
+        lines = (line.strip() for line in self._read(file).splitlines())
+        return tuple(line for line in lines if _is_picture(line))
 
     def _candidates(self, entry: str) -> Iterator[str]:
         written = Written.of(entry)
@@ -163,7 +175,19 @@ class Resolver:
         steps = written.steps
         kept = 1 if written.foreign or steps[:1] == [_DATA.rstrip("/")] else min(2, len(steps))
         for start in range(len(steps) - kept + 1):
-            found = self._names.ending(steps[start:])
+            found = self._names.ending(steps[start:]) or self._without_suffix(steps[start:])
             if found:
                 return found[0] if len(found) == 1 else None
         return None
+
+    def _without_suffix(self, steps: Sequence[str]) -> list[str]:
+        """The images that `steps` mean where they end in no picture's suffix."""
+        if not steps or _is_picture(steps[-1]):
+            return []
+        stems = (image.rpartition(".")[0].split("/") for image in self._stems.get(steps[-1], ()))
+        near = zip(self._stems.get(steps[-1], ()), stems, strict=True)
+        return [image for image, path in near if path[-len(steps) :] == list(steps)]
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name.replace("\\", "/")).suffix.lower() in PICTURE_SUFFIXES

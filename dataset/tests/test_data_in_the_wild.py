@@ -147,6 +147,56 @@ def _(to: Folder) -> None:
     to.put("classes.txt", LIST)
 
 
+def listed(line: str, name: str = "{part}.txt", *parts: str) -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        to.yolo(**FLAT, yaml=NAMED)
+        to.lists(line, name, parts or ("train", "val", "test"))
+
+    return write
+
+
+row("W2 lists of names without suffixes, as VOC has them", RIGHT)(listed("{stem}", "ImageSets/Main/{part}.txt"))
+row("W2 such a list in data.yaml", NO_TEST)(
+    lambda to: (
+        to.yolo(**FLAT, yaml="train: ImageSets/Main/train.txt\nval: ImageSets/Main/val.txt\n" + NAMED),
+        to.lists("{stem}", "ImageSets/Main/{part}.txt"),
+    )
+)
+row("W2 such lists with folders", RIGHT)(listed("images/{stem}"))
+
+
+@row("W2 such lists beside masks of the same names", Taken(TRUTH, "8 images in a folder without labels", images=8))
+def _(to: Folder) -> None:
+    listed("{stem}")(to)
+    for stem in STEMS:
+        to.put(f"masks/{stem}.png", picture(stem, "PNG"))
+
+
+row("W2 a text that is no list", Taken(undivided()))(
+    lambda to: (to.yolo(**FLAT, yaml=NAMED), to.put("test_report.txt", "passed\nim0\nfailed\nnone\n"))
+)
+row("W2 lists that lead nowhere", Refused("test.txt names test: /home/u/x7/im7.png, and nothing that it names is"))(
+    listed("/home/u/x7/{stem}.png")
+)
+row("W2 lists that lead nowhere, and folders that tell", Taken(TRUTH, "which is not there; went by folder names"))(
+    lambda to: (to.yolo(yaml=NAMED), to.lists("/home/u/x7/{stem}.png"))
+)
+
+
+@row("W2 one of the lists leads nowhere", Refused("val.txt names val: old/a.jpg, which is not there, and 2 images"))
+def _(to: Folder) -> None:
+    listed("images/{stem}.jpg")(to)
+    to.put("val.txt", "old/a.jpg\nold/b.jpg\n")
+
+
+row("W2 a list of the test part alone", Refused("test.txt says which images are test, and nothing says which are"))(
+    listed("images/{stem}.jpg", "{part}.txt", "test")
+)
+row("W2 a list of the test part, and folders that say the same", RIGHT)(
+    lambda to: (to.yolo(yaml=NAMED), to.lists("images/test/{stem}.jpg", parts=("test",)))
+)
+
+
 # --- W4, R12: pictures that one reader takes and the other does not ---------------------------------------------------
 
 
