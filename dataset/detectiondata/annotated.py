@@ -1,7 +1,8 @@
 """A dataset with COCO annotation files: which part each file speaks of, and which images it means.
 
 1. The part is in the file's name (`instances_train2017.json`), else in a folder above it
-   (`valid/_annotations.coco.json`); a dataset whose files name no part is all `train`.
+   (`valid/_annotations.coco.json`); where files name no part, the folders of the images do, and without any all is
+   `train`.
 2. An image is where its `file_name` ends a path of the dataset; of several places that of the same part, then the
    nearest to the annotation file. Absolute names come from another machine: as much of their end as leads somewhere.
 3. What no annotation file lists is left out, and said.
@@ -23,12 +24,13 @@ from detectiondata.inventory import Inventory
 from detectiondata.jsonstream import Malformed
 from detectiondata.labels import Row
 from detectiondata.layout import Boxes, Layout, Ledger, Sample
-from detectiondata.parts import PARTS, Part, part_above, part_called
+from detectiondata.parts import PARTS, Part, by_folder, part_above, part_called
 from detectiondata.problems import Problem
 from detectiondata.resolve import Names, Written
 
 CROWDS = "of crowds (iscrowd)"
 FLAT = "without area"
+UNPLACED = "of images that are left out"
 _INSTANCES = "instances_"  # beside these lie captions_, person_keypoints_, ... of the same images
 _WORDS = re.compile(r"[^A-Za-z0-9]+")
 _SECTION = re.compile(rb'"(?:images|annotations|categories)"')
@@ -60,13 +62,27 @@ def detect(root: Path, uri: str) -> Layout | None:
     files.sort(key=lambda file: PARTS.index(file.part or "train"))
     classes = tuple(dict.fromkeys(name for file in files for name in file.content.names))
     problems = [problem for file in files for problem in file.content.problems]
-    parts: dict[Part, tuple[Sample, ...]] = {}
+    parts: dict[Part, list[Sample]] = {}
     places = _Places(found.images)
+    undivided: list[Sample] = []
     for file in files:
-        part = file.part or "train"
-        samples = tuple(_samples(file, classes, places, problems))
-        parts[part] = (*parts.get(part, ()), *samples)
-    return Layout(parts, classes, tuple(_notes(files, uri)), _ledger(found, files, places), tuple(problems))
+        samples = list(_samples(file, classes, places, problems))
+        if file.part is None:
+            undivided += samples
+        else:
+            parts[file.part] = [*parts.get(file.part, ()), *samples]
+    left: list[tuple[Sample, str]] = []
+    if all(file.part is None for file in files):
+        parts, left = _by_folder(undivided)
+    divided = {part: tuple(parts[part]) for part in PARTS if part in parts}
+    return Layout(divided, classes, tuple(_notes(files, uri)), _ledger(found, files, places, left), tuple(problems))
+
+
+def _by_folder(samples: Sequence[Sample]) -> tuple[dict[Part, list[Sample]], list[tuple[Sample, str]]]:
+    """What no annotation file divides: the parts, and what lies outside their folders, with the reason."""
+    of = {sample.image: sample for sample in samples}
+    parts, left = by_folder(of)
+    return {part: [of[image] for image in parts[part]] for part in parts}, [(of[each], left[each]) for each in left]
 
 
 def files(root: Path, names: Iterable[str], uri: str) -> list[str]:
@@ -196,7 +212,7 @@ def _notes(files: Sequence[_File], uri: str) -> Iterator[str]:
             yield f"{uri}: {count} {what}"
 
 
-def _ledger(found: Inventory, files: Sequence[_File], places: _Places) -> Ledger:
+def _ledger(found: Inventory, files: Sequence[_File], places: _Places, left: Sequence[tuple[Sample, str]]) -> Ledger:
     used = {file.content.file for file in files}
     unlisted = [image for image in found.images if image not in places.given]
     others = Counter(
@@ -205,11 +221,12 @@ def _ledger(found: Inventory, files: Sequence[_File], places: _Places) -> Ledger
     kinds = {"annotation files": len(used), "hidden": len(found.hidden), **others}
     return Ledger(
         files=len(found.files) + len(found.hidden),
-        images=tuple(("in no annotation file", image) for image in unlisted),
+        images=(*(("in no annotation file", image) for image in unlisted), *((why, each.image) for each, why in left)),
         other={kind: count for kind, count in kinds.items() if count},
         annotations={
             CROWDS: sum(file.content.crowds for file in files),
             FLAT: sum(file.content.flat for file in files),
+            UNPLACED: sum(len(each.boxes.rows) for each, _ in left if each.boxes is not None),
         },
         listed=sum(file.content.listed for file in files),
     )

@@ -88,7 +88,7 @@ def split(
             _refuse_without_train(resolved, plain, uri)
             resolved = {}
     if not resolved:
-        parts, left = _by_folder(plain)
+        parts, left = by_folder(plain)
         notes += _unresolved(parts, lost, uri)
         return parts, left | dict.fromkeys(sorted(aside), _ASIDE), notes, set()
     _refuse_half_lists(resolved, uri)
@@ -145,7 +145,7 @@ def _lists(texts: Iterable[str], resolver: Resolver) -> tuple[dict[Part, list[Fo
 
 def _refuse_without_train(resolved: Mapping[Part, list[Found]], images: Sequence[str], uri: str) -> None:
     """What a list of val or test names is never trained on: all but where folders say the same. Raises DatasetError."""
-    folders, _ = _by_folder(images)
+    folders, _ = by_folder(images)
     for part, each in resolved.items():
         for found in each:
             if not set(found.images) <= set(folders.get(part, ())):
@@ -181,7 +181,7 @@ def _unresolved(parts: _Parts, lost: Sequence[_Lost], uri: str) -> list[str]:
 def _complete(parts: _Parts, lost: Sequence[_Lost], images: Sequence[str], uri: str) -> list[str]:
     """Fills in the parts whose entry leads nowhere where folders say the same of the others. Raises DatasetError."""
     notes = []
-    folders, _ = _by_folder(images)
+    folders, _ = by_folder(images)
     agree = all(set(found) == set(folders.get(part, ())) for part, found in parts.items())
     given = set(parts)
     for each in lost:
@@ -205,7 +205,9 @@ def _complete(parts: _Parts, lost: Sequence[_Lost], images: Sequence[str], uri: 
     return notes
 
 
-def _by_folder(images: Iterable[str]) -> tuple[_Parts, dict[str, str]]:
+def by_folder(images: Iterable[str]) -> tuple[_Parts, dict[str, str]]:
+    """The parts by the nearest folder that is called after one, and images outside these, with the reason; all is train
+    where there is no such folder."""
     parts: _Parts = {}
     loose: list[str] = []
     for image in images:

@@ -399,6 +399,36 @@ row("W12 some brush masks", Taken(TRUTH, "marked as crowds"))(masks(1, "im0", "i
 row("W12 iscrowd as the text 0", RIGHT)(masks("0"))
 
 
+# --- W2 again: one COCO file for all parts ----------------------------------------------------------------------------
+
+
+def one_file(image: str) -> Callable[[Folder], None]:
+    def write(to: Folder) -> None:
+        documents = [wild.document(part) for part in ("train", "val", "test")]
+        whole = {key: [each for one in documents for each in one[key]] for key in ("images", "annotations")}
+        for each, stem in zip(whole["images"], STEMS, strict=True):
+            each["file_name"] = image.format(part=PARTS[stem], stem=stem)
+            to.put(f"images/{each['file_name']}", picture(stem))
+        to.put("annotations.json", json.dumps(whole | {"categories": documents[0]["categories"]}))
+
+    return write
+
+
+row("one COCO file for images in folders of parts", RIGHT)(one_file("{part}/{stem}.jpg"))
+row("one COCO file for images in one folder", Taken(undivided()))(one_file("{stem}.jpg"))
+
+
+@row(
+    "one COCO file, and an image outside the folders of parts",
+    Taken(without("im0"), "1 image outside the folders of train, val and test", images=1),
+)
+def _(to: Folder) -> None:
+    one_file("{part}/{stem}.jpg")(to)
+    (to.root / "images/train/im0.jpg").rename(to.root / "images/im0.jpg")
+    file = to.root / "annotations.json"
+    file.write_text(file.read_text().replace("train/im0.jpg", "im0.jpg"))
+
+
 # --- W14: corners -----------------------------------------------------------------------------------------------------
 
 
