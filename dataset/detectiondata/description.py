@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -41,8 +41,8 @@ Parts = Mapping[Literal["train", "val", "test"], tuple[str, ...]]
 @dataclass(frozen=True)
 class Description:
     """`file` is where the parts were read, relative to the root, and `path` what it calls its own place; `parts` are
-    the paths as written. `keypoints` is how many points of how many numbers follow each box (kpt_shape). `files` are
-    all files that describe.
+    the paths as written. `keypoints` is how many points of how many numbers follow each box (kpt_shape). `counts` is
+    how many classes there are, by what says so ("data.yaml says nc: 3"). `files` are all files that describe.
     """
 
     file: str | None = None
@@ -51,6 +51,7 @@ class Description:
     parts: Parts = field(default_factory=dict)
     keypoints: tuple[int, int] | None = None
     files: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_descriptions(root: Path, files: Iterable[str], uri: str) -> Description:
@@ -64,8 +65,20 @@ def read_descriptions(root: Path, files: Iterable[str], uri: str) -> Description
     named = {each.file or "": each.names for each in described if each.names is not None}
     lists = _name_files(root, listed, uri)
     names = _one_list({**named, **lists}, uri)
+    counts = {said: count for each in described for said, count in each.counts.items()}
+    if names is not None:
+        given = "gives" if base.names else f"{next(iter(lists), 'another')} gives"
+        check_counts(counts, names, f"and {given} {len(names)} names; correct one of them", uri)
     used = {*(file for each in described for file in each.files), *lists}
-    return replace(base, names=names, files=tuple(sorted(used)))
+    return replace(base, names=names, files=tuple(sorted(used)), counts=counts)
+
+
+def check_counts(counts: Mapping[str, int], names: Sequence[str], why: str, uri: str) -> None:
+    """Raises DatasetError, which says `why`, where another number of classes is meant than there are names: these are
+    not what the labels count through."""
+    for said, count in counts.items():
+        if count != len(names):
+            raise DatasetError(f"{uri}: {said} {why}")
 
 
 def _one_list(lists: dict[str, tuple[str, ...]], uri: str) -> tuple[str, ...] | None:
@@ -132,9 +145,6 @@ def _from_yaml(file: str, document: Mapping[Any, Any], uri: str) -> Description:
     where = f"{uri}: {file}"
     names = document.get("names")
     described = None if names is None or names in _ABSENT else _names(names, where)
-    count = document.get("nc")
-    if described is not None and isinstance(count, str) and count not in _ABSENT and not _is_count(count, described):
-        raise DatasetError(f"{where} says nc: {count} and gives {len(described)} names; correct one of them")
     path = document.get("path")
     parts: dict[Literal["train", "val", "test"], tuple[str, ...]] = {}
     for key, part in _KEYS.items():
@@ -147,14 +157,17 @@ def _from_yaml(file: str, document: Mapping[Any, Any], uri: str) -> Description:
             parts[part] = (*parts.get(part, ()), *given)
     keypoints = _keypoints(document.get("kpt_shape"), where)
     place = path if isinstance(path, str) and path not in _ABSENT else ""
-    return Description(file, place, described, parts, keypoints, (file,))
+    counts = _count(document.get("nc"), f"{file} says nc:", uri)
+    return Description(file, place, described, parts, keypoints, (file,), counts)
 
 
-def _is_count(text: str, names: tuple[str, ...]) -> bool:
+def _count(value: Any, said: str, uri: str) -> Mapping[str, int]:
+    if not isinstance(value, str) or value in _ABSENT:
+        return {}
     try:
-        return int(text) == len(names)
+        return {f"{said} {value}": int(value)}
     except ValueError:
-        return False
+        raise DatasetError(f"{uri}: {said} {value}, which is not a number of classes; correct it") from None
 
 
 def _keypoints(value: Any, where: str) -> tuple[int, int] | None:
@@ -198,7 +211,8 @@ def _darknet(root: Path, files: Iterable[str], uri: str) -> Description | None:
         says = {key.strip().lower(): value.strip() for key, equals, value in lines if equals and value.strip()}
         parts = {part: (says[key],) for key, part in _KEYS.items() if key in says}
         if parts:
-            found.setdefault(str(parts), Description(name, "", None, parts, None, (name,)))
+            counts = _count(says.get("classes"), f"{name} says classes =", uri)
+            found.setdefault(str((parts, counts.values())), Description(name, "", None, parts, None, (name,), counts))
     if len(found) > 1:
         raise DatasetError(
             f"{uri} holds {len(found)} descriptions ({', '.join(each.files[0] for each in found.values())}) that "

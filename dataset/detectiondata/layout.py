@@ -81,7 +81,7 @@ class Ledger:
 @dataclass(frozen=True)
 class Layout:
     """`parts` holds the parts that exist; images under no part's folder count as `train`. `keypoints` follow each box
-    of a label file."""
+    of a label file. `counts` is how many classes there are, by what says so."""
 
     parts: Mapping[Part, tuple[Sample, ...]]
     names: tuple[str, ...] | None
@@ -89,6 +89,7 @@ class Layout:
     ledger: Ledger
     problems: tuple[Problem, ...] = ()
     keypoints: tuple[int, int] | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class NoLabels(DatasetError):
@@ -125,7 +126,8 @@ def detect(root: Path, uri: str) -> Layout:
         Problem("images that several label files fit", image, _one_of(paired.several[image]))
         for image in sorted(paired.several)
     )
-    return Layout(samples, description.names, tuple(notes), ledger, problems, description.keypoints)
+    keypoints, counts = description.keypoints, description.counts
+    return Layout(samples, description.names, tuple(notes), ledger, problems, keypoints, counts)
 
 
 def _one_of(labels: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from detectiondata import annotated, inventory, limits
 from detectiondata.acceptance import Look, look, why_not
 from detectiondata.balance import Balance, counted, groups
+from detectiondata.description import check_counts
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched, Format
 from detectiondata.isolated import Died, isolated
@@ -73,6 +74,7 @@ def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ..
         raise DatasetError(
             f"{fetched.uri} names no classes; add a data.yaml with `names:`, or a classes.txt with one a line",
         )
+    check_counts(layout.counts, names, f"and names none, where the model has {len(names)}; add names:", fetched.uri)
     limits.check(names, fetched.uri)
     parts, unreadable, problems = _read(fetched.root, layout, len(names))
     problems = [*layout.problems, *problems]

@@ -26,8 +26,9 @@ from wild import HEIGHT, LIST, NAMED, NAMES, PARTS, PLAIN, STEMS, TRUTH, WIDTH, 
 
 from detectiondata.assemble import assemble
 from detectiondata.errors import DatasetError
-from detectiondata.fetch import Format
+from detectiondata.fetch import Fetched, Format
 from detectiondata.labels import parse
+from detectiondata.source import check_source
 
 CUSTOM = {"image": "set_{part}/images/{stem}.jpg", "label": "set_{part}/labels/{stem}.txt"}
 FLAT = {"image": "images/{stem}.jpg", "label": "labels/{stem}.txt"}
@@ -573,6 +574,35 @@ row(
 row("classes.txt in another encoding", Refused("classes.txt is not UTF-8 text; save it as UTF-8"))(
     lambda to: (to.yolo(yaml=None), to.put("classes.txt", LIST.encode("utf-16")))
 )
+
+
+UNNAMED = PLAIN.removesuffix(NAMED)
+row("nc and a classes.txt of more", Refused("data.yaml says nc: 2 and classes.txt gives 3 names; correct one of them"))(
+    lambda to: (to.yolo(yaml=UNNAMED + "nc: 2\n"), to.put("classes.txt", LIST))
+)
+row("nc that is none", Refused("data.yaml says nc: some, which is not a number of classes; correct it"))(
+    lambda to: (to.yolo(yaml=UNNAMED + "nc: some\n"), to.put("classes.txt", LIST))
+)
+row("obj.data and an obj.names of more", Refused("obj.data says classes = 2 and obj.names gives 3 names"))(
+    lambda to: (to.yolo(yaml=None), to.put("obj.names", LIST), to.put("obj.data", "classes = 2\ntrain = train.txt\n"))
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(3, ""), (2, "data.yaml says nc: 2 and names none, where the model has 3")]
+)
+def test_classes_of_the_parent_count_for_data_that_names_none_and_as_many(
+    count: int, words: str, tmp_path: Path
+) -> None:
+    """A parent that was trained on COCO would have two classes of one's own be persons and bicycles."""
+    to = Folder(tmp_path)
+    to.yolo(yaml=UNNAMED + f"nc: {count}\n")
+    fetched = Fetched("s3://d/wild", to.root, "0" * 64)
+    if not words:
+        assert check_source(fetched, "Auto", NAMES).names == NAMES
+        return
+    with pytest.raises(DatasetError, match=words):
+        check_source(fetched, "Auto", NAMES)
 
 
 # --- C5, links --------------------------------------------------------------------------------------------------------
