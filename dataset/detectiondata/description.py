@@ -108,14 +108,17 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
             document = _load(content)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             usual = PurePosixPath(name).stem.lower() in _USUAL
-            if usual or _SPEAKS_OF_DATA.search(content.decode("utf-8", "replace")):
-                broken[name] = " ".join(str(error).split())
+            if usual or _SPEAKS_OF_DATA.search(_roughly(content)):
+                text = isinstance(error, UnicodeDecodeError)
+                said = "UTF-8 text; save it as UTF-8" if text else f"YAML: {' '.join(str(error).split())}"
+                broken[name] = said
             continue
         if isinstance(document, dict) and _describes(document):
             found[name] = _from_yaml(name, document, uri)
-    if broken and not found:
+    if broken:
         name, reason = next(iter(broken.items()))
-        raise DatasetError(f"{uri}: {name} is not YAML: {reason}")
+        other = f"; correct it, or remove it where {next(iter(found))} counts" if found else ""
+        raise DatasetError(f"{uri}: {name} is not {reason}{other}")
     distinct = {(each.path, each.names, tuple(each.parts.items()), each.keypoints): each for each in found.values()}
     if len(distinct) > 1:
         raise DatasetError(
@@ -127,13 +130,31 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
     return replace(found[nearest], files=tuple(found))
 
 
+class _Loader(yaml.BaseLoader):
+    """Every scalar as it was written, and no key twice: the last one would count without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in found:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value}: is there twice", key.start_mark)
+                found.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _load(content: bytes) -> Any:
-    """The document with every scalar as it was written. Raises YAMLError for several documents, too."""
-    loader = yaml.BaseLoader(content.decode("utf-8-sig"))
+    """The document. Raises YAMLError for several documents, too."""
+    loader = _Loader(content.decode("utf-8-sig"))
     try:
         return loader.get_single_data()
     finally:
         loader.dispose()
+
+
+def _roughly(content: bytes) -> str:
+    """What is ASCII of a text in any encoding; PowerShell writes UTF-16."""
+    return content.replace(b"\0", b"").decode("ascii", "ignore")
 
 
 def _describes(document: Mapping[Any, Any]) -> bool:
@@ -188,6 +209,8 @@ def _names(names: Any, where: str) -> tuple[str, ...]:
             by_index = {int(index): name for index, name in names.items()}
         except (TypeError, ValueError):
             raise DatasetError(f"{where} has names whose keys are not class indices") from None
+        if len(by_index) < len(names):
+            raise DatasetError(f"{where} has several names for one index; correct it")
         if sorted(by_index) != list(range(len(by_index))):
             raise DatasetError(f"{where} has names for the indices {sorted(by_index)}; they must count up from 0")
         names = [by_index[index] for index in range(len(by_index))]

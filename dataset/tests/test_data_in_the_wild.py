@@ -657,6 +657,30 @@ for name, file, text in (
 ):
     row(f"R5 {name}", RIGHT)(lambda to, file=file, text=text: (to.yolo(), to.put(file, text)))
 row("R5 a date that is none, nc as text", RIGHT)(lambda to: to.yolo(yaml=PLAIN + "date: 2024-02-30\nnc: '3'\n"))
+for name, yaml, words in (
+    (
+        "an index twice",
+        UNNAMED + "names:\n  0: nut\n  1: washer\n  1: bolt\n",
+        "data.yaml is not YAML: 1: is there twice",
+    ),
+    (
+        "an index twice in other words",
+        UNNAMED + "names: {0: nut, 1: washer, 01: bolt}\n",
+        "several names for one index",
+    ),
+    ("a part twice", "train: images/test\n" + PLAIN, "data.yaml is not YAML: train: is there twice"),
+):
+    row(f"R5 {name}", Refused(words))(lambda to, yaml=yaml: to.yolo(yaml=yaml))
+for name, content, words in (
+    ("broken", b"train: images/train\n\tval: images/val\nnames: [a, b, c]\n", "set.yaml is not YAML: while scanning"),
+    ("UTF-16", PLAIN.encode("utf-16"), "set.yaml is not UTF-8 text; save it as UTF-8"),
+):
+    row(f"R5 {name} description", Refused(words))(
+        lambda to, content=content: (to.yolo(yaml=None), to.put("classes.txt", LIST), to.put("set.yaml", content))
+    )
+    row(f"R5 {name} description beside a whole one", Refused("; correct it, or remove it where data.yaml counts"))(
+        lambda to, content=content: (to.yolo(), to.put("set.yaml", content))
+    )
 for image, label in (
     ("JPEGImages/{part}/{stem}.jpg", "labels/{part}/{stem}.txt"),
     ("{part}/img/{stem}.jpg", "{part}/label/{stem}.txt"),
