@@ -249,9 +249,14 @@ def _name_files(root: Path, files: Iterable[str], uri: str) -> dict[str, tuple[s
     for name in files:
         base = PurePosixPath(name).name.lower()
         if base in NAME_FILES or base.endswith(_NAME_SUFFIXES):
-            lines = [line.strip() for line in read_text(root, name, uri).splitlines() if line.strip()]
+            lines = [line.strip() for line in read_text(root, name, uri).rstrip().splitlines()]
             if lines and _ROW.match(lines[0]):  # the labels of an image called names.jpg
                 continue
+            if "" in lines:
+                raise DatasetError(
+                    f"{uri}: {name} has an empty line {lines.index('') + 1}, which some tools count as a class and "
+                    "some do not; remove it, or name that class"
+                )
             found[name] = _checked(lines, f"{uri}: {name}")
         elif base == _NOTES:
             names = _noted(root / name)

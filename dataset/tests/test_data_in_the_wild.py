@@ -576,6 +576,13 @@ row("classes.txt in another encoding", Refused("classes.txt is not UTF-8 text; s
 )
 
 
+row("names in a file that ends in empty lines", Taken(undivided()))(
+    lambda to: (to.yolo(**FLAT, yaml=None), to.put("classes.txt", LIST.replace("\n", " \r\n") + "\r\n \r\n"))
+)
+for text, line_number in (("nut\n\nwasher\nbolt\n", 2), ("\nnut\nwasher\nbolt\n", 1)):
+    row(
+        f"names and line {line_number} empty", Refused(f"classes.txt has an empty line {line_number}, which some tools")
+    )(lambda to, text=text: (to.yolo(yaml=None), to.put("classes.txt", text)))
 UNNAMED = PLAIN.removesuffix(NAMED)
 row("nc and a classes.txt of more", Refused("data.yaml says nc: 2 and classes.txt gives 3 names; correct one of them"))(
     lambda to: (to.yolo(yaml=UNNAMED + "nc: 2\n"), to.put("classes.txt", LIST))
