@@ -42,7 +42,8 @@ Parts = Mapping[Literal["train", "val", "test"], tuple[str, ...]]
 class Description:
     """`file` is where the parts were read, relative to the root, and `path` what it calls its own place; `parts` are
     the paths as written. `keypoints` is how many points of how many numbers follow each box (kpt_shape). `counts` is
-    how many classes there are, by what says so ("data.yaml says nc: 3"). `files` are all files that describe.
+    how many classes there are, by what says so ("data.yaml says nc: 3"). `files` are all files that describe,
+    `twins` those that say the same as `file`, each of its own place.
     """
 
     file: str | None = None
@@ -52,6 +53,7 @@ class Description:
     keypoints: tuple[int, int] | None = None
     files: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    twins: tuple[str, ...] = ()
 
 
 def read_descriptions(root: Path, files: Iterable[str], uri: str) -> Description:
@@ -127,7 +129,9 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
     if not found:
         return None
     nearest = min(found, key=lambda name: (name.count("/"), name))  # copies say the same; the topmost counts
-    return replace(found[nearest], files=tuple(found))
+    counts = {said: count for each in found.values() for said, count in each.counts.items()}
+    twins = tuple(name for name in found if name != nearest)
+    return replace(found[nearest], files=tuple(found), counts=counts, twins=twins)
 
 
 class _Loader(yaml.BaseLoader):
@@ -235,7 +239,12 @@ def _darknet(root: Path, files: Iterable[str], uri: str) -> Description | None:
         parts = {part: (says[key],) for key, part in _KEYS.items() if key in says}
         if parts:
             counts = _count(says.get("classes"), f"{name} says classes =", uri)
-            found.setdefault(str((parts, counts.values())), Description(name, "", None, parts, None, (name,), counts))
+            here = Description(name, "", None, parts, None, (name,), counts)
+            same = found.setdefault(str((parts, counts.values())), here)
+            if same is not here:
+                found[str((parts, counts.values()))] = replace(
+                    same, files=(*same.files, name), twins=(*same.twins, name), counts={**same.counts, **counts}
+                )
     if len(found) > 1:
         raise DatasetError(
             f"{uri} holds {len(found)} descriptions ({', '.join(each.files[0] for each in found.values())}) that "

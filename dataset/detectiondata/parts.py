@@ -81,6 +81,8 @@ def split(
                 lost.append(_Lost(description.file or "", part, path))
             else:
                 resolved.setdefault(part, []).append(found)
+    for twin in description.twins:
+        _refuse_other_place(description, twin, resolver, uri)
     file = description.file or ""
     if not description.parts:
         resolved, lost, file = _lists(texts, resolver)
@@ -152,6 +154,19 @@ def _refuse_without_train(resolved: Mapping[Part, list[Found]], images: Sequence
                 raise DatasetError(
                     f"{uri}: {found.list} says which images are {part}, and nothing says which are train; add a list "
                     "of them (train.txt), or remove this one to have all images trained on"
+                )
+
+
+def _refuse_other_place(description: Description, twin: str, resolver: Resolver, uri: str) -> None:
+    """Two exports of one project say the same, each of its own images. Raises DatasetError."""
+    elsewhere = resolver.at(twin)
+    for paths in description.parts.values():
+        for path in paths:
+            here, there = resolver.entry(path), elsewhere.entry(path)
+            if here is not None and there is not None and set(here.images) != set(there.images):
+                raise DatasetError(
+                    f"{uri}: {description.file} and {twin} say the same of different images ({here.images[0]}, "
+                    f"{there.images[0]}), so these are several datasets; give one of their folders, or each as a source"
                 )
 
 

@@ -12,7 +12,8 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -104,6 +105,12 @@ class Resolver:
         for image in images:
             if image not in aside:
                 self._stems[PurePosixPath(image).stem].append(image)
+
+    def at(self, file: str) -> Resolver:
+        """One that counts from the place of `file`."""
+        other = copy(self)
+        other._description = replace(self._description, file=file)
+        return other
 
     def entry(self, entry: str) -> Found | None:
         """None where it leads to no image of the dataset."""

@@ -587,6 +587,9 @@ UNNAMED = PLAIN.removesuffix(NAMED)
 row("nc and a classes.txt of more", Refused("data.yaml says nc: 2 and classes.txt gives 3 names; correct one of them"))(
     lambda to: (to.yolo(yaml=UNNAMED + "nc: 2\n"), to.put("classes.txt", LIST))
 )
+row("nc of a copy", Refused("old.yaml says nc: 4 and gives 3 names"))(
+    lambda to: (to.yolo(yaml=PLAIN + "nc: 3\n"), to.put("old.yaml", PLAIN + "nc: 4\n"))
+)
 row("nc that is none", Refused("data.yaml says nc: some, which is not a number of classes; correct it"))(
     lambda to: (to.yolo(yaml=UNNAMED + "nc: some\n"), to.put("classes.txt", LIST))
 )
