@@ -108,7 +108,8 @@ def _read(root: Path, names: Iterable[str], uri: str, *, alone: bool = True) -> 
         except (Malformed, UnicodeDecodeError) as error:
             if _is_list(root / name):
                 continue
-            said = f"{uri}: {name} is not JSON: {error}"
+            text = isinstance(error, UnicodeDecodeError)
+            said = f"{uri}: {name} is not " + ("UTF-8 text; save it as UTF-8" if text else f"JSON: {error}")
             if _is_meant(root / name):
                 raise DatasetError(said) from None
             broken.append(said)
@@ -128,8 +129,9 @@ def _is_list(path: Path) -> bool:
 
 
 def _is_meant(path: Path) -> bool:
+    """In any encoding: PowerShell writes UTF-16."""
     with path.open("rb") as file:
-        return _SECTION.search(file.read(_HEAD)) is not None
+        return _SECTION.search(file.read(_HEAD).replace(b"\0", b"")) is not None
 
 
 def _part_of(file: str) -> Part | None:

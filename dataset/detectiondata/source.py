@@ -185,7 +185,7 @@ def _layout(root: Path, uri: str, format: Format) -> Layout:
 
 
 def _refuse_both(root: Path, layout: Layout, uri: str) -> None:
-    names = [name for name, _ in inventory.walk(root, uri) if name.lower().endswith(".json")]
+    names = [name for name, hidden in inventory.walk(root, uri) if name.lower().endswith(".json") and not hidden]
     others = annotated.files(root, names, uri) if names else []
     if others:
         labels = [sample.label for samples in layout.parts.values() for sample in samples if sample.label is not None]

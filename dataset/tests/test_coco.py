@@ -470,7 +470,7 @@ def test_what_is_refused(images: list[str], files: dict[str, Json], message: str
     ("damage", "message"),
     [
         (lambda text: text[:-20], "s3://d/parts: a.json is not JSON: "),
-        (lambda text: text.replace("bolt", "b\udcfflt"), "s3://d/parts: a.json is not JSON: 'utf-8' codec"),
+        (lambda text: text.replace("bolt", "b\udcfflt"), "s3://d/parts: a.json is not UTF-8 text; save it as UTF-8"),
     ],
 )
 def test_a_broken_annotation_file(damage: Callable[[str], str], message: str, tmp_path: Path) -> None:

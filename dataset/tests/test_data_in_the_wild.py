@@ -385,6 +385,21 @@ row("W11 F9 COCO beside a label file", Refused("holds COCO annotations, 3 files"
 row("W11 the same, with format: COCO", RIGHT, "COCO")(stray)
 
 
+@row("W11 hidden COCO annotations beside labels", RIGHT)
+def _(to: Folder) -> None:
+    to.yolo()
+    to.put(".ipynb_checkpoints/all-checkpoint.json", json.dumps(wild.document("train")))
+
+
+@row(
+    "one COCO file of several in another encoding", Refused("val/_annotations.coco.json is not UTF-8 text; save it as")
+)
+def _(to: Folder) -> None:
+    to.coco()
+    file = to.root / "val/_annotations.coco.json"
+    file.write_bytes(file.read_text().encode("utf-16"))
+
+
 # --- W12, F26: crowds -------------------------------------------------------------------------------------------------
 
 
