@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from artifactstore import printable
+
 _NAMED = 3  # files named of each kind
 _KINDS = 8  # that a lineage has room for; what else there is becomes one
 _TEXT = 128  # characters of a reason or a name, alike
@@ -119,7 +121,8 @@ def counted(left_out: Mapping[str, int]) -> tuple[LeftOut, ...]:
 
 
 def cut(text: str) -> str:
-    """As much as a lineage has room for."""
+    """As much as a lineage has room for, in characters that any reader can decode: names of files hold any bytes."""
+    text = printable(text)
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 

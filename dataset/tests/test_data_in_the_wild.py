@@ -810,6 +810,18 @@ def test_r2_of_boxes_and_polygons_in_one_file_the_boxes_are_taken() -> None:
         assert row.numbers == pytest.approx(wild.numbers(stem), abs=1e-6)
 
 
+def test_a_balance_holds_no_name_that_is_no_utf8(tmp_path: Path) -> None:
+    """It goes into report.json and a ModelVersion."""
+    to = Folder(tmp_path)
+    to.yolo()
+    to.put(os.fsdecode(b"images/train/\xfc.heic"), b"\0\0\0\x18ftypheic" + bytes(64))
+    to.put(os.fsdecode(b"note.\xfc"), "")
+    told = wild.read(to.root).balance.to_json()
+    assert told["imagesLeftOut"][0]["first"] == ["images/train/\\xfc.heic"]
+    assert told["otherFiles"][".\\xfc"] == 1
+    assert json.dumps(told, ensure_ascii=False).encode()
+
+
 @pytest.mark.parametrize(("write", "expected", "format"), ROWS)
 def test_each(write: Callable[[Folder], None], expected: Taken | Refused, format: Format, tmp_path: Path) -> None:
     to = Folder(tmp_path / "wild")

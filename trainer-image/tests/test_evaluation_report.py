@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def write(given: Subject, folder: Path) -> tuple[dict[str, Any], dict[str, Path]
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["sizeBytes"])
     assert [path.name for path in paths[:-1]] == [entry["name"] for entry in document["files"]]
     return document, {path.name: path for path in paths}, warnings
+
+
+def test_names_that_are_no_utf8_cost_no_model(tmp_path: Path) -> None:
+    """A mounted folder may hold any bytes as names; the report is written after the last epoch."""
+    stored = image(tmp_path / "stored.jpg").rename(tmp_path / os.fsdecode(b"gr\xfc\xdfe.jpg"))
+    seen = tmp_path / "val/000001_a.jpg"
+    seen.parent.mkdir()
+    seen.symlink_to(stored)
+    document, _, warnings = write(subject((judged(seen),)), tmp_path / "report")
+    assert warnings == []
+    assert [one["image"] for one in document["worstImages"]] == ["gr\\xfc\\xdfe.jpg"]
 
 
 def test_the_report_holds_every_figure(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from artifactstore import printable
 from trainer.calibration import EDGES, Calibration
 from trainer.evaluation import pictures
 from trainer.evaluation.curves import Curves
@@ -169,7 +170,7 @@ def _worst_image(one: Judged, name: str) -> dict[str, Any]:
     """`image` is the name that the dataset gave it; the assembled folder put a number before it."""
     return {
         "file": name,
-        "image": one.image.resolve().name,
+        "image": printable(one.image.resolve().name),
         "objects": len(one.truth_classes),
         "found": int(one.found.sum()),
         "missed": one.missed,
