@@ -144,11 +144,18 @@ def assemble_holdout(
     """The holdout is all images of `source`, whatever its parts are called. Its `classes` are the model's.
 
     Raises DatasetError for a class the model does not know, for an image that is `seen` (`Assembled.seen` of
-    the dataset), and where nothing is labelled.
+    the dataset), for copies of an image whose labels differ, and where nothing is labelled.
     """
     uri = source.fetched.uri
     unknown = [name for name in source.names if name not in classes]
-    items = [item for part in source.parts for item in _items([source], (*classes, *unknown), part)]
+    divided = {part: _items([source], (*classes, *unknown), part) for part in source.parts}
+    bare = conflicts.bare_copies([item for each in divided.values() for item in each], [source])
+    notes, balances = list(source.notes), [source.balance]
+    if bare:
+        notes.append(f"{uri}: {len(bare)} images without labels are in it with labels, too; left out")
+        for part, each in divided.items():
+            balances = _without(balances, part, _BARE, [item for item in each if id(item) in bare])
+    items = [item for each in divided.values() for item in each if id(item) not in bare]
     used = {index for item in items for index in (item.indices[row.index] for row in item.sample.rows)}
     strangers = [name for number, name in enumerate([*classes, *unknown]) if number >= len(classes) and number in used]
     if strangers:
@@ -168,12 +175,12 @@ def assemble_holdout(
         images=len(items),
         labels=_objects(items),
         counts={"val": _counts(items, classes)},
-        notes=source.notes,
+        notes=tuple(notes),
         trained_on=frozenset(),
         validated_with=frozenset(item.sample.sha256 for item in items),
         validation_images=images,
         held_back=None,
-        sources=_contributions([source], items, [source.balance]),
+        sources=_contributions([source], items, balances),
     )
 
 

@@ -162,6 +162,35 @@ def test_a_holdout_may_be_a_test_part_alone(tmp_path: Path) -> None:
         assemble([checked], SPLIT, 0, tmp_path / "none")
 
 
+def test_of_copies_in_a_holdout_those_with_labels_are_measured_on(tmp_path: Path) -> None:
+    """What a model finds on a copy without labels would count as false."""
+    root = trees.write(tmp_path / "h", trees.pairs("test/images/{}.jpg", "test/labels/{}.txt", 3))
+    (root / "val/images").mkdir(parents=True)
+    (root / "val/images/more.jpg").write_bytes(trees.picture(9))
+    (root / "val/labels").mkdir()
+    (root / "val/labels/more.txt").write_text(trees.LABEL)
+    (root / "val/images/copy.jpg").write_bytes(trees.picture(0))
+    (root / "data.yaml").write_text("names: [bolt]\n")
+    checked = check_source(Fetched("s3://d/h", root, "0" * 64), "Auto", None)
+    holdout = assemble_holdout(checked, ("bolt",), {}, tmp_path / "set")
+    assert holdout.counts["val"]["withoutLabelFile"] == 0
+    assert holdout.images == len(images(holdout, "val")) == 4
+    assert "1 images without labels are in it with labels, too; left out" in holdout.notes[-1]
+    assert holdout.sources[0].balance.images == {"test": 3, "val": 1}
+
+
+def test_copies_in_a_holdout_whose_labels_differ(tmp_path: Path) -> None:
+    root = trees.write(tmp_path / "h", trees.pairs("test/images/{}.jpg", "test/labels/{}.txt", 3))
+    (root / "test/images/copy.jpg").write_bytes(trees.picture(0))
+    (root / "test/labels/copy.txt").write_text("0 0.3 0.3 0.2 0.2\n")
+    (root / "data.yaml").write_text("names: [bolt]\n")
+    checked = check_source(Fetched("s3://d/h", root, "0" * 64), "Auto", None)
+    with pytest.raises(
+        DatasetError, match="1 pictures are in the data twice, with labels that differ, such as test/im"
+    ):
+        assemble_holdout(checked, ("bolt",), {}, tmp_path / "set")
+
+
 def test_a_holdout_class_nobody_uses_is_no_fault(tmp_path: Path) -> None:
     checked = source(tmp_path / "h", "[bolt, nut]")
     assert assemble_holdout(checked, ("bolt",), {}, tmp_path / "set").classes == ("bolt",)
