@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 import artifactstore
+from artifactstore import ArtifactError, printable
 from detectiondata import inventory
 from detectiondata.archive import unpack
 from detectiondata.errors import DatasetError
@@ -55,6 +56,17 @@ def fetch(source: Source, workspace: Path) -> Fetched:
     Raises DatasetError (not the data that was pinned, not an archive, names that lead out of it) and ArtifactError (it
     is not there, can't be reached or read, or does not fit on the disk).
     """
+    try:
+        return _fetch(source, workspace)
+    except PermissionError as error:  # of a mounted volume: what is fetched is this user's own
+        message = (
+            f"{source.uri} can't be read: {printable(str(error.filename))} is not for user {os.geteuid()} and group "
+            f"{os.getegid()} of this container; give them the right, or say fsGroup or runAsUser in the pod's template"
+        )
+        raise ArtifactError("AccessDenied", message, retryable=False) from None
+
+
+def _fetch(source: Source, workspace: Path) -> Fetched:
     if is_version(source.uri):
         return Fetched(source.uri, workspace, fetch_version(source.uri, source.sha256, workspace))
     local = _mounted(source.uri)

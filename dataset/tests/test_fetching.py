@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +20,7 @@ import pytest
 import trees
 
 import artifactstore
+from artifactstore import ArtifactError
 from detectiondata.assemble import assemble
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Source, fetch
@@ -55,6 +59,34 @@ def test_archives_are_unpacked(name: str, pinned: bool, tmp_path: Path) -> None:
     fetched = fetch(Source(f"file://{tmp_path / name}", sha256 if pinned else None), tmp_path / "work")
     assert fetched.sha256 == sha256
     assert listing(fetched.root) == listing(root)
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """As the trainer's pod runs: not as root."""
+    before = os.geteuid()
+    os.seteuid(65534 if before == 0 else before)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("denied", ["train/images/0.jpg", "train/images", ".", "parts.tar"])
+def test_a_mounted_volume_of_another_user(denied: str) -> None:
+    """It failed as TrainingFailed, in Python's own words, and was tried again and again."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder is for its user alone
+        Path(name).chmod(0o755)
+        root = dataset(Path(name) / "made")
+        pack(root, root / "parts.tar")
+        (root / denied).chmod(0)
+        uri = f"file://{root}/{'parts.tar' if denied == 'parts.tar' else ''}"
+        with as_nobody(), pytest.raises(ArtifactError) as caught:
+            fetch(Source(uri), Path(name) / "work")
+        (root / denied).chmod(0o700)
+    assert (caught.value.reason, caught.value.retryable) == ("AccessDenied", False)
+    assert str(root / denied) in caught.value.message
+    assert "say fsGroup or runAsUser in the pod's template" in caught.value.message
 
 
 def test_a_mounted_folder_is_read_where_it_lies(tmp_path: Path) -> None:
