@@ -145,7 +145,7 @@ class _Session:
     @contextlib.contextmanager
     def _sent(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """The answer to a GET, redirects followed."""
-        host = self.reference.registry
+        host = _oci_reference.host(self.reference.registry)
         scheme = "http" if _oci_reference.plain_http(host) else "https"
         url = f"{scheme}://{host}/v2/{self.reference.repository}/{path}"
         sent = headers | ({"Authorization": self._authorization} if self._authorization else {})

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import error
+from ._oci_reference import known
 
 _LIMIT = 1 << 20  # bytes of a configuration
 _PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
@@ -63,7 +64,7 @@ def _host_and_path(name: str) -> str:
     """`https://registry/v1/` and `registry` are both the whole registry; `registry/team` is a part of it."""
     bare = re.sub(r"/v[12]/?$", "", re.sub(r"^https?://", "", name)).strip("/")
     host, slash, path = bare.partition("/")
-    return f"{host.lower()}{slash}{path}/"
+    return f"{known(host.lower())}{slash}{path}/"
 
 
 def _encoded(entry: Mapping[str, Any]) -> str:

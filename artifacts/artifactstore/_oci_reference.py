@@ -47,6 +47,10 @@ _REFERENCE = re.compile(
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
+# Docker Hub's name is not where it answers, and docker files its credentials under a third name.
+_HUB, _HUB_HOST = "docker.io", "registry-1.docker.io"
+_HUB_NAMES = frozenset({_HUB, _HUB_HOST, "index.docker.io"})
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -73,7 +77,20 @@ def parse(uri: str) -> Reference:
         raise error("Unsupported", uri, hint=hint)
     if found["file"] is None:
         raise error("Unsupported", uri, hint="names no file of the manifest: .../repository@sha256:<digest>/<file>")
-    return Reference(uri, found["registry"].lower(), found["repository"], found["digest"], unquote(found["file"]))
+    registry, repository = known(found["registry"].lower()), found["repository"]
+    if registry == _HUB and "/" not in repository:
+        repository = f"library/{repository}"
+    return Reference(uri, registry, repository, found["digest"], unquote(found["file"]))
+
+
+def known(registry: str) -> str:
+    """The one name of a registry that has several."""
+    return _HUB if registry in _HUB_NAMES else registry
+
+
+def host(registry: str) -> str:
+    """Where a registry answers."""
+    return _HUB_HOST if registry == _HUB else registry
 
 
 def plain_http(host: str) -> bool:

@@ -249,6 +249,47 @@ def test_whose_credentials_are_ours(monkeypatch: pytest.MonkeyPatch, name: str, 
     assert (_oci_credentials.basic("oci://x", "reg.example:5000", "models/parts") is not None) is fits
 
 
+@pytest.mark.parametrize(
+    ("address", "repository"),
+    [
+        ("docker.io/acme/parts", "acme/parts"),
+        ("docker.io/parts", "library/parts"),
+        ("index.docker.io/acme/parts", "acme/parts"),
+        ("registry-1.docker.io/acme/parts", "acme/parts"),
+    ],
+)
+def test_docker_hub_has_three_names(
+    monkeypatch: pytest.MonkeyPatch, address: str, repository: str, tmp_path: Path
+) -> None:
+    """It answers under one, is addressed by another, and docker login files its credentials under a third."""
+    asked: list[tuple[str, str]] = []
+    described_as = manifest(described(DATA, "best.onnx"))
+    token = "https://auth.docker.io/token"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((str(request.url), request.headers.get("authorization", "")))
+        if request.url.host == "auth.docker.io":
+            return httpx.Response(200, json={"token": "given"})
+        if "authorization" not in request.headers:
+            challenge = f'Bearer realm="{token}",service="registry.docker.io"'
+            return httpx.Response(401, headers={"WWW-Authenticate": challenge})
+        content = described_as if "/manifests/" in request.url.path else DATA
+        return httpx.Response(200, stream=httpx.ByteStream(content))
+
+    client = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **how: client(transport=httpx.MockTransport(answer), **how))
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": "AAAA"}}}))
+    digest = f"sha256:{sha256(described_as)}"
+    assert fetched(f"oci://{address}@{digest}/best.onnx", tmp_path) == DATA
+    where = f"https://registry-1.docker.io/v2/{repository}"
+    assert [url for url, _ in asked if "auth.docker.io" not in url] == [
+        *[f"{where}/manifests/{digest}"] * 2, f"{where}/blobs/sha256:{sha256(DATA)}"
+    ]  # fmt: skip
+    [(url, sent)] = [each for each in asked if "auth.docker.io" in each[0]]
+    assert httpx.URL(url).params["scope"] == f"repository:{repository}:pull"
+    assert sent == "Basic AAAA"
+
+
 def test_the_closest_credentials_win_and_a_name_and_password_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
