@@ -17,7 +17,7 @@ import numpy as np
 from trainer.calibration import EDGES, Calibration, calibrate
 from trainer.report import decimal
 from trainer.tally import Judged
-from trainer.weights import load_checkpoint
+from trainer.weights import class_names, load_checkpoint
 
 # What the agent does with the network's output by default: the threshold of its histogram, and its NMS.
 CONFIDENCE = EDGES[0]
@@ -67,7 +67,7 @@ def measure(checkpoint: Path, data: Path, classes: Sequence[str], image_size: in
     import torch
 
     model = load_checkpoint(checkpoint, what)
-    own = [str(name) for name in model.names.values()]
+    own = class_names(model, what)
     index = {name: number for number, name in enumerate(classes)}
     translation = [index.get(name, -1) for name in own]
     validator = _validator(

@@ -148,7 +148,7 @@ def start(
     version = parent if isinstance(parent, ModelReference) else None
     what = f"checkpoint {parent.uri}" if version is None else f"parent {version.version}"
     source = load_checkpoint(checkpoint, what)
-    known = _classes(source, what)
+    known = class_names(source, what)
     mismatch = None if version is None else class_mismatch(version, known)
     plan = _known(architecture) if mode == "Transfer" else dict(source.yaml)
     if mode != "Transfer" and architecture is not None and not _same(architecture, plan):
@@ -177,8 +177,10 @@ def start(
     )
 
 
-def _classes(source: DetectionModel, what: str) -> list[str]:
-    """The model's own class names, in the order of its output."""
+def class_names(source: DetectionModel, what: str) -> list[str]:
+    """The model's own class names, in the order of its output; a file may have them in any, by their indices.
+
+    Raises Failure WeightsNotLoaded where it has none."""
     names = getattr(source, "names", None)
     if isinstance(names, Mapping):
         return [str(names[index]) for index in sorted(names)]

@@ -28,6 +28,20 @@ def test_classes_are_compared_by_name(
     assert turned.calibration == plain.calibration
 
 
+def test_a_file_may_name_its_classes_in_any_order(
+    scratch: tuple[Outcome, Path, dict[str, Any]], data: Path, tmp_path: Path
+) -> None:
+    _, models, _ = scratch
+    checkpoint = torch.load(models / "best.pt", weights_only=False)
+    names = checkpoint["model"].names
+    checkpoint["model"].names = {index: names[index] for index in sorted(names, reverse=True)}
+    torch.save(checkpoint, tmp_path / "turned.pt")
+    source = check_source(Fetched("uri", data, ""), "Auto", None)
+    plain = measured(models / "best.pt", source, shapes.CLASSES, tmp_path / "plain")
+    turned = measured(tmp_path / "turned.pt", source, shapes.CLASSES, tmp_path / "turned")
+    assert turned.per_class == plain.per_class
+
+
 def test_a_class_the_model_lacks_counts_as_missed(
     scratch: tuple[Outcome, Path, dict[str, Any]], data: Path, tmp_path: Path
 ) -> None:
