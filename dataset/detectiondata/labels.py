@@ -10,6 +10,10 @@ from dataclasses import dataclass
 TOLERANCE = 0.01
 _BOX = 4  # numbers
 _FEW = 5  # polygons, of which nobody can tell whether they are keypoints
+KEYPOINTS = (
+    "its label files hold keypoints behind each box, not polygons; say how many in data.yaml, such as "
+    "kpt_shape: [17, 3], to have the boxes taken"
+)
 _VISIBILITIES = frozenset({0.0, 1.0, 2.0})
 
 

@@ -15,7 +15,7 @@ from detectiondata.description import check_counts
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched, Format
 from detectiondata.isolated import Died, isolated
-from detectiondata.labels import Bad, Row, count, look_like_keypoints, parse
+from detectiondata.labels import KEYPOINTS, Bad, Row, count, look_like_keypoints, parse
 from detectiondata.layout import UNUSED, Boxes, Layout, NoLabels, Sample, detect
 from detectiondata.parts import Part
 from detectiondata.picture import THUMB, Picture, read_picture
@@ -101,10 +101,7 @@ def _refuse_keypoints(uri: str, layout: Layout, parts: Mapping[Part, tuple[Check
     """Without kpt_shape, rows of keypoints read as polygons, and each box is another one."""
     rows = [row for samples in parts.values() for sample in samples for row in sample.rows]
     if layout.keypoints is None and look_like_keypoints(rows):
-        raise DatasetError(
-            f"{uri}: its label files hold keypoints behind each box, not polygons; say how many in data.yaml, such as "
-            "kpt_shape: [17, 3], to have the boxes taken"
-        )
+        raise DatasetError(f"{uri}: {KEYPOINTS}")
 
 
 def _balance(

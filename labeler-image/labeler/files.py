@@ -19,12 +19,12 @@ from pathlib import Path, PurePosixPath
 
 import artifactstore
 from artifactstore import Entry
-from detectiondata import coco
+from detectiondata import annotated, coco
 from detectiondata.captures import Capture, Key
 from detectiondata.description import NAME_FILES, read_descriptions
 from detectiondata.errors import DatasetError
 from detectiondata.jsonstream import Malformed
-from detectiondata.labels import Bad, Row, parse
+from detectiondata.labels import KEYPOINTS, Bad, Row, look_like_keypoints, parse
 from detectiondata.problems import Problem
 from detectiondata.suffixes import IMAGE_SUFFIXES
 from detectiondata.version import Box
@@ -122,8 +122,20 @@ def _labels(root: Path, texts: Sequence[Entry], uri: str, format: Format) -> tup
     """Auto means YOLO wherever there is a label file, else COCO."""
     yolo = [each for each in texts if each.name.lower().endswith(".txt") and not _says_something_else(each.name)]
     if format == "YOLO" or (format == "Auto" and yolo):
-        return _yolo(root, texts, yolo, uri)
+        labels, problems = _yolo(root, texts, yolo, uri)
+        return labels, problems if format == "YOLO" else [*problems, *_passed_over(root, texts, uri)]
     return _coco(root, texts, uri)
+
+
+def _passed_over(root: Path, texts: Sequence[Entry], uri: str) -> list[Problem]:
+    """Reviewed labels that would be lost without a word: another export, of another format."""
+    found = [each.name for each in texts if each.name.lower().endswith(".json")]
+    try:
+        others = annotated.files(root, found, uri)
+    except DatasetError as error:
+        return [Problem("JSON files that can't be read", uri, error.message[:200])]
+    kind = "COCO annotations beside label files, which alone count (give them a folder each, or say format)"
+    return [Problem(kind, name, "") for name in others]
 
 
 def _says_something_else(name: str) -> bool:
@@ -135,21 +147,26 @@ def _yolo(root: Path, texts: Sequence[Entry], files: Sequence[Entry], uri: str) 
     if not files:
         return [], []
     try:
-        names = read_descriptions(root, [each.name for each in texts], uri).names
+        description = read_descriptions(root, [each.name for each in texts], uri)
     except (DatasetError, UnicodeDecodeError) as error:
         raise _invalid(str(error)) from None
+    names = description.names
     if names is None:
         raise _invalid(f"{uri} names no classes; add a data.yaml with `names:`, or a classes.txt with one a line")
     labels, problems = [], []
+    every: list[Row] = []
     for each in files:
         try:
-            rows = parse((root / each.name).read_text(encoding="utf-8-sig"), len(names))
+            rows = parse((root / each.name).read_text(encoding="utf-8-sig"), len(names), description.keypoints)
         except Bad as bad:
             problems.append(Problem(f"label files {bad.kind}", each.name, bad.detail))
         except UnicodeDecodeError:
             problems.append(Problem("label files that are not text", each.name, ""))
         else:
+            every += rows
             labels.append(_label(each.name, each.name, rows, names, None, each.modified))
+    if description.keypoints is None and look_like_keypoints(every):
+        raise _invalid(f"{uri}: {KEYPOINTS}")
     return labels, problems
 
 

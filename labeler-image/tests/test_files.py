@@ -172,6 +172,33 @@ def test_a_folder_that_nobody_can_understand_ends_the_run(content: dict[str, str
     assert (caught.value.reason, caught.value.exit_code) == ("ReviewedLabelsInvalid", 64)
 
 
+POSE = LINE.strip() + " 0.2 0.2 0.25 0.3\n"  # two points in the box
+
+
+def test_of_keypoints_behind_a_box_the_box_is_taken(tmp_path: Path) -> None:
+    """As polygons, each box would be another one."""
+    matched = read(write(tmp_path, {f"{STEM}.txt": POSE, "data.yaml": f"{NAMES}kpt_shape: [2, 2]\n"}))
+    [box] = of(matched, A).boxes
+    assert (box.x1, box.y1, box.x2, box.y2) == pytest.approx((4, 4, 24, 20), abs=0.01)
+
+
+def test_keypoints_of_which_nobody_says_how_many_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"1 0.2{digit} 0.25 0.3125 0.333333 0.2 0.2 0.25 0.3\n" for digit in range(5))
+    with pytest.raises(Failure, match="keypoints behind each box, not polygons; say how many"):
+        read(write(tmp_path, {f"{STEM}.txt": rows, "data.yaml": NAMES}))
+
+
+def test_coco_annotations_that_are_passed_over_for_label_files_are_named(tmp_path: Path) -> None:
+    """Somebody exported once as YOLO and once as COCO into the same folder."""
+    content = {f"{STEM}.txt": LINE, "data.yaml": NAMES, "instances.json": coco(B.key.image), "notes.json": "{}"}
+    matched = read(write(tmp_path, content))
+    assert list(matched.labels) == [A.key]
+    [problem] = matched.problems
+    assert problem.file == "instances.json"
+    assert problem.kind.startswith("COCO annotations beside label files, which alone count")
+    assert read(write(tmp_path, content), "YOLO").problems == ()
+
+
 def test_an_empty_folder_is_nothing_yet(tmp_path: Path) -> None:
     assert read(World(tmp_path)) == Matched({}, ())
 
