@@ -92,8 +92,8 @@ def _translate(uri: str, caught: Exception) -> ArtifactError:
         return _translate_local(uri, caught)
     text = str(caught)
     code = _store_code(text)
-    if any(f"(os error {number})" in text for number in _DISK_FULL):
-        return error("DiskFull", uri)
+    if (local := _of_this_machine(uri, text)) is not None:
+        return local
     if code == "NoSuchBucket":
         return error("NotFound", uri, hint="is not there: the bucket does not exist; create it or correct the address")
     if code in _CREDENTIAL_CODES or isinstance(caught, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
@@ -115,6 +115,21 @@ def _translate(uri: str, caught: Exception) -> ArtifactError:
     if "Account must be specified" in text or "Unable to recognise URL" in text:
         return error("Unsupported", uri, text, hint="can't be used as configured")
     return error("Unreachable", uri, text, hint=_refusal(text))
+
+
+def _of_this_machine(uri: str, text: str) -> ArtifactError | None:
+    """For what the library says of a file here."""
+    if any(f"(os error {number})" in text for number in _DISK_FULL):
+        return error("DiskFull", uri)
+    if f"(os error {errno.EACCES})" in text:
+        place = re.search(r"IO error for operation on (.+?): ", text)
+        named = f": {place[1]}" if place else ""
+        return error(
+            "AccessDenied",
+            uri,
+            hint=f"can't be read or written{named}: it is not for the user of this container (fsGroup, runAsUser)",
+        )
+    return None
 
 
 # What obstore says of a key in a listing that it can't make a path of; the whole listing ends there.

@@ -20,6 +20,7 @@ from ._files import CHUNK, AtomicFile, Digest, ensure_room, of_chunks
 from ._s3_listing import Keys, every_key, is_odd
 from ._source import Source, opened, opened_at
 
+_LOST = "lost+found"  # what ext4 makes at the top of a volume
 _PARALLEL = 8
 _BEYOND_THE_END = 416  # HTTP: what was asked for begins behind the end of the object
 _PARTS_AT_ONCE = 4  # of one upload
@@ -344,7 +345,7 @@ def _listed(
     offset = None if after is None else f"{prefix}/{after}" if prefix else after
     try:
         with translated(address.uri):
-            for batch in obstore.list(address.store, prefix or None, offset=offset, chunk_size=1000):
+            for batch in _pages(address, prefix, offset):
                 yield from batch
             return
     except ArtifactError as broken:
@@ -357,6 +358,19 @@ def _listed(
             odd(printable(each["path"]))
         else:
             yield each
+
+
+def _pages(address: Address, prefix: str, offset: str | None) -> Iterator[Iterable[Mapping[str, Any]]]:
+    """All below a folder. At the top of a volume lies the file system's own folder of lost files, which nobody but root
+    can read, and at which the library gives up the whole: it is passed over."""
+    if not (address.is_local and (address.local_path / _LOST).is_dir()):
+        yield from obstore.list(address.store, prefix or None, offset=offset, chunk_size=1000)
+        return
+    top = obstore.list_with_delimiter(address.store, prefix or None)
+    yield [each for each in top["objects"] if offset is None or each["path"] > offset]
+    for folder in top["common_prefixes"]:
+        if PurePosixPath(folder).name != _LOST:
+            yield from obstore.list(address.store, folder, offset=offset, chunk_size=1000)
 
 
 def _fetch_one(address: Address, size: int, target: Path, odd: Callable[[str], None] | None) -> bool:

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import resource
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -352,3 +353,38 @@ def test_folders_and_what_sorts_behind_a_name(tmp_path: Path) -> None:
     assert artifactstore.folders(uri(tmp_path / "none")) == []
     found = [entry.name for entry in artifactstore.entries(uri(tmp_path / "a"), after="2026/11/02")]
     assert found == ["2026/11/02/x", "2026/11/02/y", "2027/01/01/x"]
+
+
+def as_nobody(act: Callable[[str], object], root: Path) -> object:
+    before = os.geteuid()
+    os.seteuid(65534 if before == 0 else before)
+    try:
+        return act(f"file://{root}/")
+    finally:
+        os.seteuid(before)
+
+
+def test_the_top_of_a_volume_is_listed_without_what_the_file_system_keeps_there() -> None:
+    """Of ext4's lost+found nobody but root can tell what is in it; at that the whole listing ended."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder is for its user alone
+        root = Path(name)
+        root.chmod(0o755)
+        (root / "lost+found").mkdir(mode=0)
+        for path in ("a/b.txt", "a/c/d.txt", "e.txt", "z/f.txt"):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text("x")
+        assert as_nobody(artifactstore.names, root) == ["a/b.txt", "a/c/d.txt", "e.txt", "z/f.txt"]
+        assert as_nobody(lambda uri: artifactstore.entries(uri, after="a/c/d.txt")[0].name, root) == "e.txt"
+
+
+def test_a_folder_of_another_user_is_refused_by_name() -> None:
+    """It was said to be out of reach, and the network to be looked at."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        (root / "a").mkdir(mode=0)
+        with pytest.raises(ArtifactError) as caught:
+            as_nobody(artifactstore.names, root)
+    assert (caught.value.reason, caught.value.retryable) == ("AccessDenied", False)
+    assert f"{root}/a" in caught.value.message
+    assert "is not for the user of this container" in caught.value.message

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from detectiondata.errors import DatasetError
 from detectiondata.suffixes import IMAGE_SUFFIXES, PICTURE_SUFFIXES
 
+_LOST = "lost+found"  # what ext4 makes at the top of a volume, for root alone
 _HEAD = 12  # bytes that tell what a file is
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP|BM.{4}\0{4}"
@@ -57,6 +58,8 @@ def walk(root: Path, uri: str) -> Iterator[tuple[str, bool]]:
         folder, hidden, above = pending.pop()
         with os.scandir(root / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
+                if not folder and entry.name == _LOST:
+                    continue
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 is_hidden = hidden or entry.name.startswith(".") or entry.name == "__MACOSX"
                 if entry.is_dir():

@@ -89,6 +89,17 @@ def test_a_mounted_volume_of_another_user(denied: str) -> None:
     assert "say fsGroup or runAsUser in the pod's template" in caught.value.message
 
 
+def test_the_top_of_a_volume_holds_a_folder_that_is_not_data() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        root = dataset(Path(name))
+        before = fetch(Source(f"file://{root}/"), root / "unused").sha256
+        (root / "lost+found").mkdir(mode=0)
+        with as_nobody():
+            fetched = fetch(Source(f"file://{root}/", before), root / "unused")
+        assert check_source(fetched, "Auto", None).balance.files == 5
+
+
 def test_a_mounted_folder_is_read_where_it_lies(tmp_path: Path) -> None:
     root = dataset(tmp_path / "mounted set")
     fetched = fetch(Source(f"file://{root}"), tmp_path / "work")
