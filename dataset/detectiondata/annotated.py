@@ -34,6 +34,7 @@ UNPLACED = "of images that are left out"
 _INSTANCES = "instances_"  # beside these lie captions_, person_keypoints_, ... of the same images
 _WORDS = re.compile(r"[^A-Za-z0-9]+")
 _SECTION = re.compile(rb'"(?:images|annotations|categories)"')
+_IMAGES = re.compile(rb'"images"')
 _HEAD = 1 << 16  # bytes that tell what a JSON file is meant to be
 
 
@@ -50,7 +51,8 @@ def detect(root: Path, uri: str) -> Layout | None:
     What is wrong inside the annotations is in the layout's `problems`.
     """
     found = inventory.take(root, uri)
-    files = [_File(content, _part_of(content.file)) for content in _read(root, _candidates(found.files), uri)]
+    contents, halves = _read(root, _candidates(found.files), uri)
+    files = [_File(content, _part_of(content.file)) for content in contents]
     if not files:
         return None
     unnamed = [file.content.file for file in files if file.part is None]
@@ -75,7 +77,9 @@ def detect(root: Path, uri: str) -> Layout | None:
     if all(file.part is None for file in files):
         parts, left = _by_folder(undivided)
     divided = {part: tuple(parts[part]) for part in PARTS if part in parts}
-    return Layout(divided, classes, tuple(_notes(files, uri)), _ledger(found, files, places, left), tuple(problems))
+    return Layout(
+        divided, classes, tuple(_notes(files, halves, uri)), _ledger(found, files, places, left), tuple(problems)
+    )
 
 
 def _by_folder(samples: Sequence[Sample]) -> tuple[dict[Part, list[Sample]], list[tuple[Sample, str]]]:
@@ -87,7 +91,7 @@ def _by_folder(samples: Sequence[Sample]) -> tuple[dict[Part, list[Sample]], lis
 
 def files(root: Path, names: Iterable[str], uri: str) -> list[str]:
     """Those of `names` that are COCO annotations. Raises DatasetError for one that is damaged."""
-    return [content.file for content in _read(root, _candidates(names), uri, alone=False)]
+    return [content.file for content in _read(root, _candidates(names), uri, alone=False)[0]]
 
 
 def _candidates(names: Iterable[str]) -> list[str]:
@@ -96,10 +100,11 @@ def _candidates(names: Iterable[str]) -> list[str]:
     return official or found
 
 
-def _read(root: Path, names: Iterable[str], uri: str, *, alone: bool = True) -> list[Annotations]:
+def _read(root: Path, names: Iterable[str], uri: str, *, alone: bool = True) -> tuple[list[Annotations], list[str]]:
     """Other JSON may lie beside: predictions, lists of tasks. It is refused where it looks like damaged annotations,
-    and where there are no others and nothing else that could be (`alone`)."""
+    and where there are no others and nothing else that could be (`alone`). The second is those that lack a section."""
     read: list[Annotations] = []
+    halves: list[str] = []
     broken: list[str] = []
     for name in names:
         try:
@@ -116,9 +121,11 @@ def _read(root: Path, names: Iterable[str], uri: str, *, alone: bool = True) -> 
         else:
             if content is not None:
                 read.append(content)
+            elif _is_meant(root / name, _IMAGES):
+                halves.append(name)
     if broken and alone and not read:
         raise DatasetError(broken[0])
-    return read
+    return read, halves
 
 
 def _is_list(path: Path) -> bool:
@@ -128,10 +135,10 @@ def _is_list(path: Path) -> bool:
     return not start or start.startswith(b"[")
 
 
-def _is_meant(path: Path) -> bool:
+def _is_meant(path: Path, mark: re.Pattern[bytes] = _SECTION) -> bool:
     """In any encoding: PowerShell writes UTF-16."""
     with path.open("rb") as file:
-        return _SECTION.search(file.read(_HEAD).replace(b"\0", b"")) is not None
+        return mark.search(file.read(_HEAD).replace(b"\0", b"")) is not None
 
 
 def _part_of(file: str) -> Part | None:
@@ -197,8 +204,11 @@ def _shared(image: str, file: str) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _notes(files: Sequence[_File], uri: str) -> Iterator[str]:
+def _notes(files: Sequence[_File], halves: Sequence[str], uri: str) -> Iterator[str]:
     """What was derived by rule: no error, and worth knowing."""
+    if halves:
+        told = inventory.some(halves, "JSON file")
+        yield f"{uri}: {told} without one of images, annotations and categories: no COCO annotations, and not read"
     for count, what in (
         (
             sum(file.content.outlined for file in files),
