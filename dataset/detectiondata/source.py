@@ -86,8 +86,9 @@ def check_source(fetched: Fetched, format: Format, fallback_names: tuple[str, ..
     for part in checked:
         samples = parts.get(part)
         if samples is not None and not any(sample.rows for sample in samples):
-            crowds = layout.ledger.annotations.get(annotated.CROWDS, 0)
+            crowds, flat = (layout.ledger.annotations.get(why, 0) for why in (annotated.CROWDS, annotated.FLAT))
             more = f"; {crowds} annotations are crowds (iscrowd), which are left out" if crowds else ""
+            more += f"; {flat} annotations have a bbox without area, and are left out" if flat else ""
             raise DatasetError(
                 f"{fetched.uri}: none of the {len(samples)} images of {part} has a labelled object{more}"
             )

@@ -460,6 +460,9 @@ row("W14 corners in place of centres", Refused("with boxes that leave their imag
 row("W14 a polygon without area", Refused("with a box without area"))(
     lambda to: to.yolo(rows=lambda stem: "0" + " 0.5 0.5" * 4 + "\n")
 )
+row("boxes without area in COCO", Refused("has a labelled object; 8 annotations have a bbox without area"))(
+    lambda to: to.coco(bbox=lambda stem: [0, 0, 0, 0])
+)
 row("fractions in COCO", Refused("boxes in fractions, where COCO has pixels"))(
     lambda to: to.coco(bbox=lambda stem: [0.1, 0.1, 0.2, 0.25])
 )
