@@ -16,13 +16,35 @@ Image = NDArray[np.uint8]
 
 def masked(image: Image, polygons: Sequence[Polygon]) -> Image:
     """The frame with the polygons black, a pixel beyond their edges: rounding must not show any. A copy where there are
-    any; the frame itself is never changed."""
+    any; the frame itself is never changed.
+
+    Black is all that an outline goes around, also where it goes around twice (a star drawn in one stroke, points that
+    were pasted twice): who draws an outline around a face does not want its middle to show. An outline that goes back
+    around a hole the other way leaves that open.
+    """
     if not polygons:
         return image
     hidden = image.copy()
     size = np.array([image.shape[1], image.shape[0]], np.float64)
     for polygon in polygons:  # one by one: fillPoly of several leaves out where they overlap
         corners = [cast(Any, np.rint(np.array(polygon) * size).astype(np.int32))]
-        cv2.fillPoly(hidden, corners, (0, 0, 0))
+        cv2.fillPoly(hidden, corners, (0, 0, 0))  # leaves out what the outline goes around twice
         cv2.polylines(hidden, corners, True, (0, 0, 0), thickness=2)
+        top, turns = _turns(corners[0], *hidden.shape[:2])
+        hidden[top : top + len(turns)][turns != 0] = 0
     return hidden
+
+
+def _turns(corners: NDArray[np.int32], height: int, width: int) -> tuple[int, NDArray[np.int16]]:
+    """(first row, how often the outline goes around each pixel of the rows from there on, against or with the clock),
+    without those on the outline itself."""
+    top, bottom = (int(edge) for edge in np.clip((corners[:, 1].min(), corners[:, 1].max()), 0, height))
+    turns = np.zeros((bottom - top, width), np.int16)
+    for (x, y), (to_x, to_y) in zip(corners.tolist(), np.roll(corners, -1, axis=0).tolist(), strict=True):
+        rows = np.arange(max(min(y, to_y), top), min(max(y, to_y), bottom))
+        if not len(rows):  # it is level
+            continue
+        columns = np.ceil(x + (rows - y) * (to_x - x) / (to_y - y)).astype(np.int64)
+        there = columns < width
+        turns[rows[there] - top, columns[there]] += 1 if to_y > y else -1
+    return top, np.cumsum(turns, axis=1, out=turns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import cv2
@@ -16,6 +17,7 @@ from agent.capture.sampling import Draw
 from agent.capture.settings import ImageSettings
 from agent.capture.sidecar import Origin, SidecarInvalid
 from agent.detection import Detection
+from agent.polygons import Polygon
 
 ORIGIN = Origin("n1", "line", "default", "fleet", "parts", "v2", "ab" * 32, ("bolt", "nut"), 0.25, 0.7)
 AT = datetime(2026, 11, 29, 12, 34, 56, 789_999, tzinfo=UTC)
@@ -65,6 +67,53 @@ def test_what_is_masked_is_black_in_the_stored_file() -> None:
     assert stored[core == 1].max() <= 3
     assert stored[cv2.dilate(inside, np.ones((17, 17), np.uint8)) == 0].min() >= 252
     assert frame.min() == 255  # the frame itself is others' too
+
+
+STAR = tuple((0.5 + 0.4 * math.sin(0.8 * math.pi * k), 0.5 - 0.4 * math.cos(0.8 * math.pi * k)) for k in range(5))
+SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
+INNER = ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6), (0.4, 0.6))
+BOW = ((0.2, 0.2), (0.8, 0.8), (0.8, 0.2), (0.2, 0.8))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("outline", "black", "shown"),
+    [
+        pytest.param(STAR, [(0.5, 0.5), (0.5, 0.2)], [(0.2, 0.15), (0.8, 0.15)], id="a star in one stroke"),
+        pytest.param(SQUARE * 2, [(0.5, 0.5), (0.25, 0.75)], [(0.1, 0.5)], id="points that were pasted twice"),
+        pytest.param((*SQUARE, *INNER), [(0.5, 0.5), (0.3, 0.7)], [(0.9, 0.9)], id="once more around the middle"),
+        pytest.param(BOW, [(0.3, 0.5), (0.7, 0.5)], [(0.5, 0.3), (0.5, 0.7)], id="two halves that are crossed"),
+        pytest.param(
+            (*SQUARE, SQUARE[0], INNER[0], *INNER[:0:-1], INNER[0]),
+            [(0.3, 0.3), (0.7, 0.7), (0.5, 0.3)],
+            [(0.5, 0.5), (0.1, 0.1)],
+            id="a hole that is meant",
+        ),
+        pytest.param(((0, 0), (1, 0), (1, 1), (0, 1)), [(0.5, 0.5), (0.999, 0.999), (0, 0)], [], id="all of the frame"),
+    ],
+)
+def test_all_that_an_outline_goes_around_is_black(
+    outline: Polygon, black: list[tuple[float, float]], shown: list[tuple[float, float]], turned: bool
+) -> None:
+    hidden = masking.masked(np.full((240, 320, 3), 255, np.uint8), (outline[::-1] if turned else outline,))
+    assert [hidden[int(y * 240), int(x * 320)].max() for x, y in black] == [0] * len(black)
+    assert [hidden[int(y * 240), int(x * 320)].min() for x, y in shown] == [255] * len(shown)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_a_plain_outline_no_more_is_black_than_its_inside_and_edge(seed: int) -> None:
+    """Points around a middle, in order: nothing is crossed, and OpenCV's own filling is right."""
+    random = np.random.default_rng(seed)
+    angles = np.sort(random.uniform(0, 2 * math.pi, random.integers(5, 30)))
+    reach = random.uniform(0.1, 0.7, len(angles))
+    points = np.clip(0.5 + np.stack([np.cos(angles), np.sin(angles)], 1) * reach[:, None], 0, 1)
+    if np.diff(angles, append=angles[0] + 2 * math.pi).max() >= math.pi:
+        points = np.array(STAR)[[0, 3, 1, 4, 2]]  # the same star's points, in order
+    frame = np.full((97, 131, 3), 255, np.uint8)
+    hidden = masking.masked(frame, (tuple(map(tuple, points.tolist())),))
+    corners = [np.rint(points * (131, 97)).astype(np.int32)]
+    own = cv2.polylines(cv2.fillPoly(frame.copy(), corners, (0, 0, 0)), corners, True, (0, 0, 0), thickness=2)
+    assert np.array_equal(hidden, own)
 
 
 @pytest.mark.parametrize("limit", [320, 100])
