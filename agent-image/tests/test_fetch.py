@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -303,6 +304,58 @@ def test_an_entry_is_removed_again_after_a_removal_that_was_cut_off(stored: Make
     fetch.run(config(models[2]), free_bytes=free)
     assert versions(cache) == {"content 1", "content 2"}
     assert not trash.exists()
+
+
+def moved_away(entry: Path) -> None:
+    """Somebody has moved it to another disk, and left a link."""
+    elsewhere = entry.parent.parent / "elsewhere"
+    entry.rename(elsewhere)
+    entry.symlink_to(elsewhere)
+
+
+def held_by_a_mount(entry: Path) -> None:
+    if os.geteuid() != 0 or subprocess.run(["mount", "--bind", entry, entry]).returncode:
+        pytest.skip("only root can mount")
+
+
+@pytest.mark.parametrize("spoil", [moved_away, held_by_a_mount])
+def test_what_can_not_be_removed_keeps_no_model_from_its_node(
+    stored: Make, cache: Path, spoil: Callable[[Path], None], request: pytest.FixtureRequest
+) -> None:
+    """The node's next versions come, and go, as ever."""
+    first = stored(b"content 0", "v0")
+    fetch.run(config(first, keep=1))
+    spoil(first.path.parent)
+    if spoil is held_by_a_mount:
+        request.addfinalizer(lambda: subprocess.run(["umount", first.path.parent], check=True))
+    for k in (1, 2):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+    assert versions(cache) - {"content 0"} == {"content 2"}
+    fetch.run(config(first, keep=1))
+    assert first.path.read_bytes() == b"content 0"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EUCLEAN])
+def test_a_disk_that_is_broken_where_another_version_lies_keeps_no_model_from_its_node(
+    stored: Make, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    first = stored(b"content 0", "v0")
+    fetch.run(config(first, keep=1))
+    remove = shutil.rmtree
+
+    def broken(path: Path) -> None:
+        if first.path.parent.name in path.name:
+            raise OSError(code, os.strerror(code), str(path))
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", broken)
+    for k in (1, 2, 3):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+    assert versions(cache) == {"content 3"}
+    assert f"{cache}/.trash-{first.path.parent.name} can't be removed" in caplog.text
+    monkeypatch.undo()
+    fetch.run(config(stored(b"content 4", "v4"), keep=1))
+    assert not list(cache.glob(".trash-*"))
 
 
 @pytest.fixture

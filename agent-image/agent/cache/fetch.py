@@ -239,10 +239,13 @@ def _entries(cache: Path) -> list[_Entry]:
     for folder in cache.iterdir():
         if not _DIGEST.fullmatch(folder.name) or not folder.is_dir():
             continue
-        marks = folder.glob(f"{_WANTED}*")
-        entries.append(
-            _Entry(folder.name, {mark.name.removeprefix(_WANTED): mark.stat().st_mtime_ns for mark in marks})
-        )
+        try:
+            marks = [Path(mark) for mark in os.scandir(folder) if mark.name.startswith(_WANTED)]
+            wanted = {mark.name.removeprefix(_WANTED): mark.stat().st_mtime_ns for mark in marks}
+        except OSError as error:
+            _stays(folder, error)
+        else:
+            entries.append(_Entry(folder.name, wanted))
     return entries
 
 
@@ -278,14 +281,19 @@ def _expendable(cache: Path) -> list[_Entry]:
 def _empty_trash(cache: Path) -> None:
     """Go on with removals that a crash cut off. The cache's lock is held."""
     for trash in cache.glob(f"{_TRASH}*"):
-        shutil.rmtree(trash)
-        _log.info("removed %s, left by a removal that did not end", trash)
+        try:
+            _delete(trash)
+        except OSError as error:
+            _stays(trash, error)
+        else:
+            _log.info("removed %s, left by a removal that did not end", trash)
 
 
 def _remove(cache: Path, entry: _Entry) -> None:
     """Remove an entry, unless it is being fetched or a process uses it.
 
     The cache's lock is held, and the trash is empty: nothing can be renamed onto what lies there of the same digest.
+    What can't be removed stays, and is said: a model that is there runs, whatever is wrong with another one.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -296,11 +304,29 @@ def _remove(cache: Path, entry: _Entry) -> None:
         except BlockingIOError:
             _log.info("kept %s: it is in use", cache / entry.sha256)
             return
+        except OSError as error:
+            _stays(cache / entry.sha256, error)
+            return
         trash = cache / f"{_TRASH}{entry.sha256}"
-        (cache / entry.sha256).rename(trash)
-        shutil.rmtree(trash)
+        try:
+            (cache / entry.sha256).rename(trash)
+            _delete(trash)
+        except OSError as error:
+            _stays(cache / entry.sha256, error)
+            return
         (cache / ".locks" / entry.sha256).unlink()
         _log.info("removed %s from the cache", cache / entry.sha256)
+
+
+def _delete(trash: Path) -> None:
+    if trash.is_dir() and not trash.is_symlink():
+        shutil.rmtree(trash)
+    else:  # somebody has moved an entry to another disk, and left a link to it
+        trash.unlink()
+
+
+def _stays(path: Path, error: OSError) -> None:
+    _log.warning("%s can't be removed from the cache (%s); check the node's disk, and remove it by hand", path, error)
 
 
 @contextlib.contextmanager
