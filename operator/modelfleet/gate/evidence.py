@@ -42,6 +42,7 @@ class Evidence:
     large     the policy wants a permutation test, and (for Auto) the fleet is large enough for one
     trial     the newest permutation test's facts; None where there is none, or the first is not yet due
     backends  what the nodes of both sides ran at the newest look; None where nothing is compared
+    again     the last look had nothing to go by, and now there is something
     """
 
     looks: tuple[Look, ...] = ()
@@ -53,3 +54,4 @@ class Evidence:
     large: bool = False
     trial: Trial | None = None
     backends: Backends | None = None
+    again: bool = False

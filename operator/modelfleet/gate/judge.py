@@ -90,6 +90,7 @@ def judge(plan: Plan, evidence: Evidence, now: datetime) -> Judgement:
         endpoints=() if found is None else found.endpoints,
         aside=found.aside if found is not None else () if newest is None else asides(newest),
         timed_out=timed_out,
+        again=verdict is Verdict.NO_DATA and evidence.again,
     )
 
 

@@ -88,6 +88,8 @@ class Judgement:
     method         "Threshold" or "Permutation" ("Auto" before the first look), or "Checks" where nothing is compared
     next_look      when to judge again
     timed_out      the verdict is Inconclusive and will stay so: the Rollout's onTimeout applies
+    again          the verdict is NoData and would stay so, since the last look is over; a gate that begins now would
+                   have something to go by
     """
 
     verdict: Verdict
@@ -102,6 +104,7 @@ class Judgement:
     endpoints: tuple[Figure, ...] = ()
     aside: tuple[SetAside, ...] = ()
     timed_out: bool = False
+    again: bool = False
 
     @property
     def estimate(self) -> float | None:

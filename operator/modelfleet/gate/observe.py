@@ -1,4 +1,7 @@
-"""Gathers a gate's facts from Prometheus: at most seventeen queries and one for each check, however many nodes."""
+"""Gathers a gate's facts from Prometheus: at most seventeen queries and one for each check, however many nodes.
+
+Where the last look had nothing to go by, three more, and each check's once more: is there something now?
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,9 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from modelfleet.api.gatespec import Verdict
 from modelfleet.gate import checks, permutation_look
 from modelfleet.gate.baseline import Past, shared
 from modelfleet.gate.evidence import Asked, Evidence, Look
+from modelfleet.gate.judge import judge
 from modelfleet.gate.permutation_look import Trial
 from modelfleet.gate.plan import CONSECUTIVE, Plan
 from modelfleet.gate.policy import Check, Comparison
@@ -36,7 +41,8 @@ async def gather(prometheus: Provider | ProviderDown, plan: Plan, now: datetime)
     """Ask for what can be known at `now`. ProviderDown in place of the provider: there is none to ask, and it says why.
 
     The answer depends on `now` only through the newest look that is due: asked again later, or by another operator, the
-    same look is the same. Nothing is asked before the first look, and nothing that the policy has no use for.
+    same look is the same. `again` alone is about now, and decides no verdict. Nothing is asked before the first look,
+    and nothing that the policy has no use for.
     """
     newest = plan.newest_look(now)
     if newest < plan.first_look:
@@ -54,7 +60,10 @@ async def gather(prometheus: Provider | ProviderDown, plan: Plan, now: datetime)
             facts = await _facts(reader, plan, plan.policy.comparison, newest, plan.newest_test(now))
         except _DownError as error:
             facts = Evidence(down=error.down)
-    return replace(facts, checks=tuple(outcomes), queries=tuple(dict.fromkeys(reader.sent)))
+    facts = replace(facts, checks=tuple(outcomes))
+    if plan.timed_out(now) and judge(plan, facts, now).verdict is Verdict.NO_DATA:
+        facts = replace(facts, again=await reader.again(now))
+    return replace(facts, queries=tuple(dict.fromkeys(reader.sent)))
 
 
 async def _facts(reader: "_Reader", plan: Plan, comparison: Comparison, newest: int, test: int) -> Evidence:
@@ -163,6 +172,31 @@ class _Reader:
         query = checks.query(check, plan)
         asked = Asked(query, plan.look_time(1), plan.look_time(newest), plan.policy.interval)
         return checks.evaluate(check, await self._send(asked))
+
+    async def again(self, now: datetime) -> bool:
+        """Whether a gate that begins now would have something to go by: each check a value, and both sides nodes with
+        figures all through the last few intervals."""
+        plan, at = self._plan, now - self._plan.settle
+        for check in plan.policy.checks:
+            outcome = checks.evaluate(check, await self._send(Asked(checks.query(check, plan), at, at)))
+            if outcome.missing or outcome.down is not None:
+                return False
+        comparison = plan.policy.comparison
+        if comparison is None:
+            return True
+        window = CONSECUTIVE * plan.policy.interval
+        asked = (
+            queries.buckets(plan.sides, window),
+            queries.frames(plan.sides, window),
+            queries.coverage(plan.sides, window, timedelta(0)),
+        )
+        try:
+            table = node_table.read(plan.sides, *await self._instants(at, *asked))
+        except _DownError:
+            return False
+        sides = (table.canary, table.control) if plan.compared else (table.canary,)
+        enough = all(len(side.nodes) >= max(1, comparison.min_nodes) for side in sides)
+        return enough and (not plan.compared or any(side.detections for side in sides))
 
     async def _table(self, at: datetime) -> Table:
         plan, window = self._plan, at - self._plan.measured_from

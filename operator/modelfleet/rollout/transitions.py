@@ -120,6 +120,15 @@ def judged_bad(assessment: Assessment) -> Revisions:
     return _quarantine(position, course.candidate.hash, cause, message, assessment.now)
 
 
+def begun_again(assessment: Assessment) -> Revisions:
+    """The gate's last look had nothing to go by: the figures of its time were never there, or Prometheus has lost them.
+    Now there are figures, and another gate begins; this one would hold for ever."""
+    position, course = assessment.position, assessment.position.course
+    if not isinstance(course, Moving) or assessment.judgement is None or not assessment.judgement.again:
+        return position.revisions
+    return revs.with_changed(position.revisions, replace(course.candidate, gate=None, waiting=None))
+
+
 def gated(assessment: Assessment) -> Revisions:
     """The gate of the group that the candidate is in starts; it says Pass, or does so no longer."""
     position, course, gate = assessment.position, assessment.position.course, assessment.gate
@@ -185,6 +194,7 @@ CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
     # What was found: failures before the promotion that they forbid.
     missed_deadline,
     judged_bad,
+    begun_again,
     gated,
     finished,
     # What is kept with the stable revision, once it is known which one that is.

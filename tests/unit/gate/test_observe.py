@@ -149,3 +149,84 @@ async def test_a_look_is_a_function_of_the_start_and_not_of_now():
     await gather(first, plan(), NOW)
     await gather(second, plan(), NOW + timedelta(seconds=29))
     assert first.asked == second.asked
+
+
+# --- after the last look ----------------------------------------------------------------------------------------------
+
+OVER = START + timedelta(hours=3)
+SEEN = plan().look_time(60)
+"""The last look."""
+
+
+class Late(Recorded):
+    """Has no figures of the gate's own time, and these nodes now."""
+
+    async def instant(self, query: str, at: datetime) -> Result:
+        found = await super().instant(query, at)
+        return found if at > SEEN or self.down is not None else NoData()
+
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Result:
+        return NoData()
+
+
+ERRORS = Check("errors", "errors_total", maximum=0.1)
+VALUE = Samples((({}, ((OVER.timestamp(), 0.0),)),))
+
+
+class Checked(Late):
+    """The check has this value now."""
+
+    def __init__(self, value: Result, nodes=FLEET) -> None:
+        super().__init__(nodes)
+        self.value = value
+
+    async def instant(self, query: str, at: datetime) -> Result:
+        return self.value if query == ERRORS.query else await super().instant(query, at)
+
+
+@pytest.mark.parametrize(
+    ("provider", "changes", "expected"),
+    [
+        pytest.param(Late(), {}, True, id="both sides are there"),
+        pytest.param(Late([canary()]), {}, False, id="nobody to compare with"),
+        pytest.param(Late([control()]), {}, False, id="no canary"),
+        pytest.param(
+            Late([canary()]), {"control_groups": ()}, True, id="with nobody to compare with, the group is enough"
+        ),
+        pytest.param(Late([canary(coverage=0.5), control()]), {}, False, id="not for long enough"),
+        pytest.param(Late([canary(counts=(0,) * 10), control(counts=(0,) * 10)]), {}, False, id="nothing to be seen"),
+        pytest.param(Late([canary(counts=(0,) * 10), control()]), {}, True, id="one side sees something"),
+        pytest.param(Late(), {"comparison": Comparison(min_nodes=2)}, False, id="fewer than minNodes"),
+        pytest.param(
+            Checked(NoData()), {"comparison": None, "checks": (ERRORS,)}, False, id="the check still has no value"
+        ),
+        pytest.param(Checked(VALUE), {"comparison": None, "checks": (ERRORS,)}, True, id="the check has a value"),
+        pytest.param(
+            Checked(VALUE, ()), {"checks": (ERRORS,)}, False, id="the check has a value, and there are no nodes"
+        ),
+    ],
+)
+async def test_after_the_last_look_it_is_said_whether_there_are_figures_now(provider, changes, expected):
+    of = plan(**changes)
+    found = await gather(provider, of, OVER)
+    assert found.again is expected
+    judgement = judge(of, found, OVER)
+    assert (judgement.verdict, judgement.again) == (Verdict.NO_DATA, expected)
+    assert {asked.end for asked in found.queries if asked.end > SEEN} == {OVER - of.settle}
+
+
+async def test_nobody_asks_for_figures_of_now_while_looks_are_to_come_or_were_enough():
+    before = SEEN - timedelta(minutes=1)
+    assert not (await gather(Late(), plan(), before)).again
+    provider = Recorded()
+    assert not (await gather(provider, plan(), OVER)).again
+    assert max(at for _, at in provider.asked) == SEEN
+
+
+async def test_no_answer_about_now_is_no_figures():
+    class Gone(Late):
+        async def instant(self, query: str, at: datetime) -> Result:
+            return ProviderDown("refused") if at > SEEN else await super().instant(query, at)
+
+    found = await gather(Gone(), plan(), OVER)
+    assert (found.again, found.down) == (False, None)
