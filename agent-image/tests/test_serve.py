@@ -259,8 +259,8 @@ def test_refusals(agent: Start, stored: Make, env: dict[str, str], taken_port: i
     broken.path.symlink_to("/proc/self/mem")  # opens, and says EIO when it is read
     frames = {"FRAMES": env["FRAMES"]}
     expected = [
-        (damaged.env | frames, "DigestMismatch", "was not loaded"),
-        (missing.env | frames, "ModelMissing", "`agent fetch`"),
+        (damaged.env | frames, "DiskError", "was not loaded"),
+        (missing.env | frames, "ModelMissing", "delete the pod"),
         (broken.env | frames, "DiskError", "Input/output error"),
         (wrong_size.env | frames, "ModelUnsupported", "imageSize"),
         (no_model.env | frames, "ModelUnsupported", "can't load the model"),

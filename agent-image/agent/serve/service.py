@@ -45,7 +45,7 @@ def run(config: ServeConfig, stop: Stop) -> None:
     """Serve until `stop.asked`.
 
     Raises ConfigError for a FRAMES that names no source, and Refused with reason ModelMissing, DiskError,
-    DigestMismatch, ModelUnsupported, BackendUnavailable, SmokeInferenceFailed, PortInUse or FrameReaderFailed.
+    ModelUnsupported, BackendUnavailable, SmokeInferenceFailed, PortInUse or FrameReaderFailed.
     """
     source = frames.source(config.frames, config.threads, use_damaged=config.use_damaged)
     registry = process_registry()
@@ -158,8 +158,9 @@ def _held(model: ModelFile) -> Iterator[BinaryIO]:
             raise _broken_disk(model, error) from error
         raise Refused(
             "ModelMissing",
-            f"{model.path} can't be read: {error.strerror}; the init container `agent fetch` puts it there: "
-            "are both containers given the same volume?",
+            f"{model.path} can't be read: {error.strerror}; the init container `agent fetch` puts it there before this "
+            "one starts. Something has removed it since (see what cleans the node's disk): delete the pod to have it "
+            "fetched again. Or the two containers are not given the same volume",
         ) from error
     with file:
         try:
@@ -184,11 +185,12 @@ def _verified(model: ModelFile, file: BinaryIO, health: Health) -> bytes:
     except OSError as error:
         raise _broken_disk(model, error) from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != model.sha256:
+    if digest != model.sha256:  # it was verified when it was fetched: this is the node's doing and not the version's
         raise Refused(
-            "DigestMismatch",
-            f"{model.path} is not the file that was released and was not loaded: expected sha256 {model.sha256}, "
-            f"found {digest} ({len(content)} bytes, expected {model.size}); delete the pod to have it fetched again",
+            "DiskError",
+            f"{model.path} is not the file that was fetched and was not loaded: expected sha256 {model.sha256}, "
+            f"found {digest} ({len(content)} bytes, expected {model.size}); check the node's disk, and delete the pod "
+            "to have it fetched again",
         )
     return content
 

@@ -27,6 +27,7 @@ _CLUSTERS = frozenset(
         "Preempting",
         "ContainerStatusUnknown",  # of a container that it has lost
         Reason.DISK_ERROR,  # the agent's, whichever of its containers meets it
+        Reason.MODEL_MISSING,  # the agent's: it was fetched, and somebody has removed it from the node since
         Reason.BACKEND_UNAVAILABLE,  # the agent's: the node or the image doesn't have what delivery.backend names
         Reason.POD_NOT_STARTED,
         Reason.POD_STUCK,

@@ -348,6 +348,7 @@ def test_a_pod_that_can_not_start_is_blamed_on_who_is_to_blame(waiting, blamed):
         ("fetch-model", "CacheNotWritable", False),
         ("fetch-model", "DiskError", False),
         ("agent", "DiskError", False),
+        ("agent", "ModelMissing", False),  # it was fetched and verified a moment before
         ("fetch-model", "Unsupported", True),
         ("fetch-model", "DigestMismatch", True),
         ("fetch-model", "NotFound", True),

@@ -115,8 +115,10 @@ SERVING = (
         Reason.DISK_ERROR,
         (GROUP,),
         "Warning",
-        "The node's disk, or what is mounted there, failed while the model file was written or read.",
-        "Check the node's disk and file system; it goes on automatically once they work.",
+        "The node's disk, or what is mounted there, failed while the model file was written or read, or the file that "
+        "was fetched has changed there.",
+        "Check the node's disk and file system; it goes on automatically once they work. A file that has changed is "
+        "fetched again when the pod is deleted.",
         "agent",
     ),
     Entry(
@@ -140,7 +142,7 @@ SERVING = (
         (GROUP,),
         "Warning",
         "The model file is no longer in the cache.",
-        "Nothing at first, since the pod is restarted; check what removes files from the cache if it recurs.",
+        "Delete the pod, which fetches it again; check what removes files from /var/lib/modelfleet/models of the node.",
         "agent",
     ),
     Entry(
