@@ -203,8 +203,16 @@ _CREDENTIAL_CODES = frozenset(
 )
 
 
+_NO_PART = re.compile(
+    "Requested range was invalid"  # a folder's words
+    "|non-partial response when range requested"  # of a server, or a proxy before it, that knows nothing of ranges
+    r"|(Content-Range|CONTENT_RANGE) header|Requested [0-9]+\.\.[0-9]+, got "  # of one that gives another part
+)
+"""What obstore says where the part that was asked for isn't given, which a store may say by status 416."""
+
+
 def _status(text: str) -> int | None:
-    if "Requested range was invalid" in text:  # what a folder says where a store would answer 416
+    if _NO_PART.search(text):
         return 416
     found = re.search(r"returned non-2xx status code: (\d{3})", text)
     return int(found.group(1)) if found and _store_code(text) != "RequestTimeout" else None

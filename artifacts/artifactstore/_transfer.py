@@ -22,7 +22,7 @@ from ._source import Source, opened, opened_at
 
 _LOST = "lost+found"  # what ext4 makes at the top of a volume
 _PARALLEL = 8
-_BEYOND_THE_END = 416  # HTTP: what was asked for begins behind the end of the object
+_NO_SUCH_PART = 416  # HTTP: what was asked for begins behind the end of the object, or parts are not given at all
 _PARTS_AT_ONCE = 4  # of one upload
 # The largest object the stores take in one request. Only one request can be made conditional.
 _SINGLE_PUT_LIMIT = 5 * 1000**3
@@ -44,8 +44,8 @@ def fetch_file(
 
     `partial` is where a download collects that may be gone on with: what an earlier call left there, killed or broken
     off by the network, is not asked for again. It lies on the disk of `destination`, no other call writes to it at the
-    same time, and `sha256` and `size` must be given: they decide whether the parts fit together. Where they don't, the
-    whole file is downloaded again, once.
+    same time, and `sha256` and `size` must be given: they decide whether the parts fit together. Where they don't, and
+    where the store gives no part of a file, the whole is downloaded again, once.
 
     Raises ArtifactError: DigestMismatch when `sha256` or `size` is given and differs (nothing is left behind),
     NotFound, AccessDenied, Unreachable, Unsupported, DiskError, DiskFull (before the download, by the size the store
@@ -59,9 +59,9 @@ def fetch_file(
         try:
             _download(uri, file, destination.parent, sha256, size)
         except ArtifactError as caught:
-            if not begun or (caught.reason != "DigestMismatch" and caught.status != _BEYOND_THE_END):
+            if not begun or (caught.reason != "DigestMismatch" and caught.status != _NO_SUCH_PART):
                 raise
-            file.restart()  # a crash tore the end of it, or the store has other content now
+            file.restart()  # a crash tore the end of it, the store has other content now, or it gives whole files only
             _download(uri, file, destination.parent, sha256, size)
         file.commit()
         return file.digest()

@@ -132,6 +132,43 @@ def test_verifying_goes_on_where_the_line_broke_too(store: type[Handler], monkey
         artifactstore.verify("s3://bucket/best.onnx", sha256=sha256, size=len(DATA) - 1)
 
 
+def whole_again(handler: Handler) -> None:
+    """A server, or a proxy before it, that knows nothing of ranges."""
+    handler.reply(200, DATA)
+
+
+def part_without_a_place(handler: Handler) -> None:
+    handler.reply(206, DATA[1_000_000:]) if "Range" in handler.headers else whole(handler)
+
+
+def another_part(handler: Handler) -> None:
+    extra = {"Content-Range": f"bytes 0-{len(DATA) - 1}/{len(DATA)}"}
+    handler.reply(206, DATA, extra) if "Range" in handler.headers else whole(handler)
+
+
+@pytest.mark.parametrize("answer", [whole_again, part_without_a_place, another_part])
+def test_a_store_that_gives_no_part_of_a_file_gives_the_whole(
+    store: type[Handler], tmp_path: Path, answer: Answer
+) -> None:
+    """It would be asked for the rest of what a broken download left for ever."""
+    pins = {"sha256": hashlib.sha256(DATA).hexdigest(), "size": len(DATA), "partial": tmp_path / ".partial"}
+    (tmp_path / ".partial").write_bytes(DATA[:1_000_000])
+    store.answers = [answer]
+    artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx", **pins)
+    assert (tmp_path / "best.onnx").read_bytes() == DATA
+    assert [path.name for path in tmp_path.iterdir()] == ["best.onnx"]
+    assert [line.partition(" bytes=")[2] for line in store.seen] == ["1000000-", ""]
+
+
+def test_what_is_kept_outlives_a_store_that_is_away(store: type[Handler], tmp_path: Path) -> None:
+    pins = {"sha256": hashlib.sha256(DATA).hexdigest(), "size": len(DATA), "partial": tmp_path / ".partial"}
+    (tmp_path / ".partial").write_bytes(DATA[:1_000_000])
+    store.answers = [failing]
+    with pytest.raises(ArtifactError, match="could not be reached"):
+        artifactstore.fetch_file("s3://bucket/best.onnx", tmp_path / "best.onnx", **pins)
+    assert (tmp_path / ".partial").stat().st_size == 1_000_000
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_an_upload_may_take_longer_than_a_store_may_be_silent(
     store: type[Handler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
