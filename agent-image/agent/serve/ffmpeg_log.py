@@ -1,6 +1,8 @@
-"""What FFmpeg says while it reads a stream: packets that are missing, parts of a picture that it had to make up.
+"""What FFmpeg says while it reads a stream: packets that are missing, parts of a picture that it had to make up, and
+that pictures have another size or format from now on.
 
-OpenCV hands out a picture that FFmpeg patched up like any other, and can't be asked. FFmpeg says so in its log and
+OpenCV hands out a picture that FFmpeg patched up like any other, scales each to the size of the first, and can't be
+asked about either. FFmpeg says so in its log and
 nowhere else that can be reached from here. So its messages are taken over, by the function that is there for it
 (av_log_set_callback) in the library that OpenCV has loaded. They no longer go to stderr, past the agent's log, with
 addresses in them.
@@ -24,6 +26,8 @@ ERROR, WARNING, INFO = 16, 24, 32
 
 _LIBRARY = "libavutil"
 _LONGEST = 1024  # bytes of one message
+_FORMAT_CHOSEN = b"Format %s chosen by get_format().\n"
+"""Of what FFmpeg says for its developers alone (level 48), the one message that is heeded: as it is in its source."""
 _KEPT = 1000  # messages between two looks: a picture has at most a few hundred
 _DEBUG_SETTINGS = ("OPENCV_FFMPEG_DEBUG", "OPENCV_FFMPEG_LOGLEVEL")
 """Where one is set OpenCV prints what FFmpeg says, with the requests to the camera and the password in them."""
@@ -66,7 +70,7 @@ class FfmpegLog:
 
     def _take(self, context: int | None, level: int, form: bytes, arguments: int) -> None:
         """Called by FFmpeg, from any of its threads, for every message of whatever level."""
-        if level & 0xFF > INFO:
+        if level & 0xFF > INFO and form != _FORMAT_CHOSEN:
             return
         line = ctypes.create_string_buffer(_LONGEST)
         self._format(None, level, form, arguments, line, _LONGEST, ctypes.byref(ctypes.c_int(0)))
@@ -75,6 +79,11 @@ class FfmpegLog:
         )
         with self._lock:
             self._messages.append(message)
+
+
+def format_chosen(message: Message) -> bool:
+    """Whether a decoder begins anew with pictures of a size and format: before the first one, and where they change."""
+    return message.decoder and message.text.endswith("chosen by get_format().")
 
 
 def _class_name(context: int | None) -> bytes:

@@ -25,7 +25,7 @@ from agent.config import ConfigError
 from agent.redaction import cleaned, host, shown
 from agent.serve.damage import Damage, picture_damaged
 from agent.serve.detector import Image
-from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log
+from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log, format_chosen
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TIMEOUT = 10.0
@@ -212,10 +212,13 @@ class _Video(_Capture):
         self._damage: Damage | None = None
         self._damaged: str | None = None  # why the frame that was grabbed last is
         self._undecoded: str | None = None  # why there is none of it at all
+        self._begun = False  # a picture was grabbed
+        self._changed = False  # those that come now have another size or format than the first
 
     def _open_video(self, options: list[int]) -> None:
         self._log = ffmpeg_log()
         self._messages()
+        self._begun = self._changed = False
         self._open(self._address, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, self._threads, *options])
         watched = self._log is not None and not self._use_damaged
         self._damage = (
@@ -230,9 +233,14 @@ class _Video(_Capture):
         # OpenCV says that there are no more frames, too, where a decoder can make nothing of one
         failed = None if grabbed else next((message.text for message in messages if picture_damaged(message)), None)
         self._undecoded = failed
+        harmed = self._damaged is not None or not grabbed
         if (grabbed or failed) and self._damage and self._capture:
             kind = chr(int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)))
             self._damaged = self._damage.next(messages, kind, time.monotonic())
+        # After a loss a decoder of H.265 begins anew as well, with what it had before: not to be told from a change.
+        harmed = harmed or self._damaged is not None
+        self._changed |= self._begun and not harmed and any(map(format_chosen, messages))
+        self._begun |= grabbed
         return grabbed or failed is not None
 
     def decode(self) -> Frame:
@@ -303,7 +311,11 @@ class Camera(_Capture):
 
 class Stream(_Video):
     """A network stream that FFmpeg can read, RTSP over TCP unless OPENCV_FFMPEG_CAPTURE_OPTIONS says
-    `rtsp_transport;udp`. Silence longer than TIMEOUT counts as lost."""
+    `rtsp_transport;udp`. Silence longer than TIMEOUT counts as lost.
+
+    So does a stream whose pictures get another size, since somebody has set the camera to another one: OpenCV would go
+    on with the size of the first, with all pictures stretched or squeezed. Opened again it gives them as they are.
+    """
 
     live = True
     _joined = True
@@ -311,6 +323,9 @@ class Stream(_Video):
     def __init__(self, url: str, threads: int = 1, use_damaged: bool = False) -> None:
         super().__init__(url, threads, use_damaged)
         self.name = f"stream {shown(url)}"
+        self._size: tuple[int, ...] | None = None  # of the newest picture
+        self._left: tuple[int, ...] | None = None  # the size that pictures had when the stream was left for a change
+        self._heeds_changes = True
 
     def open(self) -> None:
         options = os.environ.get(_OPTIONS, _OPENCV_DEFAULT)
@@ -322,3 +337,15 @@ class Stream(_Video):
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} ended, or gave no frame for {TIMEOUT:.0f} s")
+        if self._changed and self._heeds_changes:
+            self._left = self._size
+            raise SourceLost(f"the pictures of {self.name} have another size or format now: it has to be opened again")
+
+    def decode(self) -> Frame:
+        frame = super().decode()
+        size = frame.image.shape
+        if self._left == size:  # a camera that says so all the time must not be opened again all the time
+            self._heeds_changes = False
+            _log.warning("%s was opened again, and has the same size: no such change is heeded any more", self.name)
+        self._size, self._left = size, None
+        return frame
