@@ -71,6 +71,29 @@ def test_every_page_is_in_the_sites_navigation_once_and_every_entry_is_a_page() 
     assert sorted(named) == sorted(pages)
 
 
+def test_an_upgrade_that_a_page_shows_keeps_what_was_set_and_takes_the_rest_from_the_new_chart() -> None:
+    """`--reuse-values` takes all values from the old release, so that one that is new is missing; with neither, an
+    upgrade for one value takes back all others. Without the namespace it is a second release of the same name."""
+    notes = ROOT / "charts/modelfleet/templates/NOTES.txt"
+    shown = {
+        page: re.findall(r"^ {2,4}(helm upgrade .*)$", page.read_text().replace("\\\n", ""), re.MULTILINE)
+        for page in (*PAGES, notes)
+    }
+    commands = [(page.name, command) for page, found in shown.items() for command in found]
+    assert len(commands) >= 5
+    for page, command in commands:
+        assert "--reset-then-reuse-values" in command, page
+        assert re.search(r"--namespace (modelfleet-system|\{\{ \.Release\.Namespace \}\})", command), page
+    assert not [page.name for page in (*PAGES, notes) if re.search(r"helm .*--reuse-values", page.read_text())]
+
+
+def test_pages_call_the_operators_namespace_what_the_installation_calls_it() -> None:
+    named = {
+        name for page in PAGES for name in re.findall(r"(?:-n|--namespace)[ =](modelfleet[\w-]*)", page.read_text())
+    }
+    assert named == {"modelfleet-system"}
+
+
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {t for page in PAGES for t in re.findall(r"(?:^ {4}|`)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)}
