@@ -69,6 +69,15 @@ def serving(version: str, wanted: str) -> Series:
     }
 
 
+def operators(**pods: tuple[str, str]) -> Series:
+    """Of each operator's pod: whether it is ready, and whether it works."""
+    return {
+        f'modelfleet_operator_{name}{{pod="{pod}"}}': values
+        for pod, both in pods.items()
+        for name, values in zip(("ready", "leader"), both, strict=True)
+    }
+
+
 def queries(**results: str) -> Series:
     return {
         f'modelfleet_operator_prometheus_queries_total{{provider="default",result="{result}"}}': values
@@ -168,11 +177,17 @@ CASES = (
           f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics-capture"}}': "0x120"}, AT_NODE),
     Case("ModelfleetCaptureSettingsInvalid", "valid",
          {f"modelfleet_capture_settings_invalid{{{NODE}}}": "0x120"}, None),
-    Case("ModelfleetOperatorDown", "it is gone", {"modelfleet_operator_ready": "1x20 _x100"}, {}),
-    Case("ModelfleetOperatorDown", "it is not ready", {"modelfleet_operator_ready": "0x120"}, {}),
-    Case("ModelfleetOperatorDown", "one of two is ready",
-         {'modelfleet_operator_ready{pod="a"}': "0x120", 'modelfleet_operator_ready{pod="b"}': "1x120"}, None),
-    Case("ModelfleetOperatorDown", "a restart", {"modelfleet_operator_ready": "1x45 _x6 0 1x60"}, None, at=57),
+    Case("ModelfleetOperatorDown", "it is gone", operators(a=("1x20 _x100", "1x20 _x100")), {}),
+    Case("ModelfleetOperatorDown", "it is not ready", operators(a=("0x120", "1x120")), {}),
+    Case("ModelfleetOperatorDown", "one of two is ready, and works",
+         operators(a=("0x120", "0x120"), b=("1x120", "1x120")), None),
+    Case("ModelfleetOperatorDown", "both stand by, since neither gets the Lease",
+         operators(a=("1x120", "0x120"), b=("1x120", "0x120")), {}),
+    Case("ModelfleetOperatorDown", "the one that works is not in sync, the other stands by",
+         operators(a=("0x120", "1x120"), b=("1x120", "0x120")), {}),
+    Case("ModelfleetOperatorDown", "the other one takes over",
+         operators(a=("1x50 _x70", "1x50 _x70"), b=("1x120", "0x51 1x69")), None, at=57),
+    Case("ModelfleetOperatorDown", "a restart", operators(a=("1x45 _x6 0 1x60", "1x45 _x6 1 1x60")), None, at=57),
     Case("ModelfleetPrometheusUnreachable", "all queries fail",
          queries(ProviderDown="0+5x120", Samples="100x120"), {"provider": "default"}),
     Case("ModelfleetPrometheusUnreachable", "one in five fails", queries(ProviderDown="0+1x120", Samples="0+4x120"),

@@ -74,11 +74,14 @@ class Leadership:
                         log.info("leads, as %s", self.identity)
                         return
                 holder = self._seen.record.holder if self._seen is not None and self._seen.record is not None else ""
-                said = f"stands by: {holder} leads" if holder else ""
+                level, said = logging.INFO, f"stands by: {holder} leads" if holder else ""
             except (ApiError, TimeoutError) as error:
-                said = f"could not ask for the Lease {self._namespace}/{self._name}: {_why(error)}"
+                level, said = (
+                    logging.WARNING,
+                    f"could not ask for the Lease {self._namespace}/{self._name}: {_why(error)}",
+                )
             if said and said != told:
-                log.info("%s", said)
+                log.log(level, "%s", said)
                 told = said
             await asyncio.sleep(self._terms.retry.total_seconds())
 

@@ -171,3 +171,20 @@ async def test_outside_of_a_pod_the_namespace_has_to_be_given(tmp_path, monkeypa
         own_namespace()
     (tmp_path / "namespace").write_text("ops\n")
     assert own_namespace() == "ops"
+
+
+async def test_a_lease_that_cant_be_asked_for_is_a_warning_and_one_that_another_holds_is_none(api, caplog):
+    """Where all stand by for want of rights, that line is what the alert's page sends people to."""
+    caplog.set_level("INFO")
+    api.down = True
+    with pytest.raises(TimeoutError):
+        await within(0.3, candidate(api, "a").acquire())
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("WARNING", "could not ask for the Lease ops/modelfleet: down")
+    ]
+    api.down = False
+    await candidate(api, "a").acquire()
+    caplog.clear()
+    with pytest.raises(TimeoutError):
+        await within(0.3, candidate(api, "b").acquire())
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [("INFO", "stands by: a leads")]

@@ -8,29 +8,38 @@ ALERTS = (
     Alert(
         name="ModelfleetOperatorDown",
         severity="critical",
-        expr="absent(modelfleet_operator_ready == 1)",
+        expr="absent(modelfleet_operator_ready == 1 and modelfleet_operator_leader == 1)",
         lasts="10m",
-        summary="The modelfleet operator is down, or not ready",
+        summary="No modelfleet operator works: it is down, not ready, or none of several has the Lease",
         description=(
-            "No operator has been ready for 10 minutes. Nodes keep running what they run, but no version moves, and "
+            "No operator has been at work for 10 minutes. Nodes keep running what they run, but no version moves, and "
             "no failed one is rolled back. Look at its Deployment and its log."
         ),
         means=(
-            "The operator does not run, is not scraped, or can't get in sync with the API server. Nodes go on with "
-            "the version that they have. A version on its way stays where it is, a bad one too."
+            "The operator does not run, is not scraped, can't get in sync with the API server, or, of several, all "
+            "stand by. Nodes go on with the version that they have. A version on its way stays where it is, a bad one "
+            "too."
         ),
         look=(
             "`kubectl -n NAMESPACE get pods -l app.kubernetes.io/name=modelfleet`: does it run, does it restart?",
             _LOG,
             "Runs and is ready: then Prometheus does not scrape it. `up` of its job says so.",
+            "Several run, are ready and scraped, and `modelfleet_operator_leader` is 0 for all: the log says who holds "
+            "the Lease, or why it can't be asked for (`could not ask for the Lease`).",
         ),
         do=(
             "OOMKilled: raise `resources.limits.memory` of the chart.",
             "Forbidden in the log: the chart's RBAC is missing for a namespace; upgrade the release.",
             "Scheduling: see the pod's events.",
+            "Forbidden at the Lease: with `rbac.create: false` the Role for it is yours to make. Held by another "
+            "installation: give one of them another `settings.leaderElection.name`.",
             "Not scraped: the chart's `podMonitor.enabled`, or a scrape config for port `metrics`.",
         ),
-        silent=("Where Prometheus is down, none of these alerts fires: watch Prometheus itself (a dead man's switch)."),
+        silent=(
+            "Where Prometheus is down, none of these alerts fires: watch Prometheus itself (a dead man's switch). "
+            "Where several releases serve namespaces of their own, it is silent while one of them works: watch `up` of "
+            "each."
+        ),
     ),
     Alert(
         name="ModelfleetPrometheusUnreachable",
