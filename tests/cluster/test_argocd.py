@@ -110,3 +110,31 @@ def test_an_action_that_is_not_enabled_writes_nothing(argocd: Engine, action: st
     """Argo CD's API runs those, too."""
     with pytest.raises(Refused, match=f"{said}$"):
         argocd.run(read(CUSTOMIZATIONS / f"Rollout/testdata/{state}.yaml"), action)
+
+
+FAILED: Json = {"version": "v2", "model": "parts", "reason": "GateFailed: worse", "at": "2026-11-28T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "enabled"),
+    [
+        ({"model": "bolts"}, {"approve", "promote", "abort", "pause"}),
+        ({"revision": "line-0000000000"}, {"approve", "promote", "abort", "pause"}),
+        ({}, {"abort", "pause", "retry"}),
+    ],
+    ids=["a version of this name of another model", "the same version with another template", "the version itself"],
+)
+def test_a_version_is_held_up_by_its_own_failure_alone(argocd: Engine, entry: Json, enabled: set[str]) -> None:
+    waiting = read(CUSTOMIZATIONS / "Rollout/testdata/waiting-for-approval.yaml")
+    assert waiting["status"]["candidateVersion"] == FAILED["version"]
+    waiting["status"]["quarantined"] = [FAILED | entry]
+    assert argocd.enabled(waiting) == enabled
+
+
+def test_retry_is_for_the_newest_failure_of_the_specs_own_model(argocd: Engine) -> None:
+    failed = read(CUSTOMIZATIONS / "Rollout/testdata/rolled-back.yaml")
+    failed["spec"]["model"] = {"name": "parts", "tag": "latest"}
+    failed["status"]["quarantined"] = [FAILED | {"model": "bolts", "version": "v9"}, FAILED]
+    assert "retry" in argocd.enabled(failed)
+    written = argocd.run(failed, "retry").object["metadata"]["annotations"]["modelfleet.dev/retry"]
+    assert written.partition("@")[0] == "v2"

@@ -8,21 +8,30 @@ for _, condition in ipairs(status.conditions or {}) do
   end
 end
 
-local quarantined, failed, others = {}, nil, false
+-- What failed of the model that the spec names: another one may have versions of the same name. Where only a template
+-- failed, entry.revision says which; the version with another template is as good as any.
+local quarantined, failed, others, stopped = {}, nil, false, false
 for _, entry in ipairs(status.quarantined or {}) do
-  quarantined[entry.version] = true
-  others = others or (failed ~= nil and failed ~= entry.version)
-  failed = failed or entry.version
+  if entry.model == nil or entry.model == obj.spec.model.name then
+    quarantined[entry.version] = true
+    others = others or (failed ~= nil and failed ~= entry.version)
+    failed = failed or entry.version
+    stopped = stopped
+      or (entry.version == candidate and (entry.revision == nil or entry.revision == status.candidateRevision))
+  end
 end
 
 -- Promote and abort are for the version on its way. One that failed can still be where it was left
 -- (rollback.onFailure is false): then it can be taken back, where there is something to go back to.
-local moving = candidate ~= nil and not quarantined[candidate]
-local left = candidate ~= nil and quarantined[candidate] and status.stableVersion ~= nil
--- Retry is for the version that the spec asks for. Where it follows a tag, that is clear while only one has failed.
-local asked = candidate or obj.spec.model.version
+local moving = candidate ~= nil and not stopped
+local left = stopped and status.stableVersion ~= nil
+-- Retry is for the version that was left, else for the one that the spec asks for. Where it follows a tag, that is clear
+-- while only one has failed.
+local asked = obj.spec.model.version
 local again
-if asked ~= nil then
+if candidate ~= nil then
+  again = stopped
+elseif asked ~= nil then
   again = quarantined[asked]
 else
   again = failed ~= nil and not others

@@ -1,6 +1,11 @@
 -- modelfleet.dev/retry: the quarantine of the version that failed is lifted.
 local status = obj.status or {}
-local newest = (status.quarantined or {})[1]
+local newest -- of the model that the spec names
+for _, entry in ipairs(status.quarantined or {}) do
+  if newest == nil and (entry.model == nil or entry.model == obj.spec.model.name) then
+    newest = entry
+  end
+end
 if newest == nil then
   error("no version is quarantined", 0)
 end
