@@ -20,9 +20,8 @@ def outcome(shown: RolloutView, version: str | None = None) -> Outcome:
     said = f"{shown.name}: {status.phase or 'Pending'} ({shown.reason}). {shown.message}"
     if shown.standing is Standing.PENDING:
         return Outcome(Exit.IN_PROGRESS, f"{shown.name}: Pending. {shown.message}")
-    if version is not None and version in shown.quarantined:
-        why = next(entry.reason for entry in shown.failures if entry.version == version)
-        return Outcome(Exit.BAD, f"{shown.name}: {version} is quarantined. {why}")
+    if version is not None and (failed := shown.stopped(version)) is not None:
+        return Outcome(Exit.BAD, f"{shown.name}: {version} is quarantined. {failed.reason}")
     if shown.standing in (Standing.STALLED, Standing.DEGRADED):
         return Outcome(Exit.BAD, said)
     if shown.standing is Standing.RECONCILING:

@@ -103,7 +103,7 @@ def undo(shown: RolloutView, to: str | None) -> Sensible:
     version = to or next(iter(before))
     if version == stable:
         raise Refused(f"{version} is stable already.")
-    if version in shown.quarantined:
+    if shown.stopped(version) is not None:
         raise Refused(f"{version} is quarantined: lift that first (kubectl modelfleet retry {shown.name} {version}).")
     effect = f"{version} is rolled out in place of {stable}, through all groups and gates."
     notes = []

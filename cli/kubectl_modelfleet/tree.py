@@ -40,8 +40,8 @@ def tree(shown: RolloutView, now: datetime, signs: Signs, most: int = NODES_SHOW
         root.add(_replay(shown.status.replay, shown, now, signs))
     if (drift := shown.drift()) is not None:
         root.add(_drift(drift, now, signs))
-    if shown.quarantined:
-        root.add(_line((f"{signs.bad} ", "red"), f"quarantined: {', '.join(shown.quarantined)}"))
+    if failed := tuple(dict.fromkeys(map(shown.called, shown.failures))):
+        root.add(_line((f"{signs.bad} ", "red"), f"quarantined: {', '.join(failed)}"))
     return _Ascii(root) if signs is wording.ASCII else root
 
 

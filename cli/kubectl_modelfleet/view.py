@@ -100,6 +100,18 @@ class RolloutView:
         """The versions that failed, newest first."""
         return tuple(dict.fromkeys(entry.version for entry in self.failures))
 
+    def stopped(self, version: str) -> Quarantined | None:
+        """Why a version is not rolled out; None where it may be. What failed with one template alone (`revision`) stops
+        no other one of the same version."""
+        alone = (None, self.status.candidate_revision)
+        return next((each for each in self.failures if each.version == version and each.revision in alone), None)
+
+    def called(self, entry: Quarantined | HistoryEntry) -> str:
+        """A version of the past by its name, with what else tells it from others of that name."""
+        of = "" if self.is_of_model(entry) else f" of {entry.model}"
+        revision = entry.revision if isinstance(entry, Quarantined) else None
+        return f"{entry.version}{of}" + (f" (with the template of {revision})" if revision is not None else "")
+
     def is_of_model(self, entry: Quarantined | HistoryEntry) -> bool:
         """Whether a version is one of the model that the spec names."""
         return is_of_model(entry.model, self.model)

@@ -56,7 +56,7 @@ def remarks(shown: RolloutView, before: Json | None, after: Json) -> list[str]:
     ready = conditions.find(ModelVersionStatus.model_validate(after.get("status") or {}).conditions, conditions.READY)
     if ready is None or not ready.is_true:
         notes.append(f"{version} is not Ready: {ready.message if ready is not None else 'not seen by the operator'}")
-    if version in shown.quarantined:
+    if shown.stopped(version) is not None:
         notes.append(f"{version} is quarantined: kubectl modelfleet retry {shown.name} {version} lifts that.")
     return notes
 

@@ -38,7 +38,7 @@ def told(shown: RolloutView, width: int) -> Group:
     if not shown.status.history:
         return Group(Text(f"{shown.name} has no history yet: nothing was installed."))
     lines = [
-        Text(f"{entry.version} is quarantined since {to_minute(entry.at)}: {entry.reason}", style="red")
+        Text(f"{shown.called(entry)} is quarantined since {to_minute(entry.at)}: {entry.reason}", style="red")
         for entry in shown.status.quarantined
     ]
     if width < _NARROW:
@@ -48,14 +48,14 @@ def told(shown: RolloutView, width: int) -> Group:
         table.add_column(column, no_wrap=True)
     table.add_column("WHY")
     for entry in shown.status.history:
-        table.add_row(entry.version, _result(entry), _when(entry), _took(entry), Text(entry.message))
+        table.add_row(shown.called(entry), _result(entry), _when(entry), _took(entry), Text(entry.message))
     return Group(table, *lines)
 
 
 def _listed(shown: RolloutView) -> Iterator[RenderableType]:
     for entry in shown.status.history:
         took = f" in {_took(entry)}" if _took(entry) else ""
-        yield Text.assemble(f"{entry.version}  ", _result(entry), f"  {_when(entry)}{took}")
+        yield Text.assemble(f"{shown.called(entry)}  ", _result(entry), f"  {_when(entry)}{took}")
         if entry.message:
             yield Padding(Text(entry.message), (0, 0, 0, 4))
 

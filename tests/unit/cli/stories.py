@@ -104,6 +104,17 @@ def unseen() -> Recorded:
     return recorded(world)
 
 
+def restored() -> Recorded:
+    """A template of v1 failed, and the spec has the one before again."""
+    world = installed()
+    world.judge = fails
+    world.spec(gate=GATE, template=builders.template("app:2"))
+    world.run(lambda: world.phase == "RolledBack")
+    world.spec(template=builders.template("app:1"))
+    world.run(lambda: world.phase == "Ready")
+    return recorded(world)
+
+
 def drifting() -> Recorded:
     world = installed(drift={"retrain": {"template": {"spec": RETRAIN}, "suspend": True}})
     world.watch = lambda plan, now: drift.Judgement(
@@ -160,11 +171,12 @@ STORIES: dict[str, Callable[[], Recorded]] = {
     "Replaying": lambda: replaying(lambda world: world.phase == "Replaying"),
     "Replayed": lambda: replaying(lambda world: world.is_at("v2")),
     "Drifting": drifting,
+    "Restored": restored,
 }
 
 
 @functools.cache
 def story(name: str) -> Recorded:
     """A Rollout as it stands in this phase (Drifting: Ready, and the scene has changed; Replayed: Ready, after a
-    replay)."""
+    replay; Restored: Ready, after a template that failed)."""
     return STORIES[name]()

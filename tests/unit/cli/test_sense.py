@@ -48,6 +48,20 @@ def test_status_of_one_version():
     assert "v2 is quarantined. GateFailed: worse by 0.2" in failed.message
 
 
+def test_a_template_that_failed_says_nothing_of_the_version_with_another_one():
+    """Nor does the first install that failed, of the one after it."""
+    restored = story("Restored").view
+    assert restored.quarantined == ("v1",)
+    assert outcome(restored, "v1").exit is Exit.DONE
+    with pytest.raises(Refused, match="v1 is stable already"):
+        sense.undo(restored, "v1")
+    moved = replace(restored, status=restored.status.replace(stable_version="v2"))
+    assert sense.undo(moved, "v1").version == "v1"
+    assert sense.retry(restored, None).version == "v1"
+    itself = restored.status.replace(candidate_version="v1", candidate_revision=restored.status.quarantined[0].revision)
+    assert outcome(replace(restored, status=itself), "v1").exit is Exit.BAD
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_only_what_waits_can_be_approved(name: str):
     shown = story(name).view
@@ -126,6 +140,7 @@ def test_what_was_of_another_model_says_nothing_of_a_version_of_the_same_name():
     failed = of_another_model(story("RolledBack").view)
     assert failed.status.quarantined
     assert "is quarantined" not in outcome(failed, "v2").message
+    assert failed.called(failed.status.quarantined[0]) == "v2 of before"
     with pytest.raises(Refused, match="nothing is quarantined"):
         sense.retry(failed, "v2")
     with pytest.raises(Refused, match="has no version before v2"):

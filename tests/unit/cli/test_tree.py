@@ -12,7 +12,7 @@ from kubectl_modelfleet.tree import line, tree
 from modelfleet.rollout import phases
 from unit.cli.stories import STORIES, story
 
-READY = ("Drifting", "Replayed")
+READY = ("Drifting", "Replayed", "Restored")
 """Stories of a Rollout that is Ready."""
 
 
@@ -26,7 +26,7 @@ def drawn(name: str, *, signs: wording.Signs = wording.UNICODE, width: int = 300
 
 def test_every_phase_of_the_operator_has_a_story():
     in_code = set(re.findall(r'Step\(\s*"(\w+)"', Path(phases.__file__).read_text()))
-    assert in_code == set(STORIES) - {"Pending", "Drifting", "Replayed"}
+    assert in_code == set(STORIES) - {"Pending", *READY}
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -81,6 +81,11 @@ def test_nodes_in_trouble_come_first_and_a_failed_version_is_named():
     text = drawn("Degraded")
     assert text.index("fleet-0") < text.index("fleet-2")
     assert "2 unreachable" in text
+
+
+def test_what_failed_with_one_template_alone_is_named_so():
+    [failed] = story("Restored").view.status.quarantined
+    assert f"✖ quarantined: v1 (with the template of {failed.revision})" in drawn("Restored")
 
 
 def test_the_drift_line_has_nodes_figures_and_since_when():
