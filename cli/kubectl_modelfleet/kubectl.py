@@ -38,6 +38,9 @@ _FORBIDDEN = re.compile(
 )
 _BEGINS = ("error:", "Error", "Unable to connect", "The connection to the server")
 """Of the line that says what is wrong. Notes may come before it, and advice behind it."""
+_BUSY = {"InternalError", "ServerTimeout", "ServiceUnavailable", "Timeout", "TooManyRequests"}
+"""Reasons of an API server that is there and can't answer now: it restarts, or waits for etcd."""
+_ETCD = re.compile(r"Error from server: (?P<message>etcdserver: .*)")
 _AWAY = ("Unable to connect to the server", "The connection to the server", "dial tcp", "i/o timeout", "EOF")
 
 
@@ -192,6 +195,9 @@ def failure(said: str) -> Failure:
         return NotFound(found["message"])
     if found is not None and found["reason"] == "Forbidden":
         return Forbidden(_forbidden(found["message"]))
+    busy = _ETCD.search(text) or (found if found is not None and found["reason"] in _BUSY else None)
+    if busy is not None:
+        return Unreachable(f"no answer now ({busy['message']}): try again")
     if "doesn't have a resource type" in text:
         return NotFound(
             "the cluster does not know the kinds of modelfleet.dev: install the chart, which brings the CRDs"

@@ -64,6 +64,16 @@ FORBIDDEN = (
             Failure,
             "^give the name alone",
         ),
+        (
+            "Error from server (ServiceUnavailable): the server is currently unable to handle the request (get"
+            " rollouts.modelfleet.dev line)",
+            Unreachable,
+            r"^no answer now \(the server is currently unable .*\): try again$",
+        ),
+        ("Error from server (InternalError): an error on the server", Unreachable, "^no answer now"),
+        ("Error from server (Timeout): the server was unable to return a response", Unreachable, "^no answer now"),
+        ("Error from server (TooManyRequests): the server has received too many", Unreachable, "^no answer now"),
+        ("Error from server: etcdserver: leader changed", Unreachable, "etcdserver: leader changed"),
         ("", Failure, "said nothing"),
     ],
 )
@@ -207,6 +217,23 @@ def test_status_waits_no_longer_than_it_is_told(fake: Fake, capsys: pytest.Captu
     assert said.out.startswith("Timed out after 500ms. line: Soaking (Soaking).")
     assert run(["status", "line", "--timeout=soon"]) == 3
     assert "'soon' is not a duration such as 90s" in capsys.readouterr().err
+
+
+def test_waiting_bears_an_api_server_that_restarts(fake: Fake, monkeypatch: pytest.MonkeyPatch):
+    """A pipeline that waits for hours meets an upgrade of the control plane."""
+    said = [
+        "Error from server (ServiceUnavailable): the server is currently unable to handle the request",
+        "Error from server: etcdserver: request timed out",
+        "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?",
+    ]
+
+    def answer() -> None:
+        fake.answer(*([(["get", ROLLOUTS], {"error": said.pop()})] if said else answers_of("Ready")))
+
+    answer()
+    monkeypatch.setattr("kubectl_modelfleet.commands.status.time.sleep", lambda seconds: answer())
+    assert run(["status", "line", "--wait"]) == 0
+    assert not said
 
 
 def test_a_tree_that_is_not_in_a_terminal_has_no_colours_and_no_cut_lines(fake: Fake, capsys):
