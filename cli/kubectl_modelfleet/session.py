@@ -45,8 +45,12 @@ class Session:
     @cached_property
     def console(self) -> Console:
         """Standard output: with colours and cut lines in a terminal, plain and whole elsewhere."""
-        terminal = sys.stdout.isatty()
-        return Console(width=None if terminal else _WIDE, highlight=False, markup=False, emoji=False)
+        return Console(width=None if self.terminal else _WIDE, highlight=False, markup=False, emoji=False)
+
+    @cached_property
+    def terminal(self) -> bool:
+        """Whether standard output is a terminal. rich takes any output for one where FORCE_COLOR is set."""
+        return sys.stdout.isatty()
 
     @cached_property
     def signs(self) -> wording.Signs:
@@ -60,7 +64,7 @@ class Session:
 
     def say(self, what: RenderableType) -> bool:
         """Print for people; whether somebody still reads. Lines end where their text ends."""
-        if self.console.is_terminal:
+        if self.terminal:
             self.console.print(what)
             return True
         text = io.StringIO()

@@ -40,7 +40,7 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, nodes: int) 
             raise click.UsageError("-w needs the name of a Rollout")
         every = [view(each) for each in session.kubectl.list(ROLLOUTS)]
         session.show([documents.rollout(each) for each in every], lambda: _lines(session, every))
-    elif watch and session.console.is_terminal and not session.output:
+    elif watch and session.terminal and not session.output:
         _live(session, rollout, nodes)
     elif watch:
         _plain(session, rollout)

@@ -30,6 +30,13 @@ def test_a_reader_that_has_enough_does_not_change_the_exit_code(output: str, tmp
     assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (Exit.BAD, "", 1)
 
 
+def test_colours_that_are_forced_make_no_terminal_of_a_pipe(tmp_path: Path):
+    """FORCE_COLOR is set for whole pipelines (by CI services): rich takes the pipe for a terminal, and ends the process
+    with 1 where nobody reads on."""
+    done = run(f"FORCE_COLOR=1 {CLI} lint none.yaml | true; exit ${{PIPESTATUS[0]}}", tmp_path)
+    assert (done.returncode, done.stderr) == (Exit.DONE, "")
+
+
 @pytest.mark.parametrize(
     ("script", "code", "said"),
     [
