@@ -141,6 +141,25 @@ def test_an_object_that_cant_be_read_breaks_no_scrape() -> None:
     assert not any("bad" in name for name in found)
 
 
+def test_what_the_operator_says_of_an_object_that_cant_be_read_is_shown() -> None:
+    """ModelfleetRolloutStuck goes by it. What else is in such a status may be anything."""
+    told = [
+        condition("Stalled", "True", "Unreadable"),
+        {"type": "Ready"},
+        "Ready",
+        condition("A", "True", "B") | {"reason": 3},
+    ]
+    bad = rollout(conditions=told) | {"spec": {"model": "parts"}}
+    assert shown(bad) == {
+        'modelfleet_rollout_condition{namespace="factory",reason="Unreadable",rollout="line",type="Stalled"}': 1
+    }
+    wrong = training(conditions=told) | {"spec": {"model": "parts", "mode": "Scratch"}}
+    of = 'namespace="factory",reason="Unreadable",training_job="parts-v2",type="Stalled"'
+    assert shown(wrong) == {f"modelfleet_trainingjob_condition{{{of}}}": 1}
+    for status in ({"conditions": "none"}, {"conditions": []}, None, "none"):
+        assert shown(bad | {"status": status}) == {}
+
+
 def test_the_last_replay() -> None:
     replay = {
         "stable": "v1",
