@@ -4,6 +4,18 @@ from modelfleet.observability.alert import Alert
 
 _LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
 
+
+def _no_answer_in(window: str) -> str:
+    """Providers of which all queries of the window failed. Gates ask each minute; a watch for drift tries again after
+    five minutes where it looks each hour, and after 35 where its window is a week."""
+    asked = "modelfleet_operator_prometheus_queries_total"
+    failed, answered = (
+        f"sum by (provider) (increase({asked}{{{result}}}[{window}])) > 0"
+        for result in ('result="ProviderDown"', 'result=~"Samples|NoData"')
+    )
+    return f"{failed} unless {answered}"
+
+
 ALERTS = (
     Alert(
         name="ModelfleetOperatorDown",
@@ -44,16 +56,12 @@ ALERTS = (
     Alert(
         name="ModelfleetPrometheusUnreachable",
         severity="critical",
-        expr=(
-            'sum by (provider) (increase(modelfleet_operator_prometheus_queries_total{result="ProviderDown"}[15m])) '
-            "> 0 unless sum by (provider) "
-            '(increase(modelfleet_operator_prometheus_queries_total{result=~"Samples|NoData"}[15m])) > 0'
-        ),
+        expr=f"({_no_answer_in('15m')}) or ({_no_answer_in('45m')})",
         lasts="15m",
         summary="The operator gets no answers from Prometheus {{ $labels.provider }}",
         description=(
-            "All its queries have failed for 15 minutes. Gates hold, so that versions stay where they are, and "
-            "drift is not watched. The message of a gate (status.gate.message) says how it fails."
+            "All its queries have failed for 15 minutes or longer. Gates hold, so that versions stay where they are, "
+            "and drift is not watched. The message of a gate (status.gate.message) says how it fails."
         ),
         means=(
             "Nothing can be judged. What is bad is not rolled back by figures, what is good does not go on; "
