@@ -6,6 +6,7 @@ is tied to one installation: the data source is a variable, ids are counted, uid
 
 from collections.abc import Mapping, Sequence
 
+from modelfleet.observability.catalogue import SERIES
 from modelfleet.observability.panels import DATASOURCE, Json, Panel
 
 SCHEMA_VERSION = 38
@@ -25,9 +26,16 @@ TRAININGS = {
 }
 OPERATOR = {"job": "label_values(modelfleet_operator_build_info, job)"}
 
+
+def once(series: str, of: str) -> str:
+    """A series in which the operator tells of an object, whoever exports it: where several operators run, each of them
+    does, also those that stand by."""
+    return f"max by ({', '.join(SERIES[series].labels)}) ({series}{{{of}}})"
+
+
 _OF = 'namespace=~"$namespace",rollout=~"$rollout"'
-_ENDED = f"modelfleet_rollout_end_timestamp_seconds{{{_OF}}} * 1000"
-_QUARANTINED = f"modelfleet_rollout_quarantined_timestamp_seconds{{{_OF}}} * 1000"
+_ENDED = f"{once('modelfleet_rollout_end_timestamp_seconds', _OF)} * 1000"
+_QUARANTINED = f"{once('modelfleet_rollout_quarantined_timestamp_seconds', _OF)} * 1000"
 _VERDICT = f"modelfleet_gate_verdict{{{_OF}}}"
 
 

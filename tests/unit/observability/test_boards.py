@@ -15,6 +15,7 @@ from modelfleet.observability.catalogue import CATALOGUE, SERIES
 
 ROOT = Path(__file__).parents[3]
 SERIES_NAME = re.compile(r"\bmodelfleet_\w+")
+ONCE = re.compile(r"max by \([^)]*\) (?=\(modelfleet_(rollout|trainingjob|dataset)_)")
 RANGE = re.compile(r"\[(?P<range>[^\]]+)\]")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 BUILT_IN = {"__rate_interval", "__range", "datasource"}
@@ -39,6 +40,18 @@ def expressions(name: str) -> Iterator[str]:
 def test_the_committed_files_are_the_generated_ones() -> None:
     wrong = [name for name, text in generate.files(ROOT).items() if (ROOT / name).read_text() != text]
     assert not wrong + generate.stale(ROOT), "run `make observability`"
+
+
+@boards
+def test_what_each_of_several_operators_exports_counts_once(name: str) -> None:
+    """Operators that stand by know of the same objects: a sum would be doubled, and a match on one series refused."""
+    own = re.compile(r"modelfleet_(operator|gate|drift)_")  # of its process; of the one that leads
+    queried = [each for each in expressions(name) if not each.startswith("label_values(")]
+    told = [(each, m) for each in queried for m in SERIES_NAME.finditer(each) if SERIES[m[0]].by == "operator"]
+    for expr, found in told:
+        if not own.match(found[0]):
+            once = f"max by ({', '.join(SERIES[found[0]].labels)}) ("
+            assert expr[: found.start()].endswith(once), expr
 
 
 @boards
@@ -79,7 +92,8 @@ def test_legends_name_the_labels_that_tell_series_apart(name: str) -> None:
                 continue
             legend = target["legendFormat"]
             assert legend != "__auto", panel["title"]
-            for by in re.findall(r"by \(([^)]*)\)", target["expr"])[:1]:
+            grouped = ONCE.sub("", target["expr"])  # what one operator exports has the labels that it has
+            for by in re.findall(r"by \(([^)]*)\)", grouped)[:1]:
                 labels = {label.strip() for label in by.split(",")} - {"le"}
                 assert labels <= set(re.findall(r"\{\{(\w+)\}\}", legend)), panel["title"]
 

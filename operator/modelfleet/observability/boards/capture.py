@@ -1,6 +1,6 @@
 """Capture and labels: what is kept, what reaches the store, and what people have said about it."""
 
-from modelfleet.observability.board import FLEET, board
+from modelfleet.observability.board import FLEET, board, once
 from modelfleet.observability.panels import Query, row, stat, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
@@ -129,10 +129,10 @@ BOARD = board(
             "Captures and people",
             "Captures nobody was asked about yet, those in review, those reviewed, and of these those in no version.",
             [
-                Query(f"modelfleet_dataset_waiting{{{_DATASET}}}", "{{dataset}} waiting"),
-                Query(f"modelfleet_dataset_in_review{{{_DATASET}}}", "{{dataset}} in review"),
-                Query(f"modelfleet_dataset_reviewed{{{_DATASET}}}", "{{dataset}} reviewed"),
-                Query(f"modelfleet_dataset_pending{{{_DATASET}}}", "{{dataset}} pending"),
+                Query(once("modelfleet_dataset_waiting", _DATASET), "{{dataset}} waiting"),
+                Query(once("modelfleet_dataset_in_review", _DATASET), "{{dataset}} in review"),
+                Query(once("modelfleet_dataset_reviewed", _DATASET), "{{dataset}} reviewed"),
+                Query(once("modelfleet_dataset_pending", _DATASET), "{{dataset}} pending"),
             ],
             min=0,
             width=8,
@@ -140,14 +140,14 @@ BOARD = board(
         timeseries(
             "Reviewed frames of the random sample",
             "By the version that was judged. Precision and recall on them are on the board Model quality.",
-            [Query(f"modelfleet_dataset_review_frames{{{_DATASET}}}", "{{dataset}} {{version}}")],
+            [Query(once("modelfleet_dataset_review_frames", _DATASET), "{{dataset}} {{version}}")],
             min=0,
             width=8,
         ),
         timeseries(
             "Corrected by people",
             "Share of reviewed images on which somebody changed something. Near 0: are they looked at?",
-            [Query(f"modelfleet_dataset_edited_ratio{{{_DATASET}}}", "{{dataset}}")],
+            [Query(once("modelfleet_dataset_edited_ratio", _DATASET), "{{dataset}}")],
             unit="percentunit",
             min=0,
             max=1,
@@ -157,14 +157,14 @@ BOARD = board(
         table(
             "Newest versions",
             "The number of each Dataset's newest version.",
-            Query(f"modelfleet_dataset_latest_version{{{_DATASET}}}"),
+            Query(once("modelfleet_dataset_latest_version", _DATASET)),
             {"namespace": "Namespace", "dataset": "Dataset", "model": "Model", "Value": "Version"},
             width=9,
         ),
         timeseries(
             "Images in the newest version",
             "Images that trainings may use.",
-            [Query(f"modelfleet_dataset_latest_images{{{_DATASET}}}", "{{dataset}}")],
+            [Query(once("modelfleet_dataset_latest_images", _DATASET), "{{dataset}}")],
             min=0,
             width=5,
         ),
@@ -172,8 +172,10 @@ BOARD = board(
             "Age of version and sync",
             "Since the newest version was made, and since the last sync ended.",
             [
-                Query(f"time() - modelfleet_dataset_latest_timestamp_seconds{{{_DATASET}}}", "{{dataset}} version"),
-                Query(f"time() - modelfleet_dataset_sync_timestamp_seconds{{{_DATASET}}}", "{{dataset}} sync"),
+                Query(
+                    f"time() - {once('modelfleet_dataset_latest_timestamp_seconds', _DATASET)}", "{{dataset}} version"
+                ),
+                Query(f"time() - {once('modelfleet_dataset_sync_timestamp_seconds', _DATASET)}", "{{dataset}} sync"),
             ],
             unit="s",
             min=0,
@@ -182,7 +184,7 @@ BOARD = board(
         timeseries(
             "Failed syncs",
             "Syncs of a Dataset that failed in a row; 0: the last one succeeded.",
-            [Query(f"modelfleet_dataset_sync_failures{{{_DATASET}}}", "{{dataset}}")],
+            [Query(once("modelfleet_dataset_sync_failures", _DATASET), "{{dataset}}")],
             min=0,
             soft_max=1,
             width=5,

@@ -1,9 +1,10 @@
 """Fleet: which node runs what, how far a version is, what the gates said."""
 
-from modelfleet.observability.board import OBJECTS, board
+from modelfleet.observability.board import OBJECTS, board, once
 from modelfleet.observability.panels import Query, row, stat, states, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
+_STALLED = f'{OF},type="Stalled"'
 _RATE = "[$__rate_interval]"
 _VERDICTS = {
     "Pass": "green",
@@ -29,24 +30,24 @@ BOARD = board(
     "Which node runs which version, how far a rollout is, and whether the nodes work.",
     OBJECTS,
     [
-        stat("Nodes", "Nodes that belong to a group.", Query(f"sum(modelfleet_rollout_nodes{{{OF}}})")),
+        stat("Nodes", "Nodes that belong to a group.", Query(f"sum({once('modelfleet_rollout_nodes', OF)})")),
         stat(
             "Ready",
             "Share of the nodes with a ready pod of what they should run.",
-            Query(f"sum(modelfleet_rollout_nodes_ready{{{OF}}}) / sum(modelfleet_rollout_nodes{{{OF}}})"),
+            Query(f"sum({once('modelfleet_rollout_nodes_ready', OF)}) / sum({once('modelfleet_rollout_nodes', OF)})"),
             unit="percentunit",
             steps=((None, "red"), (0.9, "orange"), (0.99, "green")),
         ),
         stat(
             "Out of reach",
             "Nodes that Kubernetes does not reach; they catch up when they return.",
-            Query(f"sum(modelfleet_rollout_nodes_unreachable{{{OF}}})"),
+            Query(f"sum({once('modelfleet_rollout_nodes_unreachable', OF)})"),
             steps=((None, "green"), (1, "orange")),
         ),
         stat(
             "Stalled rollouts",
             "Rollouts that go on only when somebody acts. The table below says why.",
-            Query(f'sum(modelfleet_rollout_condition{{{OF},type="Stalled"}}) or vector(0)'),
+            Query(f"sum({once('modelfleet_rollout_condition', _STALLED)}) or vector(0)"),
             steps=((None, "green"), (1, "red")),
         ),
         stat(
@@ -79,8 +80,8 @@ BOARD = board(
             "Share of each group's nodes that have a pod of what the group should run.",
             [
                 Query(
-                    f"sum by (rollout, group) (modelfleet_rollout_nodes_updated{{{OF}}})"
-                    f" / sum by (rollout, group) (modelfleet_rollout_nodes{{{OF}}})",
+                    f"sum by (rollout, group) ({once('modelfleet_rollout_nodes_updated', OF)})"
+                    f" / sum by (rollout, group) ({once('modelfleet_rollout_nodes', OF)})",
                     "{{rollout}} {{group}}",
                 )
             ],
@@ -100,7 +101,7 @@ BOARD = board(
         table(
             "Versions",
             "The stable version of each Rollout, and the candidate while there is one.",
-            Query(f"modelfleet_rollout_version_info{{{OF}}}"),
+            Query(once("modelfleet_rollout_version_info", OF)),
             {"namespace": "Namespace", "rollout": "Rollout", "role": "Role", "version": "Version"},
             width=8,
         ),
@@ -108,8 +109,8 @@ BOARD = board(
             "Groups",
             "What each group's nodes should run, and how many there are.",
             Query(
-                f"modelfleet_rollout_group_version_info{{{OF}}}"
-                f" * on (namespace, rollout, group) group_left () modelfleet_rollout_nodes{{{OF}}}"
+                f"{once('modelfleet_rollout_group_version_info', OF)}"
+                f" * on (namespace, rollout, group) group_left () {once('modelfleet_rollout_nodes', OF)}"
             ),
             {"rollout": "Rollout", "group": "Group", "version": "Version", "Value": "Nodes"},
             width=8,
@@ -117,7 +118,7 @@ BOARD = board(
         table(
             "Conditions",
             "What is True of each Rollout, with its reason; docs/reasons.md says what to do.",
-            Query(f"modelfleet_rollout_condition{{{OF}}} == 1"),
+            Query(f"{once('modelfleet_rollout_condition', OF)} == 1"),
             {"namespace": "Namespace", "rollout": "Rollout", "type": "Condition", "reason": "Reason"},
             width=8,
         ),

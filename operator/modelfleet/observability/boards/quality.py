@@ -1,6 +1,6 @@
 """Model quality: what the deployed versions find, how surely, and how the canary does beside control."""
 
-from modelfleet.observability.board import FLEET, board
+from modelfleet.observability.board import FLEET, board, once
 from modelfleet.observability.panels import Panel, Query, heatmap, look, row, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
@@ -50,15 +50,15 @@ def _gate(endpoint: str, title: str, description: str, most: float) -> Panel:
 
 def _judged(figure: str, title: str, description: str, by: str = "") -> Panel:
     """A figure of the review with the ends of its interval. Datasets know no Rollout: by namespace alone."""
-    name, of = f"{{{{dataset}}}} {{{{version}}}}{by}", '{namespace=~"$namespace"}'
+    name, of = f"{{{{dataset}}}} {{{{version}}}}{by}", 'namespace=~"$namespace"'
     series = f"modelfleet_dataset_review_{figure}"
     return timeseries(
         title,
         description,
         [
-            Query(f"{series}_high{of}", f"{name} upper"),
-            Query(f"{series}{of}", f"{name} estimate"),
-            Query(f"{series}_low{of}", f"{name} lower"),
+            Query(once(f"{series}_high", of), f"{name} upper"),
+            Query(once(series, of), f"{name} estimate"),
+            Query(once(f"{series}_low", of), f"{name} lower"),
         ],
         unit="percentunit",
         min=0,
@@ -153,7 +153,7 @@ BOARD = board(
             "Share of all boxes that either of them found. It says how much changes, not which one is right.",
             [
                 Query(
-                    f"modelfleet_rollout_replay_agreement_ratio{{{OF}}}",
+                    once("modelfleet_rollout_replay_agreement_ratio", OF),
                     "{{rollout}} {{version}} and {{stable}}",
                 )
             ],
@@ -165,14 +165,14 @@ BOARD = board(
         timeseries(
             "Frames on which they differ",
             "They are listed for labelling: what people say of them shows which version is right.",
-            [Query(f"modelfleet_rollout_replay_disagreements{{{OF}}}", "{{rollout}} {{version}} and {{stable}}")],
+            [Query(once("modelfleet_rollout_replay_disagreements", OF), "{{rollout}} {{version}} and {{stable}}")],
             min=0,
             width=7,
         ),
         table(
             "Replays",
             "When the last replay of each Rollout ended, and how.",
-            Query(f"modelfleet_rollout_replay_end_timestamp_seconds{{{OF}}} * 1000"),
+            Query(f"{once('modelfleet_rollout_replay_end_timestamp_seconds', OF)} * 1000"),
             {"rollout": "Rollout", "version": "Version", "result": "Result", "Value": "Ended"},
             unit="dateTimeAsIso",
             width=10,

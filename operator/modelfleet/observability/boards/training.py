@@ -1,9 +1,12 @@
 """Training: how runs go, and how they ended."""
 
-from modelfleet.observability.board import TRAININGS, board
+from modelfleet.observability.board import TRAININGS, board, once
 from modelfleet.observability.panels import Query, row, stat, table, timeseries
 
 OF = 'namespace=~"$namespace",training_job=~"$training_job"'
+_RECONCILING, _COMPLETE, _FAILED = (
+    f"{OF},{each}" for each in ('type="Reconciling"', 'result="Complete"', 'result="Failed"')
+)
 _NAME = "{{training_job}} {{version}}"
 
 BOARD = board(
@@ -21,20 +24,20 @@ BOARD = board(
         stat(
             "Waiting or working",
             "TrainingJobs whose condition Reconciling is True.",
-            Query(f'sum(modelfleet_trainingjob_condition{{{OF},type="Reconciling"}}) or vector(0)'),
+            Query(f"sum({once('modelfleet_trainingjob_condition', _RECONCILING)}) or vector(0)"),
             width=6,
         ),
         stat(
             "Complete",
             "TrainingJobs that made a version, as long as their objects stay.",
-            Query(f'count(modelfleet_trainingjob_end_timestamp_seconds{{{OF},result="Complete"}}) or vector(0)'),
+            Query(f"count({once('modelfleet_trainingjob_end_timestamp_seconds', _COMPLETE)}) or vector(0)"),
             steps=((None, "green"),),
             width=6,
         ),
         stat(
             "Failed",
             "TrainingJobs that ended without a version, as long as their objects stay.",
-            Query(f'count(modelfleet_trainingjob_end_timestamp_seconds{{{OF},result="Failed"}}) or vector(0)'),
+            Query(f"count({once('modelfleet_trainingjob_end_timestamp_seconds', _FAILED)}) or vector(0)"),
             steps=((None, "green"), (1, "red")),
             width=6,
         ),
@@ -99,13 +102,13 @@ BOARD = board(
         table(
             "Conditions",
             "What is True of each TrainingJob, with its reason; docs/reasons.md says what to do.",
-            Query(f"modelfleet_trainingjob_condition{{{OF}}} == 1"),
+            Query(f"{once('modelfleet_trainingjob_condition', OF)} == 1"),
             {"namespace": "Namespace", "training_job": "TrainingJob", "type": "Condition", "reason": "Reason"},
         ),
         table(
             "Ended",
             "When each TrainingJob ended, and how.",
-            Query(f"modelfleet_trainingjob_end_timestamp_seconds{{{OF}}} * 1000"),
+            Query(f"{once('modelfleet_trainingjob_end_timestamp_seconds', OF)} * 1000"),
             {"training_job": "TrainingJob", "model": "Model", "result": "Result", "Value": "Ended"},
             unit="dateTimeAsIso",
         ),
