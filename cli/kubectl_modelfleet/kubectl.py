@@ -87,10 +87,15 @@ class Kubectl:
         """What kubectl prints. Raises a Failure that says what is wrong."""
         try:
             done = subprocess.run(
-                self.command(*arguments), input=input, capture_output=True, text=True, timeout=TIMEOUT, check=False
+                self.command(*arguments),
+                input=input,
+                capture_output=True,
+                encoding="utf-8",  # kubectl's, whatever the locale's is
+                timeout=TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise Unreachable(f"the API server did not answer within {TIMEOUT:.0f} s: try again") from error
+            raise Unreachable(_late(error.stderr or b"")) from error
         except OSError as error:
             raise Unreachable(f"{self._command[0]} can't be run: {error}") from error
         if done.returncode:
@@ -147,7 +152,7 @@ class Kubectl:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     @contextmanager
@@ -158,7 +163,7 @@ class Kubectl:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
         try:
             yield process
@@ -227,6 +232,16 @@ def _forbidden(message: str) -> str:
         f" built-in {'view' if found['verb'] in ('get', 'list', 'watch') else 'edit'}"
         f" (kubectl auth can-i {found['verb']} {resource})"
     )
+
+
+def _late(said: str | bytes) -> str:
+    """What to do where kubectl does not end. A plugin of the kubeconfig that asks somebody to log in does it there."""
+    text = (said.decode(errors="replace") if isinstance(said, bytes) else said).strip()
+    late = f"the API server did not answer within {TIMEOUT:.0f} s"
+    if not text:
+        return f"{late}: try again"
+    words = " ".join(text.split())
+    return f"{late}, and kubectl says: {words}. Where it waits for you, log in with kubectl get pods first"
 
 
 def _told(text: str) -> str:

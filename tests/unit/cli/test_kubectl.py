@@ -177,6 +177,32 @@ def test_in_a_pod_the_namespace_is_that_of_the_service_account(
     assert Kubectl(namespace="yard").namespace == "yard"
 
 
+def test_kubectl_speaks_utf8_whatever_the_locale_says(fake: Fake):
+    """A message may have any character; a locale of another encoding garbled it, or ended the command."""
+    found = json.dumps(items(story("Ready").rollout), ensure_ascii=False).replace("is ready on", "→ läuft auf")
+    fake.answer((["get", ROLLOUTS], {"lines": [found]}))
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kubectl_modelfleet", "get", "rollout"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **locale},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "v2 → läuft auf 4 of 4 nodes" in done.stdout
+
+
+def test_a_login_that_waits_for_somebody_is_told(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An exec plugin of the kubeconfig asks on kubectl's standard error, which nobody sees meanwhile."""
+    monkeypatch.setattr("kubectl_modelfleet.kubectl.TIMEOUT", 1.0)
+    asks = "To sign in, open https://login.example and enter the code ABC"
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{asks}' >&2\nexec /bin/sleep 60\n")
+    with pytest.raises(Unreachable, match=r"within 1 s, and kubectl says: To sign in, .* code ABC\. .*log in with"):
+        Kubectl().list(PODS)
+
+
 def test_a_name_that_is_not_there_where_names_may_not_be_listed(fake: Fake, capsys: pytest.CaptureFixture[str]):
     absent = {"error": 'Error from server (NotFound): rollouts.modelfleet.dev "lin" not found'}
     refused = {"error": FORBIDDEN.replace("cannot patch", "cannot list")}
