@@ -7,17 +7,14 @@ from click.shell_completion import CompletionItem
 
 from kubectl_modelfleet.failures import Failure
 from kubectl_modelfleet.kubectl import DATASETS, MODEL_VERSIONS, PODS, ROLLOUTS
-from kubectl_modelfleet.session import Session
+from kubectl_modelfleet.session import Session, chosen_in
 from modelfleet.api import names
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def _session(context: click.Context) -> Session:
-    outer = context.find_root().params
-    return Session(
-        **{name: context.params.get(name) or outer.get(name) or "" for name in ("namespace", "context", "kubeconfig")}
-    )
+    return Session(**chosen_in(context))
 
 
 def _items(found: set[str], begun: str) -> list[CompletionItem]:

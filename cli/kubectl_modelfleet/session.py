@@ -127,15 +127,24 @@ def options(function: Command) -> Command:
 
     @functools.wraps(function)
     def run(*arguments: Any, **given: Any) -> Any:
-        outer = click.get_current_context().find_root().params
-        chosen = {
-            name: given.pop(name, None) or outer.get(name) or "" for name in ("namespace", "context", "kubeconfig")
-        }
+        chosen = chosen_in(click.get_current_context())
+        for name in chosen:
+            given.pop(name, None)
         return function(Session(**chosen, output=given.pop("output", None) or ""), *arguments, **given)
 
     output = click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Print for programs.")
     given: Command = where(output(run))
     return given
+
+
+def chosen_in(context: click.Context) -> dict[str, str]:
+    """Cluster, user and namespace as they were given, behind any of the words of a command: the last one counts."""
+    found = dict.fromkeys(("namespace", "context", "kubeconfig"), "")
+    word: click.Context | None = context
+    while word is not None:
+        found = {name: value or word.params.get(name) or "" for name, value in found.items()}
+        word = word.parent
+    return found
 
 
 def where(function: Any) -> Any:

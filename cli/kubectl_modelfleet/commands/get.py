@@ -7,7 +7,7 @@ from rich.text import Text
 
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
-from kubectl_modelfleet.session import Session, options
+from kubectl_modelfleet.session import Session, options, where
 from kubectl_modelfleet.streams import Streams
 from kubectl_modelfleet.tree import NODES_SHOWN, line, tree
 from kubectl_modelfleet.view import RolloutView, view
@@ -18,13 +18,15 @@ _FRAME = 1.0  # seconds between two pictures where nothing happens: ages go on
 
 
 @click.group()
-def get() -> None:
+@where
+def get(**where: str) -> None:
     """Show a Rollout as a tree: groups, nodes, gate, drift."""
 
 
 @get.command(name="rollout")
 @click.argument("rollout", required=False, shell_complete=completing.rollouts)
 @click.option("-w", "--watch", is_flag=True, help="Go on showing it; without a terminal, one line for each change.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces, a line each.")
 @click.option(
     "--nodes",
     type=click.IntRange(min=0),
@@ -33,13 +35,16 @@ def get() -> None:
     help="Maximum number of nodes shown for each group.",
 )
 @options
-def get_rollout(session: Session, rollout: str | None, watch: bool, nodes: int) -> None:
+def get_rollout(session: Session, rollout: str | None, watch: bool, all_namespaces: bool, nodes: int) -> None:
     """The tree of a Rollout; without a NAME one line for each."""
+    if rollout is not None and all_namespaces:
+        raise click.UsageError("-A lists the Rollouts of all namespaces; one of them by its name takes -n NAMESPACE")
     if rollout is None:
         if watch:
             raise click.UsageError("-w needs the name of a Rollout")
-        every = [view(each) for each in session.kubectl.list(ROLLOUTS)]
-        session.show([documents.rollout(each) for each in every], lambda: _lines(session, every))
+        every = [view(each) for each in session.kubectl.list(ROLLOUTS, everywhere=all_namespaces)]
+        found = [documents.rollout(each) for each in every]
+        session.show(found, lambda: _lines(session, every, all_namespaces=all_namespaces))
     elif watch and session.terminal and not session.output:
         _live(session, rollout, nodes)
     elif watch:
@@ -52,10 +57,19 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, nodes: int) 
 get.add_command(get_rollout, "rollouts")
 
 
-def _lines(session: Session, every: list[RolloutView]) -> Group:
+def _lines(session: Session, every: list[RolloutView], *, all_namespaces: bool) -> Group:
     if not every:
-        return Group(Text(f"No Rollout in namespace {session.kubectl.namespace}."))
-    return Group(*(Text(line(each, session.signs), no_wrap=True, overflow="ellipsis") for each in every))
+        return Group(Text("No Rollout" + ("." if all_namespaces else f" in namespace {session.kubectl.namespace}.")))
+    return Group(
+        *(
+            Text(
+                (f"{each.namespace}/" if all_namespaces else "") + line(each, session.signs),
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for each in every
+        )
+    )
 
 
 def _streams(session: Session, rollout: str) -> Streams:

@@ -194,6 +194,22 @@ def test_kubectl_speaks_utf8_whatever_the_locale_says(fake: Fake):
     assert "v2 → läuft auf 4 of 4 nodes" in done.stdout
 
 
+@pytest.mark.parametrize("words", ["-n yard get rollout", "get -n yard rollout", "get rollout -n yard"])
+def test_a_namespace_may_stand_behind_any_word(fake: Fake, words: str):
+    fake.answer((["get", ROLLOUTS], items(story("Ready").rollout)))
+    assert run(words.split()) == 0
+    assert "--namespace=yard" in fake.calls[-1]
+
+
+def test_the_rollouts_of_all_namespaces(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    fake.answer((["get", ROLLOUTS, "--all-namespaces"], items(story("Ready").rollout, story("RolledBack").rollout)))
+    assert run(["get", "rollouts", "-A"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(";")[0] for line in lines] == ["factory/line Ready", "factory/line RolledBack"]
+    assert run(["get", "rollout", "line", "-A"]) == 3
+    assert "takes -n NAMESPACE" in capsys.readouterr().err
+
+
 def test_a_login_that_waits_for_somebody_is_told(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An exec plugin of the kubeconfig asks on kubectl's standard error, which nobody sees meanwhile."""
     monkeypatch.setattr("kubectl_modelfleet.kubectl.TIMEOUT", 1.0)
