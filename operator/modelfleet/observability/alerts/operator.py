@@ -3,6 +3,7 @@
 from modelfleet.observability.alert import Alert
 
 _LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
+_LOST = "modelfleet_operator_notifications_lost_total"
 
 
 def _no_answer_in(window: str) -> str:
@@ -111,7 +112,10 @@ ALERTS = (
     Alert(
         name="ModelfleetNotificationsLost",
         severity="warning",
-        expr="sum by (endpoint, cause) (increase(modelfleet_operator_notifications_lost_total[1h])) > 0",
+        expr=(  # what a new process has lost before it was scraped for the first time is no increase
+            f"sum by (endpoint, cause) (increase({_LOST}[1h])) > 0 or sum by (endpoint, cause) "
+            f"({_LOST} unless present_over_time({_LOST}[6h] offset 1h)) > 0"
+        ),
         lasts="0m",
         summary="Notifications to {{ $labels.endpoint }} were lost ({{ $labels.cause }})",
         description=(
