@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kubectl_modelfleet.failures import Refused, near
-from kubectl_modelfleet.view import RolloutView
+from kubectl_modelfleet.view import RolloutView, Standing
 from modelfleet.api.reasons import Reason
 
 
@@ -65,7 +65,9 @@ def retry(shown: RolloutView, version: str | None) -> Sensible:
     if version is not None and version not in failed:
         raise Refused(f"{version} is not quarantined.{near(version, failed)}")
     chosen = version or failed[0]
-    again = chosen == shown.pinned
+    again = (
+        chosen == shown.pinned and shown.standing is not Standing.READY
+    )  # it runs, and another template of it failed
     effect = f"the quarantine of {chosen} is lifted" + (
         ", and it starts again in the first group." if again else "; it is rolled out again if spec.model means it."
     )
@@ -110,7 +112,8 @@ def undo(shown: RolloutView, to: str | None) -> Sensible:
     if shown.tag is not None:
         notes.append(
             f"spec.model follows tag {shown.tag} no longer: newer versions wait until you set the tag again"
-            f" (kubectl patch rollout {shown.name} --type=merge --field-manager=modelfleet-cli"
+            f" (kubectl patch rollouts.modelfleet.dev {shown.name} -n {shown.namespace} --type=merge"
+            " --field-manager=modelfleet-cli"
             f' -p \'{{"spec":{{"model":{{"tag":"{shown.tag}","version":null}}}}}}\').'
         )
     return Sensible(version, effect, (*notes, *_paused(shown)))
