@@ -194,6 +194,19 @@ def test_kubectl_speaks_utf8_whatever_the_locale_says(fake: Fake):
     assert "v2 → läuft auf 4 of 4 nodes" in done.stdout
 
 
+def test_a_diff_from_another_model_finds_its_version(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    """spec.model.name was changed: what is stable is of the model before."""
+    recorded = story("Ready")
+    of_before = json.loads(json.dumps(recorded.rollout))
+    of_before["spec"]["model"]["name"] = "bolts"
+    of_before["status"]["stableModel"] = "parts"
+    bolts = json.loads(json.dumps(recorded.versions[0]))
+    bolts["spec"] |= {"model": "bolts", "version": "v9"}
+    fake.answer((["get", ROLLOUTS], of_before), (["get", "modelversions"], items(*recorded.versions, bolts)))
+    assert run(["diff", "line", "v9", "-o", "json"]) == 0
+    assert not [note for note in json.loads(capsys.readouterr().out)["notes"] if "is gone" in note]
+
+
 @pytest.mark.parametrize("words", ["-n yard get rollout", "get -n yard rollout", "get rollout -n yard"])
 def test_a_namespace_may_stand_behind_any_word(fake: Fake, words: str):
     fake.answer((["get", ROLLOUTS], items(story("Ready").rollout)))
