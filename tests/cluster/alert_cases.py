@@ -61,6 +61,15 @@ def trained(result: str, at: int) -> Series:
     return {f"modelfleet_trainingjob_end_timestamp_seconds{{{labels}}}": f"{at}x{DAY}"}
 
 
+def synced(failures: str, at: int = 0) -> Series:
+    """Of one Dataset: syncs that failed in a row, and when the last one ended."""
+    labels = 'namespace="factory",dataset="parts",model="parts"'
+    return {
+        f"modelfleet_dataset_sync_failures{{{labels}}}": failures,
+        f"modelfleet_dataset_sync_timestamp_seconds{{{labels}}}": f"{at}x300",
+    }
+
+
 def serving(version: str, wanted: str) -> Series:
     node = NODE.replace('version="v1"', f'version="{version}"')
     return {
@@ -177,6 +186,10 @@ CASES = (
           f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics-capture"}}': "0x120"}, AT_NODE),
     Case("ModelfleetCaptureSettingsInvalid", "valid",
          {f"modelfleet_capture_settings_invalid{{{NODE}}}": "0x120"}, None),
+    Case("ModelfleetDatasetSyncFailing", "three in a row", synced("_x10 1x60 2x60 3x60"),
+         {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=180, value="3"),
+    Case("ModelfleetDatasetSyncFailing", "the next one succeeded", synced("_x10 1x60 0x120"), None, at=180),
+    Case("ModelfleetDatasetSyncFailing", "the last try was two days ago", synced("3x180", -2 * 86400), None, at=180),
     Case("ModelfleetOperatorDown", "it is gone", operators(a=("1x20 _x100", "1x20 _x100")), {}),
     Case("ModelfleetOperatorDown", "it is not ready", operators(a=("0x120", "1x120")), {}),
     Case("ModelfleetOperatorDown", "one of two is ready, and works",

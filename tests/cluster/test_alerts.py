@@ -80,7 +80,7 @@ def _alert(case: Case, labels: dict[str, str]) -> dict[str, Any]:
 
     def filled(text: str) -> str:
         text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match[1]], text)
-        return text.replace("{{ $value | humanizePercentage }}", case.value)
+        return re.sub(r"\{\{ \$value( \| humanizePercentage)? \}\}", case.value, text)
 
     alert = BY_NAME[case.alert]
     texts = {"summary": alert.summary, "description": alert.description, "runbook": alert.runbook}

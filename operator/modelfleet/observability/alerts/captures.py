@@ -1,5 +1,6 @@
-"""Alerts about frames that are kept for labelling, on their way to the store."""
+"""Alerts about frames that are kept for labelling, on their way to the store and into a Dataset."""
 
+from modelfleet.api.reasons import Reason
 from modelfleet.observability.alert import Alert
 
 _LOG = "The log of the sidecar: `kubectl -n NAMESPACE logs POD -c upload-captures`."
@@ -98,5 +99,39 @@ ALERTS = (
             "Members that the agent does not know are ignored and raise nothing. Without a file nothing is captured, "
             "and nothing is invalid."
         ),
+    ),
+    Alert(
+        name="ModelfleetDatasetSyncFailing",
+        severity="warning",
+        expr=(
+            "max by (namespace, dataset, model) (modelfleet_dataset_sync_failures) > 0 and "
+            "time() - max by (namespace, dataset, model) (modelfleet_dataset_sync_timestamp_seconds) < 86400"
+        ),
+        lasts="2h",
+        summary="Dataset {{ $labels.namespace }}/{{ $labels.dataset }} is not synced",
+        description=(
+            "The last {{ $value }} syncs failed, and none has succeeded for two hours since. The condition Ready says "
+            "why and what to do (kubectl -n {{ $labels.namespace }} describe datasets.modelfleet.dev "
+            "{{ $labels.dataset }}). Silent a day after the last try."
+        ),
+        means=(
+            "Nobody is asked about new frames, and what people have corrected comes into no version, so that the next "
+            "training learns nothing of it. Captures, and what was corrected, are not lost."
+        ),
+        look=(
+            "The condition `Ready` of the Dataset: reason and message.",
+            "The log of the Job's last pod, where the message points to it.",
+        ),
+        do=(
+            "Do what the message says. A corrected spec is tried at once.",
+            "What was repaired elsewhere (a Secret, Label Studio, a store) is tried at the next slot of the schedule, "
+            "or at once: `kubectl -n NAMESPACE annotate datasets.modelfleet.dev NAME modelfleet.dev/sync=now@1 "
+            "--field-manager=modelfleet-cli`; each value acts once.",
+        ),
+        silent=(
+            "A sync that succeeds within two hours of one that failed. A Dataset that is suspended is not tried, and "
+            "is silent a day later."
+        ),
+        reasons=(Reason.SYNC_FAILED,),
     ),
 )
