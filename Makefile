@@ -125,7 +125,7 @@ test-alone: build  ## What is judged in real time, with the machine for itself
 GITOPS = tests/cluster/test_flux.py tests/cluster/test_argocd.py tests/cluster/test_argocd_application.py tests/cluster/test_argocd_live.py
 KUEUE = tests/cluster/test_kueue.py
 
-test-gitops: build  ## Real Flux and Argo CD; builds both first (30 min on a fresh machine)
+test-gitops: build  ## Real Flux and Argo CD; builds both first (20 min on a fresh machine)
 	$(BIN)/pytest -m cluster -s $(GITOPS)
 
 test-kueue: build  ## Real Kueue lets the Jobs of TrainingJobs run; builds it first (5 min on a fresh machine)

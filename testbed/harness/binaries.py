@@ -102,7 +102,7 @@ MODULES = (
         optional=True,
     ),
     # Argo CD's controllers and Lua engine behind a main function of ours: its own embeds files that the module lacks
-    Module("argocd", {"argocd": "."}, expected="10 min", optional=True, as_is=True),
+    Module("argocd", {"argocd": "."}, expected="4 min", optional=True, as_is=True),
     # reads manifests by the API server's own schemas, without a server
     Module("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, expected="20 s"),
     # `make package` writes the images' bills of materials with it
@@ -112,7 +112,7 @@ MODULES = (
     Module(
         "flux",
         {name: f"github.com/fluxcd/{name}" for name in ("kustomize-controller", "source-controller")},
-        expected="15 min",
+        expected="6 min",
         optional=True,
         as_is=True,
     ),
