@@ -29,6 +29,8 @@ def establish(assessment: Assessment) -> Assessment:
     for link in CHAIN:
         found = link(assessment)
         if found != assessment.position.revisions:
+            if link is begun_again:  # what was said of the gate that is over is not said of the next one
+                snapshot = replace(snapshot, judgement=None)
             assessment = Assessment(locate(snapshot, found, now), now)
     return assessment
 

@@ -86,7 +86,10 @@ def test_figures_that_came_too_late_for_a_gate_are_judged_by_the_next() -> None:
     assert world.events.count("GateHeld") == 1
     later(world, DAY)
     world.run(lambda: world.status.get("currentGroup") == "fleet")
-    assert world.events.count("GateResumed") == 1
+    [resumed] = [each.message for each in world.announced if each.reason == "GateResumed"]
+    assert resumed == (
+        "v2 on group canary is judged anew: until the last look there was nothing to go by, and now there is"
+    )
     assert "v2 on group canary is no worse than v1" in world.status["groups"][0]["passed"]
 
 
