@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 
 _LEAST_PAST = timedelta(hours=1)
 
+_LEAST_NOW = timedelta(minutes=5)
+"""Some scrapes, however often the gate looks: of a window with but one there is no increase."""
+
 
 class Provider(Protocol):
     """What is used of `modelfleet.prometheus.Client`."""
@@ -175,7 +178,7 @@ class _Reader:
 
     async def again(self, now: datetime) -> bool:
         """Whether a gate that begins now would have something to go by: each check a value, and both sides nodes with
-        figures all through the last few intervals."""
+        figures all through the last few intervals. Where nothing is compared, a node of the group is enough."""
         plan, at = self._plan, now - self._plan.settle
         for check in plan.policy.checks:
             outcome = checks.evaluate(check, await self._send(Asked(checks.query(check, plan), at, at)))
@@ -184,7 +187,7 @@ class _Reader:
         comparison = plan.policy.comparison
         if comparison is None:
             return True
-        window = CONSECUTIVE * plan.policy.interval
+        window = max(CONSECUTIVE * plan.policy.interval, _LEAST_NOW)
         asked = (
             queries.buckets(plan.sides, window),
             queries.frames(plan.sides, window),
@@ -194,9 +197,11 @@ class _Reader:
             table = node_table.read(plan.sides, *await self._instants(at, *asked))
         except _DownError:
             return False
-        sides = (table.canary, table.control) if plan.compared else (table.canary,)
-        enough = all(len(side.nodes) >= max(1, comparison.min_nodes) for side in sides)
-        return enough and (not plan.compared or any(side.detections for side in sides))
+        if not plan.compared:
+            return bool(table.canary.nodes)
+        sides = table.canary, table.control
+        enough = all(len(side.nodes) >= comparison.min_nodes for side in sides)
+        return enough and any(side.detections for side in sides)
 
     async def _table(self, at: datetime) -> Table:
         plan, window = self._plan, at - self._plan.measured_from

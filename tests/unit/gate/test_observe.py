@@ -193,6 +193,12 @@ class Checked(Late):
         pytest.param(
             Late([canary()]), {"control_groups": ()}, True, id="with nobody to compare with, the group is enough"
         ),
+        pytest.param(
+            Late([canary()]),
+            {"control_groups": (), "comparison": Comparison(min_nodes=2)},
+            True,
+            id="minNodes is for a comparison, and the last group has but one node",
+        ),
         pytest.param(Late([canary(coverage=0.5), control()]), {}, False, id="not for long enough"),
         pytest.param(Late([canary(counts=(0,) * 10), control(counts=(0,) * 10)]), {}, False, id="nothing to be seen"),
         pytest.param(Late([canary(counts=(0,) * 10), control()]), {}, True, id="one side sees something"),
@@ -221,6 +227,19 @@ async def test_nobody_asks_for_figures_of_now_while_looks_are_to_come_or_were_en
     provider = Recorded()
     assert not (await gather(provider, plan(), OVER)).again
     assert max(at for _, at in provider.asked) == SEEN
+
+
+async def test_short_looks_ask_for_figures_of_several_scrapes():
+    """Of a window that has but one scrape there is no increase, however well the nodes are."""
+
+    class Scraped(Late):
+        async def instant(self, query: str, at: datetime) -> Result:
+            window = re.search(r"\)\[([0-9]+)ms", query) or re.search(r"\[([0-9]+)ms", query)
+            short = "increase" in query and window is not None and int(window[1]) < 120_000
+            return NoData() if short else await super().instant(query, at)
+
+    of = plan(interval=timedelta(seconds=10), soak=timedelta(minutes=1), timeout=timedelta(minutes=5))
+    assert (await gather(Scraped(), of, OVER)).again
 
 
 async def test_no_answer_about_now_is_no_figures():
