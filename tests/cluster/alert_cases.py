@@ -70,6 +70,15 @@ def synced(failures: str, at: int = 0) -> Series:
     }
 
 
+def nightly() -> Series:
+    """Of one Dataset: a sync that failed in the first minute of a day, and in the tenth of the next one."""
+    labels = 'namespace="factory",dataset="parts",model="parts"'
+    return {
+        f"modelfleet_dataset_sync_failures{{{labels}}}": f"1x{DAY + 9} 2x120",
+        f"modelfleet_dataset_sync_timestamp_seconds{{{labels}}}": f"0x{DAY + 9} {(DAY + 10) * 60}x120",
+    }
+
+
 def serving(version: str, wanted: str) -> Series:
     node = NODE.replace('version="v1"', f'version="{version}"')
     return {
@@ -189,6 +198,8 @@ CASES = (
     Case("ModelfleetDatasetSyncFailing", "three in a row", synced("_x10 1x60 2x60 3x60"),
          {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=180, value="3"),
     Case("ModelfleetDatasetSyncFailing", "the next one succeeded", synced("_x10 1x60 0x120"), None, at=180),
+    Case("ModelfleetDatasetSyncFailing", "it is tried each night, and took longer this time", nightly(),
+         {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=DAY + 60, value="2"),
     Case("ModelfleetDatasetSyncFailing", "the last try was two days ago", synced("3x180", -2 * 86400), None, at=180),
     Case("ModelfleetOperatorDown", "it is gone", operators(a=("1x20 _x100", "1x20 _x100")), {}),
     Case("ModelfleetOperatorDown", "it is not ready", operators(a=("0x120", "1x120")), {}),
@@ -206,6 +217,8 @@ CASES = (
     Case("ModelfleetPrometheusUnreachable", "a watch over a week tries each 35 minutes",
          queries(ProviderDown=" ".join(f"{n}x34" for n in range(6)), Samples="100x210"),
          {"provider": "default"}, at=170),
+    Case("ModelfleetPrometheusUnreachable", "one look of a watch over a week failed, and was answered 35 minutes later",
+         queries(ProviderDown="0x60 1x150", Samples="8x95 16x115"), None, at=90),
     Case("ModelfleetPrometheusUnreachable", "an hourly look failed, and was answered five minutes later",
          queries(ProviderDown="0x60 1x150", Samples="8x65 16x145"), None, at=80),
     Case("ModelfleetPrometheusUnreachable", "a failure of two hours ago, since when nobody asked",

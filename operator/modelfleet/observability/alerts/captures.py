@@ -103,16 +103,16 @@ ALERTS = (
     Alert(
         name="ModelfleetDatasetSyncFailing",
         severity="warning",
-        expr=(
+        expr=(  # two days and two hours: tried each night, it is not silent while a try takes longer than the last one
             "max by (namespace, dataset, model) (modelfleet_dataset_sync_failures) > 0 and "
-            "time() - max by (namespace, dataset, model) (modelfleet_dataset_sync_timestamp_seconds) < 86400"
+            "time() - max by (namespace, dataset, model) (modelfleet_dataset_sync_timestamp_seconds) < 180000"
         ),
         lasts="2h",
         summary="Dataset {{ $labels.namespace }}/{{ $labels.dataset }} is not synced",
         description=(
             "The last {{ $value }} syncs failed, and none has succeeded for two hours since. The condition Ready says "
             "why and what to do (kubectl -n {{ $labels.namespace }} describe datasets.modelfleet.dev "
-            "{{ $labels.dataset }}). Silent a day after the last try."
+            "{{ $labels.dataset }}). Silent two days after the last try."
         ),
         means=(
             "Nobody is asked about new frames, and what people have corrected comes into no version, so that the next "
@@ -130,7 +130,7 @@ ALERTS = (
         ),
         silent=(
             "A sync that succeeds within two hours of one that failed. A Dataset that is suspended is not tried, and "
-            "is silent a day later."
+            "is silent two days later."
         ),
         reasons=(Reason.SYNC_FAILED,),
     ),

@@ -6,15 +6,19 @@ _LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
 _LOST = "modelfleet_operator_notifications_lost_total"
 
 
-def _no_answer_in(window: str) -> str:
-    """Providers of which all queries of the window failed. Gates ask each minute; a watch for drift tries again after
-    five minutes where it looks each hour, and after 35 where its window is a week."""
-    asked = "modelfleet_operator_prometheus_queries_total"
-    failed, answered = (
-        f"sum by (provider) (increase({asked}{{{result}}}[{window}])) > 0"
-        for result in ('result="ProviderDown"', 'result=~"Samples|NoData"')
-    )
-    return f"{failed} unless {answered}"
+def _queries(result: str, window: str) -> str:
+    """Providers with a query of this result in the window."""
+    return f"sum by (provider) (increase(modelfleet_operator_prometheus_queries_total{{{result}}}{window})) > 0"
+
+
+def _unanswered() -> str:
+    """Providers of which all queries failed. Gates ask each minute, and a watch for drift that looks each hour tries
+    again after five minutes. Where its window is a week, it does after 35: so far apart, one try that failed says
+    nothing of the time between, and two in a row must have."""
+    down, answered = 'result="ProviderDown"', 'result=~"Samples|NoData"'
+    often = f"{_queries(down, '[15m]')} unless {_queries(answered, '[15m]')}"
+    seldom = f"{_queries(down, '[45m]')} and {_queries(down, '[45m] offset 45m')} unless {_queries(answered, '[90m]')}"
+    return f"({often}) or ({seldom})"
 
 
 ALERTS = (
@@ -57,7 +61,7 @@ ALERTS = (
     Alert(
         name="ModelfleetPrometheusUnreachable",
         severity="critical",
-        expr=f"({_no_answer_in('15m')}) or ({_no_answer_in('45m')})",
+        expr=_unanswered(),
         lasts="15m",
         summary="The operator gets no answers from Prometheus {{ $labels.provider }}",
         description=(
