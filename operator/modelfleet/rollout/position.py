@@ -207,13 +207,14 @@ def _blocked(snapshot: Snapshot, now: datetime) -> Stall | None:
         return Stall(
             Reason.NAME_TAKEN,
             f"DaemonSet {listed(snapshot.taken)} exists and belongs to something else; rename the group or "
-            "the Rollout, or delete it.",
+            "the Rollout, or delete that DaemonSet.",
         )
     if snapshot.capture_taken:
         return Stall(
             Reason.NAME_TAKEN,
             f"ConfigMap {capture_pods.settings_name(snapshot.rollout.metadata.name)}, which the settings of "
-            "delivery.capture go into, exists and belongs to something else; rename the Rollout, or delete it.",
+            "delivery.capture go into, exists and belongs to something else; rename the Rollout, or delete that "
+            "ConfigMap.",
         )
     try:
         windows.opens(snapshot.rollout.spec.windows, now)

@@ -157,6 +157,7 @@ async def test_a_config_map_of_somebody_elses_is_not_made_ours(metadata, taken):
     assert (ready.reason == "NameTaken") is taken
     if taken:
         assert "ConfigMap line-capture" in ready.message
+        assert ready.message.endswith("rename the Rollout, or delete that ConfigMap.")
         assert decision.requeue_after <= timedelta(minutes=1)
 
 
