@@ -108,7 +108,7 @@ def undo(shown: RolloutView, to: str | None) -> Sensible:
     if shown.stopped(version) is not None:
         raise Refused(f"{version} is quarantined: lift that first (kubectl modelfleet retry {shown.name} {version}).")
     effect = f"{version} is rolled out in place of {stable}, through all groups and gates."
-    notes = []
+    notes = [reservation] if (reservation := shown.reservation(version)) else []
     if shown.tag is not None:
         notes.append(
             f"spec.model follows tag {shown.tag} no longer: newer versions wait until you set the tag again"

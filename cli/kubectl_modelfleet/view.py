@@ -106,6 +106,17 @@ class RolloutView:
         alone = (None, self.status.candidate_revision)
         return next((each for each in self.failures if each.version == version and each.revision in alone), None)
 
+    def reservation(self, version: str) -> str:
+        """What stops a version that nothing else stops, should the spec have the template that it failed with; empty
+        where it failed with none. Which template that is, a Rollout does not say."""
+        failed = next((each for each in self.failures if each.version == version), None)
+        if failed is None or failed.revision is None:
+            return ""
+        return (
+            f"{version} failed with the template of {failed.revision}: where the spec has that one, it is not rolled"
+            f" out before kubectl modelfleet retry {self.name} {version}."
+        )
+
     def called(self, entry: Quarantined | HistoryEntry) -> str:
         """A version of the past by its name, with what else tells it from others of that name."""
         of = "" if self.is_of_model(entry) else f" of {entry.model}"

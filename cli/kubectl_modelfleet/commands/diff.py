@@ -64,6 +64,8 @@ def remarks(shown: RolloutView, before: Json | None, after: Json) -> list[str]:
         notes.append(f"{version} is not Ready: {ready.message if ready is not None else 'not seen by the operator'}")
     if shown.stopped(version) is not None:
         notes.append(f"{version} is quarantined: kubectl modelfleet retry {shown.name} {version} lifts that.")
+    elif reservation := shown.reservation(version):
+        notes.append(reservation)
     return notes
 
 

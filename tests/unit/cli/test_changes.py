@@ -101,6 +101,9 @@ def test_what_stands_in_the_way_is_told():
         "v2 is quarantined: kubectl modelfleet retry line v2 lifts that.",
     ]
     assert told(shown, "v2", [], gone).renderables[0].plain == "line: v1 and v2 are the same."
+    restored = story("Restored").view
+    [note] = remarks(restored, version("v2"), version("v1"))
+    assert note.startswith("v1 failed with the template of line-")
 
 
 def test_formats_of_groups():

@@ -56,7 +56,14 @@ def test_a_template_that_failed_says_nothing_of_the_version_with_another_one():
     with pytest.raises(Refused, match="v1 is stable already"):
         sense.undo(restored, "v1")
     moved = replace(restored, status=restored.status.replace(stable_version="v2"))
-    assert sense.undo(moved, "v1").version == "v1"
+    undone = sense.undo(moved, "v1")
+    assert undone.version == "v1"
+    [failed] = restored.status.quarantined
+    assert undone.notes == (
+        f"v1 failed with the template of {failed.revision}: where the spec has that one, it is not rolled out before"
+        " kubectl modelfleet retry line v1.",
+    )
+    assert not sense.undo(story("Ready").view, None).notes
     assert sense.retry(restored, None).effect.endswith("it is rolled out again if spec.model means it.")
     itself = restored.status.replace(candidate_version="v1", candidate_revision=restored.status.quarantined[0].revision)
     assert outcome(replace(restored, status=itself), "v1").exit is Exit.BAD
