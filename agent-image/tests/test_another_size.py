@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,9 +104,9 @@ def test_a_stream_of_one_size_is_given_out_to_its_end(
     assert (len(frames), "ended" in why) == (2 * COUNT, True)
 
 
-def test_a_camera_that_only_says_that_its_pictures_change_is_opened_again_once(tmp_path: Path) -> None:
-    """Other colours, or a decoder that says so with every key frame."""
-    path = tmp_path / "film.mjpeg"
+def other_colours(folder: Path) -> tuple[str, int]:
+    """Pictures of one size that say so of themselves every now and then, and how many they are."""
+    path = folder / "film.mjpeg"
     kinds = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444) * 3
     path.write_bytes(
         b"".join(
@@ -114,12 +115,35 @@ def test_a_camera_that_only_says_that_its_pictures_change_is_opened_again_once(t
             for each in pictures(SMALL)
         )
     )
-    stream = Stream(str(path))
+    return str(path), len(kinds) * COUNT
+
+
+def test_a_camera_that_only_says_that_its_pictures_change_is_opened_again_once(tmp_path: Path) -> None:
+    """Other colours, or a decoder that says so with every key frame."""
+    path, total = other_colours(tmp_path)
+    stream = Stream(path)
     frames, why = received(stream)
     assert (len(frames), "another size" in why) == (COUNT, True)
     for _ in range(2):
         frames, why = received(stream)
-        assert (len(frames), "ended" in why) == (len(kinds) * COUNT, True)
+        assert (len(frames), "ended" in why) == (total, True)
+
+
+def test_such_a_camera_is_opened_again_once_where_few_of_its_pictures_are_taken(tmp_path: Path) -> None:
+    """At a low FRAME_RATE none may be due before it says so again: it was opened again for ever, without a picture."""
+    path, total = other_colours(tmp_path)
+    stream = Stream(path)
+    passed = []
+    for _ in range(3):
+        stream.open()
+        seen = 0
+        with contextlib.suppress(SourceLost):
+            while True:
+                stream.advance()
+                seen += 1
+        stream.close()
+        passed.append(seen)
+    assert passed == [COUNT, total, total]
 
 
 def test_a_camera_that_is_set_to_another_resolution_while_it_is_watched(

@@ -323,8 +323,8 @@ class Stream(_Video):
     def __init__(self, url: str, threads: int = 1, use_damaged: bool = False) -> None:
         super().__init__(url, threads, use_damaged)
         self.name = f"stream {shown(url)}"
-        self._size: tuple[int, ...] | None = None  # of the newest picture
-        self._left: tuple[int, ...] | None = None  # the size that pictures had when the stream was left for a change
+        # The size that pictures had when the stream was left for a change, until one is taken after that.
+        self._left: tuple[int, int] | None = None
         self._heeds_changes = True
 
     def open(self) -> None:
@@ -337,15 +337,26 @@ class Stream(_Video):
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} ended, or gave no frame for {TIMEOUT:.0f} s")
-        if self._changed and self._heeds_changes:
-            self._left = self._size
+        if self._changed and self._heeds_changes and not self._as_before(size := self._size()):
+            self._left = size
             raise SourceLost(f"the pictures of {self.name} have another size or format now: it has to be opened again")
 
     def decode(self) -> Frame:
         frame = super().decode()
-        size = frame.image.shape
-        if self._left == size:  # a camera that says so all the time must not be opened again all the time
-            self._heeds_changes = False
-            _log.warning("%s was opened again, and has the same size: no such change is heeded any more", self.name)
-        self._size, self._left = size, None
+        self._as_before(self._size())
+        self._left = None
         return frame
+
+    def _size(self) -> tuple[int, int]:
+        """Of the pictures that are given, also where none was taken yet: few are at a low FRAME_RATE."""
+        assert self._capture is not None  # a frame was grabbed
+        return int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+    def _as_before(self, size: tuple[int, int]) -> bool:
+        """Whether the stream was opened again for nothing. A camera that says so all the time must not be opened again
+        all the time."""
+        if self._left != size:
+            return False
+        self._heeds_changes = False
+        _log.warning("%s was opened again, and has the same size: no such change is heeded any more", self.name)
+        return True
