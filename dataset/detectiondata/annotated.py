@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from detectiondata import coco, inventory
@@ -26,7 +25,7 @@ from detectiondata.labels import Row
 from detectiondata.layout import Boxes, Layout, Ledger, Sample
 from detectiondata.parts import PARTS, Part, by_folder, part_above, part_called
 from detectiondata.problems import Problem
-from detectiondata.resolve import Names, Written
+from detectiondata.resolve import Names, Written, nearest
 
 CROWDS = "of crowds (iscrowd)"
 FLAT = "without area"
@@ -175,8 +174,7 @@ class _Places:
         if len(found) > 1 and file.part is not None:
             found = [image for image in found if part_above(image) == file.part] or found
         if len(found) > 1:
-            nearness = {image: _shared(image, file.content.file) for image in found}
-            found = [image for image in found if nearness[image] == max(nearness.values())]
+            found = nearest(found, file.content.file)
         if not found:
             return Problem("images that are listed and not there", file.content.file, name)
         if len(found) > 1:
@@ -196,12 +194,6 @@ class _Places:
             if found:
                 return found
         return []
-
-
-def _shared(image: str, file: str) -> int:
-    """How many folders both lie in."""
-    pairs = zip(PurePosixPath(image).parts[:-1], PurePosixPath(file).parts[:-1], strict=False)
-    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _notes(files: Sequence[_File], halves: Sequence[str], uri: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -101,10 +102,11 @@ class Resolver:
         self._read = read
         self._names = Names(images)
         self._all = frozenset(images)
-        self._stems: dict[str, list[str]] = defaultdict(list)
+        self._bare: dict[str, list[str]] = defaultdict(list)
         for image in images:
             if image not in aside:
-                self._stems[PurePosixPath(image).stem].append(image)
+                self._bare[str(PurePosixPath(image).with_suffix(""))].append(image)
+        self._stems = Names(self._bare)
 
     def at(self, file: str) -> Resolver:
         """One that counts from the place of `file`."""
@@ -166,7 +168,8 @@ class Resolver:
                     yield joined
 
     def _line(self, line: str, file: str) -> str | None:
-        """One image, or none: of several places that a path may mean, nobody knows which."""
+        """One image, or none: of several places that a path may mean, nobody knows which; but a name without a suffix
+        means an image of the folders that its list is for."""
         written = Written.of(line)
         if written.foreign and f"{written.path}/".startswith(f"{self._root}/"):
             inside = posixpath.normpath(written.path.removeprefix(self._root).lstrip("/"))
@@ -182,7 +185,7 @@ class Resolver:
         steps = written.steps
         kept = 1 if written.foreign or steps[:1] == [_DATA.rstrip("/")] else min(2, len(steps))
         for start in range(len(steps) - kept + 1):
-            found = self._names.ending(steps[start:]) or self._without_suffix(steps[start:])
+            found = self._names.ending(steps[start:]) or nearest(self._without_suffix(steps[start:]), file)
             if found:
                 return found[0] if len(found) == 1 else None
         return None
@@ -191,9 +194,20 @@ class Resolver:
         """The images that `steps` mean where they end in no picture's suffix."""
         if not steps or _is_picture(steps[-1]):
             return []
-        stems = (image.rpartition(".")[0].split("/") for image in self._stems.get(steps[-1], ()))
-        near = zip(self._stems.get(steps[-1], ()), stems, strict=True)
-        return [image for image, path in near if path[-len(steps) :] == list(steps)]
+        return [image for bare in self._stems.ending(steps) for image in self._bare[bare]]
+
+
+def nearest(images: Sequence[str], file: str) -> list[str]:
+    """Those that share the most folders with `file`."""
+    near = {image: _shared(image, file) for image in images}
+    most = max(near.values(), default=0)
+    return [image for image in images if near[image] == most]
+
+
+def _shared(image: str, file: str) -> int:
+    """How many folders both lie in."""
+    pairs = zip(PurePosixPath(image).parts[:-1], PurePosixPath(file).parts[:-1], strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _is_picture(name: str) -> bool:

@@ -164,6 +164,31 @@ row("W2 such a list in data.yaml", NO_TEST)(
     )
 )
 row("W2 such lists with folders", RIGHT)(listed("images/{stem}"))
+row("W2 such lists in other capitals than the files", RIGHT)(
+    lambda to: (to.yolo("images/{stem}.JPG", "labels/{stem}.txt", yaml=NAMED), upper(to))
+)
+
+
+def upper(to: Folder) -> None:
+    to.lists("{stem}")
+    for list in to.root.glob("*.txt"):
+        list.write_text(list.read_text().upper())
+
+
+def test_such_lists_mean_the_images_of_their_own_folders(tmp_path: Path) -> None:
+    """Two sets that number their images alike: all were trained on, those of val and test, too."""
+    to = Folder(tmp_path)
+    to.put("classes.txt", LIST)
+    for number, name in enumerate(("first", "second")):
+        to.yolo(f"{name}/JPEGImages/{{stem}}.jpg", f"{name}/labels/{{stem}}.txt", yaml=None)
+        for stem in STEMS:
+            to.put(f"{name}/JPEGImages/{stem}.jpg", picture(stem, quality=90 + number))
+        to.lists("{stem}", f"{name}/ImageSets/Main/{{part}}.txt")
+    source = wild.read(tmp_path)
+    assert {part: sorted(each.image.stem for each in samples) for part, samples in source.parts.items()} == {
+        part: sorted(stem for stem in STEMS for _ in range(2) if PARTS[stem] == part)
+        for part in ("train", "val", "test")
+    }
 
 
 @row("W2 such lists beside masks of the same names", Taken(TRUTH, "8 images in a folder without labels", images=8))
