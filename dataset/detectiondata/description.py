@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -107,7 +108,7 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
             continue
         content = (root / name).read_bytes()
         try:
-            document = _load(content)
+            document, twice = _load(content)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             usual = PurePosixPath(name).stem.lower() in _USUAL
             if usual or _SPEAKS_OF_DATA.search(_roughly(content)):
@@ -116,6 +117,8 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
                 broken[name] = said
             continue
         if isinstance(document, dict) and _describes(document):
+            if twice:
+                raise DatasetError(f"{uri}: {name} has {twice}: twice; remove the one that is wrong")
             found[name] = _from_yaml(name, document, uri)
     if broken:
         name, reason = next(iter(broken.items()))
@@ -135,23 +138,21 @@ def _yaml(root: Path, files: Iterable[str], uri: str) -> Description | None:
 
 
 class _Loader(yaml.BaseLoader):
-    """Every scalar as it was written, and no key twice: the last one would count without a word."""
+    """Every scalar as it was written, and `twice`, a key that is there twice: the last one counts without a word."""
+
+    twice: str = ""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in found:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value}: is there twice", key.start_mark)
-                found.add(key.value)
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        self.twice = next((key for key, count in keys.items() if count > 1), self.twice)
         return super().construct_mapping(node, deep)
 
 
-def _load(content: bytes) -> Any:
-    """The document. Raises YAMLError for several documents, too."""
+def _load(content: bytes) -> tuple[Any, str]:
+    """The document, and a key that is there twice, if any is. Raises YAMLError for several documents, too."""
     loader = _Loader(content.decode("utf-8-sig"))
     try:
-        return loader.get_single_data()
+        return loader.get_single_data(), loader.twice
     finally:
         loader.dispose()
 

@@ -704,6 +704,7 @@ row("R1 annotations that are cut short", Refused("more.json is not JSON"))(
 for name, file, text in (
     ("equal descriptions", "dataset.yaml", PLAIN),
     ("DVC's params", "params.yaml", "train:\n  epochs: 10\n"),
+    ("params with a key twice", "params.yaml", "a: &a {}\ntrain:\n  <<: *a\n  <<: *a\n  lr: 1\n  lr: 2\n"),
     ("a tag", "mkdocs.yml", "x: !ENV [A]\n"),
     ("two documents", "k8s.yaml", "a: 1\n---\nb: 2\n"),
     ("a template", "values.yaml", "a: {{ b }}\n"),
@@ -714,14 +715,14 @@ for name, yaml, words in (
     (
         "an index twice",
         UNNAMED + "names:\n  0: nut\n  1: washer\n  1: bolt\n",
-        "data.yaml is not YAML: 1: is there twice",
+        "data.yaml has 1: twice; remove the one",
     ),
     (
         "an index twice in other words",
         UNNAMED + "names: {0: nut, 1: washer, 01: bolt}\n",
         "several names for one index",
     ),
-    ("a part twice", "train: images/test\n" + PLAIN, "data.yaml is not YAML: train: is there twice"),
+    ("a part twice", "train: images/test\n" + PLAIN, "data.yaml has train: twice; remove the one"),
 ):
     row(f"R5 {name}", Refused(words))(lambda to, yaml=yaml: to.yolo(yaml=yaml))
 for name, content, words in (
