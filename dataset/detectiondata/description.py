@@ -34,6 +34,7 @@ _ABSENT = ("", "~", "null", "Null", "NULL")
 _USUAL = ("data", "dataset")  # what descriptions are called
 _SIZE_LIMIT = 1 << 20  # bytes
 _ROW = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
+_DIGITS = re.compile(r"\d+")
 _SPEAKS_OF_DATA = re.compile(r"^(names|train|val)\s*:", re.MULTILINE)
 
 Parts = Mapping[Literal["train", "val", "test"], tuple[str, ...]]
@@ -239,7 +240,9 @@ def _darknet(root: Path, files: Iterable[str], uri: str) -> Description | None:
         says = {key.strip().lower(): value.strip() for key, equals, value in lines if equals and value.strip()}
         parts = {part: (says[key],) for key, part in _KEYS.items() if key in says}
         if parts:
-            counts = _count(says.get("classes"), f"{name} says classes =", uri)
+            said = says.get("classes", "")
+            leading = _DIGITS.match(said)  # darknet reads no further (atoi): `2 # nuts and bolts` is 2
+            counts = _count(leading.group() if leading else said, f"{name} says classes =", uri)
             here = Description(name, "", None, parts, None, (name,), counts)
             same = found.setdefault(str((parts, counts.values())), here)
             if same is not here:

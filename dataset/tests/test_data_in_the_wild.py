@@ -141,6 +141,15 @@ def _(to: Folder) -> None:
     to.put("obj.data", "classes = 3\ntrain = data/train.txt\nvalid = data/val.txt\nnames = data/obj.names\n")
 
 
+row("W2 classes = as darknet reads it", Taken(TRUTH, "names test: test.txt, which is not there"))(
+    lambda to: (
+        to.yolo(yaml=None),
+        to.put("obj.names", LIST),
+        to.put("obj.data", "classes = 3 # nuts and bolts\ntrain = images/train\nvalid = images/val\ntest = test.txt\n"),
+    )
+)
+
+
 @row("W2 lists alone", RIGHT)
 def _(to: Folder) -> None:
     to.yolo(**FLAT, yaml=None)
@@ -635,6 +644,9 @@ row("nc of a copy", Refused("old.yaml says nc: 4 and gives 3 names"))(
 )
 row("nc that is none", Refused("data.yaml says nc: some, which is not a number of classes; correct it"))(
     lambda to: (to.yolo(yaml=UNNAMED + "nc: some\n"), to.put("classes.txt", LIST))
+)
+row("obj.data whose classes are no number", Refused("obj.data says classes = many, which is not a number of classes"))(
+    lambda to: (to.yolo(yaml=None), to.put("obj.names", LIST), to.put("obj.data", "classes = many\ntrain = t.txt\n"))
 )
 row("obj.data and an obj.names of more", Refused("obj.data says classes = 2 and obj.names gives 3 names"))(
     lambda to: (to.yolo(yaml=None), to.put("obj.names", LIST), to.put("obj.data", "classes = 2\ntrain = train.txt\n"))
