@@ -151,9 +151,10 @@ def _refuse_without_train(resolved: Mapping[Part, list[Found]], images: Sequence
     for part, each in resolved.items():
         for found in each:
             if not set(found.images) <= set(folders.get(part, ())):
+                without = "have all images trained on" if set(folders) == {"train"} else "go by the folders' names"
                 raise DatasetError(
-                    f"{uri}: {found.list} says which images are {part}, and nothing says which are train; add a list "
-                    "of them (train.txt), or remove this one to have all images trained on"
+                    f"{uri}: {found.list} says which images are {part}, and no list says which are train; add one "
+                    f"(train.txt), or remove this one to {without}"
                 )
 
 
@@ -164,9 +165,13 @@ def _refuse_other_place(description: Description, twin: str, resolver: Resolver,
         for path in paths:
             here, there = resolver.entry(path), elsewhere.entry(path)
             if here is not None and there is not None and set(here.images) != set(there.images):
+                inside = PurePosixPath(twin).is_relative_to(PurePosixPath(description.file or "").parent)
+                what = "give one of their folders, or each as a source"
+                if inside:
+                    what = f"remove {twin} to have its images left out, or move its folder out of this one"
                 raise DatasetError(
                     f"{uri}: {description.file} and {twin} say the same of different images ({here.images[0]}, "
-                    f"{there.images[0]}), so these are several datasets; give one of their folders, or each as a source"
+                    f"{there.images[0]}), so these are several datasets; {what}"
                 )
 
 

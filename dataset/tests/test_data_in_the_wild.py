@@ -224,8 +224,12 @@ def _(to: Folder) -> None:
     to.put("val.txt", "old/a.jpg\nold/b.jpg\n")
 
 
-row("W2 a list of the test part alone", Refused("test.txt says which images are test, and nothing says which are"))(
-    listed("images/{stem}.jpg", "{part}.txt", "test")
+row(
+    "W2 a list of the test part alone",
+    Refused("and no list says which are train; add one (train.txt), or remove this one to have all images trained on"),
+)(listed("images/{stem}.jpg", "{part}.txt", "test"))
+row("W2 a list of images of other folders", Refused("or remove this one to go by the folders' names"))(
+    lambda to: (to.yolo(yaml=NAMED), to.put("blurry_test.txt", "im0.jpg\nim5.jpg\n"))
 )
 row("W2 a list of the test part, and folders that say the same", RIGHT)(
     lambda to: (to.yolo(yaml=NAMED), to.lists("images/test/{stem}.jpg", parts=("test",)))
@@ -747,6 +751,23 @@ for name, content, words in (
     row(f"R5 {name} description beside a whole one", Refused("; correct it, or remove it where data.yaml counts"))(
         lambda to, content=content: (to.yolo(), to.put("set.yaml", content))
     )
+
+
+def exports(to: Folder, *folders: str) -> None:
+    for folder in folders:
+        to.yolo(folder + "images/{part}/{stem}.jpg", folder + "labels/{part}/{stem}.txt", yaml=None)
+        to.put(f"{folder}data.yaml", PLAIN)
+
+
+row("two exports of one project", Refused("so these are several datasets; give one of their folders, or each as a"))(
+    lambda to: exports(to, "old/", "new/")
+)
+row("an export within another", Refused("remove backup/data.yaml to have its images left out, or move its folder"))(
+    lambda to: exports(to, "", "backup/")
+)
+row("a copy of data.yaml in every folder", RIGHT)(
+    lambda to: (to.yolo(), *(to.put(f"{each}/data.yaml", PLAIN) for each in ("images/train", "images/val", "labels")))
+)
 for image, label in (
     ("JPEGImages/{part}/{stem}.jpg", "labels/{part}/{stem}.txt"),
     ("{part}/img/{stem}.jpg", "{part}/label/{stem}.txt"),
