@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent import masking
 from agent.capture import images, sidecar
@@ -231,3 +232,26 @@ def test_a_sidecar_that_can_not_be_used_is_named(change: dict[str, object], word
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     with pytest.raises(SidecarInvalid):
         sidecar.address(data)
+
+
+def test_turns_are_counted_once_for_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a hundred times as long as all else; another size or mask has its own."""
+    counted: list[tuple[int, int]] = []
+    count = masking._turns
+
+    def counting(corners: NDArray[np.int32], height: int, width: int) -> tuple[int, NDArray[np.int16]]:
+        counted.append((height, width))
+        return count(corners, height, width)
+
+    monkeypatch.setattr(masking, "_turns", counting)
+    masking._shown.cache_clear()
+    middle, corner = ((0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7)), ((0, 0), (0.4, 0), (0.4, 0.4), (0, 0.4))
+    for mask, (height, width) in ((middle, (80, 100)), (middle, (60, 80)), (corner, (80, 100)), (middle, (80, 100))):
+        for value in (90, 200):
+            frame = np.full((height, width, 3), value, np.uint8)
+            hidden = masking.masked(frame, (mask,))
+            assert (frame == value).all()
+            assert set(np.unique(hidden)) == {0, value}
+            assert (hidden[height // 2, width // 2] == 0).all() == (mask == middle)
+            assert (hidden[2, 2] == 0).all() == (mask == corner)
+    assert counted == [(80, 100), (60, 80), (80, 100)]
