@@ -335,6 +335,39 @@ def test_what_can_not_be_removed_keeps_no_model_from_its_node(
     assert first.path.read_bytes() == b"content 0"
 
 
+def read_only(entry: Path) -> None:
+    held_by_a_mount(entry)
+    subprocess.run(["mount", "-o", "remount,bind,ro", entry], check=True)
+
+
+def linked_where_nothing_can_be_asked_for(entry: Path) -> None:
+    moved_away(entry)
+    entry.unlink()
+    entry.symlink_to("x" * 300)  # as a link to a disk that is broken: an OSError, and no dead link
+
+
+@pytest.mark.parametrize("spoil", [read_only, linked_where_nothing_can_be_asked_for])
+def test_an_entry_that_can_not_even_be_changed_keeps_no_model_from_its_node(
+    stored: Make,
+    cache: Path,
+    spoil: Callable[[Path], None],
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = stored(b"content 0", "v0")
+    fetch.run(config(first, keep=1))
+    spoil(first.path.parent)
+    if spoil is read_only:
+        request.addfinalizer(lambda: subprocess.run(["umount", first.path.parent], check=True))
+    for k in (1, 2):
+        fetch.run(config(stored(f"content {k}".encode(), f"v{k}"), keep=1))
+        assert f"{first.path.parent} can't be removed from the cache" in caplog.text
+        caplog.clear()
+    if spoil is linked_where_nothing_can_be_asked_for:
+        first.path.parent.unlink()
+    assert versions(cache) - {"content 0"} == {"content 2"}
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.EUCLEAN])
 def test_a_disk_that_is_broken_where_another_version_lies_keeps_no_model_from_its_node(
     stored: Make, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int

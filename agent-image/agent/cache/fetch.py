@@ -237,9 +237,11 @@ class _Entry:
 def _entries(cache: Path) -> list[_Entry]:
     entries = []
     for folder in cache.iterdir():
-        if not _DIGEST.fullmatch(folder.name) or not folder.is_dir():
+        if not _DIGEST.fullmatch(folder.name):
             continue
         try:
+            if not folder.is_dir():
+                continue
             marks = [Path(mark) for mark in os.scandir(folder) if mark.name.startswith(_WANTED)]
             wanted = {mark.name.removeprefix(_WANTED): mark.stat().st_mtime_ns for mark in marks}
         except OSError as error:
@@ -258,8 +260,12 @@ def _prune(config: FetchConfig) -> None:
         (entry for entry in entries if config.owner in entry.wanted), key=lambda entry: entry.wanted[config.owner]
     )
     for entry in mine[: -config.keep]:
-        del entry.wanted[config.owner]
-        (cache / entry.sha256 / f"{_WANTED}{config.owner}").unlink()
+        try:
+            (cache / entry.sha256 / f"{_WANTED}{config.owner}").unlink()
+        except OSError as error:
+            _stays(cache / entry.sha256, error)
+        else:
+            del entry.wanted[config.owner]
     for entry in entries:
         if not entry.wanted and entry.sha256 != config.model.sha256:
             _remove(cache, entry)
