@@ -137,11 +137,13 @@ def _lists(texts: Iterable[str], resolver: Resolver) -> tuple[dict[Part, list[Fo
         part: Part | None = next(filter(None, map(part_called, words)), None)
         if part is None:
             continue
-        found, pictures = resolver.list(name), resolver.pictures(name)
-        if found is not None and (pictures or len(found.images) >= len(found.missing)):
+        found, meant = resolver.list(name), resolver.pictures(name)
+        if not meant and part_called(PurePosixPath(name).stem):
+            meant = resolver.words(name)
+        if found is not None and (meant or len(found.images) >= len(found.missing)):
             resolved.setdefault(part, []).append(found)
-        elif pictures:  # else it is another text; some of its words may be the name of an image
-            lost.append(_Lost(name, part, pictures[0]))
+        elif meant:  # else it is another text; some of its words may be the name of an image
+            lost.append(_Lost(name, part, meant[0]))
     return resolved, lost, ", ".join(found.list or "" for each in resolved.values() for found in each)
 
 

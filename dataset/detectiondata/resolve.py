@@ -129,19 +129,25 @@ class Resolver:
         """The images that a text file names, one path a line; None where no line leads anywhere."""
         found: dict[str, None] = {}
         missing = []
-        for line in self._read(file).splitlines():
-            if line.strip():
-                image = self._line(line, file)
-                if image is None:
-                    missing.append(line.strip())
-                else:
-                    found[image] = None
+        for line in self._lines(file):
+            image = self._line(line, file)
+            if image is None:
+                missing.append(line)
+            else:
+                found[image] = None
         return Found(tuple(found), file, tuple(missing)) if found else None
 
     def pictures(self, file: str) -> tuple[str, ...]:
         """The lines of a text file that are called as pictures are, wherever they lead."""
-        lines = (line.strip() for line in self._read(file).splitlines())
-        return tuple(line for line in lines if _is_picture(line))
+        return tuple(line for line in self._lines(file) if _is_picture(line))
+
+    def words(self, file: str) -> tuple[str, ...]:
+        """The lines of a text file where each is one word, as it is in a list of names without suffixes; else none."""
+        lines = tuple(self._lines(file))
+        return lines if all(len(line.split()) == 1 for line in lines) else ()
+
+    def _lines(self, file: str) -> Iterator[str]:
+        return (stripped for line in self._read(file).splitlines() if (stripped := line.strip()))
 
     def _candidates(self, entry: str) -> Iterator[str]:
         written = Written.of(entry)

@@ -31,6 +31,7 @@ from detectiondata.labels import parse
 from detectiondata.source import check_source
 
 CUSTOM = {"image": "set_{part}/images/{stem}.jpg", "label": "set_{part}/labels/{stem}.txt"}
+TEXTS = ("train", "val", "test")
 FLAT = {"image": "images/{stem}.jpg", "label": "labels/{stem}.txt"}
 TRAINED: Truth = {stem: known for stem, known in TRUTH.items() if known[0] != "test"}
 
@@ -173,6 +174,21 @@ row("W2 such a list in data.yaml", NO_TEST)(
     )
 )
 row("W2 such lists with folders", RIGHT)(listed("images/{stem}"))
+row("W2 such lists of which most lead nowhere", Refused("10 lines (gone0, gone1, gone2, ...) of test.txt lead to no"))(
+    lambda to: (
+        listed("{stem}")(to),
+        to.put("test.txt", "im7\n" + "".join(f"gone{number}\n" for number in range(10))),
+    )
+)
+row("W2 such lists that lead nowhere", Refused("test.txt names test: x-im7, and nothing that it names is there, nor"))(
+    listed("x-{stem}")
+)
+row("W2 such lists that lead nowhere, and folders that tell", Taken(TRUTH, "which is not there; went by folder"))(
+    lambda to: (to.yolo(yaml=NAMED), to.lists("x-{stem}"))
+)
+row("W2 texts that are called as lists are", Taken(undivided()))(
+    lambda to: (to.yolo(**FLAT, yaml=NAMED), *(to.put(f"{part}.txt", f"{part} is done\nim0\n\n.\n") for part in TEXTS))
+)
 row("W2 such lists in other capitals than the files", RIGHT)(
     lambda to: (to.yolo("images/{stem}.JPG", "labels/{stem}.txt", yaml=NAMED), upper(to))
 )
