@@ -86,7 +86,8 @@ def split(
     file = description.file or ""
     if not description.parts:
         resolved, lost, file = _lists(texts, resolver)
-        if resolved and "train" not in {*resolved, *(each.part for each in lost)}:
+        named = {image for each in resolved.values() for found in each for image in found.images}
+        if resolved and "train" not in {*resolved, *(each.part for each in lost)} and not named.issuperset(plain):
             _refuse_without_train(resolved, plain, uri)
             resolved = {}
     if not resolved:

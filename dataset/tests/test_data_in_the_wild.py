@@ -244,6 +244,9 @@ row(
     "W2 a list of the test part alone",
     Refused("and no list says which are train; add one (train.txt), or remove this one to have all images trained on"),
 )(listed("images/{stem}.jpg", "{part}.txt", "test"))
+row("W2 a list of the test part, and no other image", Taken({"im7": TRUTH["im7"]}))(  # as a holdout is
+    lambda to: (to.yolo(**FLAT, yaml=NAMED, stems=["im7"]), to.lists("images/{stem}.jpg", parts=("test",)))
+)
 row("W2 a list of images of other folders", Refused("or remove this one to go by the folders' names"))(
     lambda to: (to.yolo(yaml=NAMED), to.put("blurry_test.txt", "im0.jpg\nim5.jpg\n"))
 )
