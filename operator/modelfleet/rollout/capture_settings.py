@@ -19,7 +19,7 @@ from modelfleet.api.rollout import Rollout
 from modelfleet.decision import Action, Apply, Delete
 from modelfleet.kinds import CONFIG_MAP, ROLLOUT
 from modelfleet.rollout.capture_pods import SETTINGS_KEY, SETTINGS_VOLUME, settings_name
-from modelfleet.workloads.owners import owner_reference
+from modelfleet.workloads.owners import owner_reference, owner_uids
 
 _LIMITS = {"cooldown": "1m", "perHour": 60}
 """Of a rule that says none."""
@@ -40,9 +40,8 @@ class Outcome:
 
 def is_of(rollout: ObjectMeta, found: Mapping[str, Any]) -> bool:
     """Whether a raw ConfigMap is the one of this Rollout: by its owner or, after a restore from a backup, its label."""
-    metadata = found["metadata"]
-    owners = {reference["uid"] for reference in metadata.get("ownerReferences") or ()}
-    return rollout.uid in owners or (metadata.get("labels") or {}).get(names.ROLLOUT) == rollout.name
+    labels = found["metadata"].get("labels") or {}
+    return rollout.uid in owner_uids(found) or labels.get(names.ROLLOUT) == rollout.name
 
 
 def outcome(
@@ -106,11 +105,10 @@ def _says(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether it says already what it should; what others have added to it stays."""
     text = (known.get("data") or {}).get(SETTINGS_KEY)
     labels = known["metadata"].get("labels") or {}
-    owners = {reference["uid"] for reference in known["metadata"].get("ownerReferences") or ()}
     return (
         text == wanted["data"][SETTINGS_KEY]
         and wanted["metadata"]["labels"].items() <= labels.items()
-        and wanted["metadata"]["ownerReferences"][0]["uid"] in owners
+        and wanted["metadata"]["ownerReferences"][0]["uid"] in owner_uids(known)
     )
 
 

@@ -29,6 +29,7 @@ from modelfleet.versions.verify_job import VerifyJob, read
 from modelfleet.versions.watch import ROLLOUTS_USING
 from modelfleet.views import ROLLOUTS, ROLLOUTS_OF_MODEL, TRAININGS, TRAININGS_OF_MODEL, VERSIONS, versions_of
 from modelfleet.workloads.jobs import is_over
+from modelfleet.workloads.owners import owner_uids
 
 
 def controller(deps: Deps) -> Controller[Snapshot]:
@@ -85,7 +86,7 @@ def _verify_job(store: Store, version: ModelVersion) -> VerifyJob | None:
     """The version's verify Job."""
     namespace, uid = version.metadata.namespace, version.metadata.uid
     job = store.get(JOB, namespace, manifests.verify_job_name(version))
-    if job is None or not any(owner["uid"] == uid for owner in job["metadata"].get("ownerReferences") or ()):
+    if job is None or uid not in owner_uids(job):
         return None
     return read(job, store.list(POD, namespace, owner_uid=job["metadata"]["uid"]))
 

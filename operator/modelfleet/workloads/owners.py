@@ -29,6 +29,11 @@ def owner_reference(kind: Kind, owner: ObjectMeta, *, blocks_deletion: bool = Tr
     }
 
 
+def owner_uids(child: Mapping[str, Any]) -> frozenset[str]:
+    """The uids of all owners of a raw object."""
+    return frozenset(reference["uid"] for reference in child["metadata"].get("ownerReferences") or ())
+
+
 def controller_of(child: Mapping[str, Any]) -> str:
     """The uid of a raw object's controller; "" for an orphan."""
     for reference in child["metadata"].get("ownerReferences") or ():
