@@ -379,5 +379,18 @@ class Dataset(StatusModel):
         """Where the description of a version that the status speaks of lies. It speaks of the store that the last sync
         found, which spec.store may have left since."""
         latest = self.status.latest
-        store, found, _ = ("", "", "") if latest is None else latest.uri.rpartition("/versions/")
-        return f"{store if found else self.spec.store.uri.rstrip('/')}/versions/{number:05d}/{file}"
+        found = "" if latest is None else store_of(latest.uri)
+        return (found or self.spec.store.uri.rstrip("/")) + version_path(number, file)
+
+
+_VERSIONS = "/versions/"
+
+
+def version_path(number: int, file: str = "version.json") -> str:
+    """Where the description of a version lies in its store, with a slash before it."""
+    return f"{_VERSIONS}{number:05d}/{file}"
+
+
+def store_of(uri: str) -> str:
+    """The store that the address of a version lies in; "" for any other address."""
+    return uri.rpartition(_VERSIONS)[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from modelfleet.api import DatasetStatus, LastSync, VersionEntry
-from modelfleet.api.dataset import LatestVersion
+from modelfleet.api.dataset import LatestVersion, store_of
 from modelfleet.datasets.snapshot import Snapshot
 from modelfleet.datasets.sync_job import SyncJob
 from modelfleet.datasets.termination import Report
@@ -98,7 +98,7 @@ def _older(
     """What was known of older versions than those that were told, where it is of the same store: at the same address,
     without a number that is yet to come, and with no version that is another one by now."""
     digests = {number: entry.sha256 for number, entry in told.items()} | {latest.number: latest.sha256}
-    moved = status.latest is not None and _folder(status.latest.uri) != _folder(latest.uri)
+    moved = status.latest is not None and store_of(status.latest.uri) != store_of(latest.uri)
     if moved or any(
         entry.number > latest.number or digests.get(entry.number, entry.sha256) != entry.sha256
         for entry in status.versions
@@ -106,11 +106,6 @@ def _older(
         return {}
     oldest = min(told, default=latest.number)
     return {entry.number: entry for entry in status.versions if entry.number < oldest}
-
-
-def _folder(uri: str) -> str:
-    """The store that the address of a version lies in."""
-    return uri.rpartition("/versions/")[0]
 
 
 def _entry(latest: LatestVersion, before: VersionEntry | None) -> VersionEntry:

@@ -5,6 +5,7 @@ new; beside a Dataset it counts as what is trained on every time, since the Data
 """
 
 from modelfleet.api import Dataset, DatasetRef, LineageDataset, LineageSource, TrainingJob
+from modelfleet.api.dataset import version_path
 from modelfleet.api.driftspec import Retrain
 from modelfleet.rollout.position import Position
 from modelfleet.wording import listed
@@ -156,7 +157,7 @@ def _sources(lineage: LineageDataset) -> tuple[LineageSource, ...]:
 
 def _is_version(uri: str, number: int) -> bool:
     """Whether this is the address of a version of this number, in whatever store."""
-    return uri.endswith(f"/versions/{number:05d}/version.json")
+    return uri.endswith(version_path(number))
 
 
 def _to_label(dataset: Dataset) -> str:
