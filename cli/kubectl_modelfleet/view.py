@@ -91,6 +91,11 @@ class RolloutView:
         return self.status.candidate_version
 
     @property
+    def stable_model(self) -> str:
+        """The model of what is stable: not that of the spec where the Rollout goes to another one."""
+        return self.status.stable_model or self.model
+
+    @property
     def failures(self) -> tuple[Quarantined, ...]:
         """What failed of the model that the spec names, newest first."""
         return tuple(entry for entry in self.status.quarantined if self.is_of_model(entry))

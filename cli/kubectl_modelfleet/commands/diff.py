@@ -29,7 +29,7 @@ def diff(session: Session, rollout: str, version: str) -> None:
     shown = view(raw)
     after = session.version(shown.model, version)
     stable = shown.status.stable_version
-    before = session.versions(stable_model(shown)).get(stable) if stable is not None else None
+    before = session.versions(shown.stable_model).get(stable) if stable is not None else None
     found = changes(before, after, wanted(raw))
     notes = remarks(shown, before, after)
     document = {
@@ -42,11 +42,6 @@ def diff(session: Session, rollout: str, version: str) -> None:
     session.show(document, lambda: told(shown, version, found, notes))
 
 
-def stable_model(shown: RolloutView) -> str:
-    """The model of what is stable: not that of the spec where the Rollout goes to another one."""
-    return shown.status.stable_model or shown.model
-
-
 def wanted(raw: Json) -> dict[str, str]:
     """Which format each group loads."""
     common = (raw["spec"].get("delivery") or {}).get("format") or "onnx"
@@ -57,7 +52,7 @@ def remarks(shown: RolloutView, before: Json | None, after: Json) -> list[str]:
     """What stands in the way of the upgrade, or of the comparison."""
     notes, version = [], after["spec"]["version"]
     if shown.status.stable_version is not None and before is None:
-        gone = f"{stable_model(shown)}-{shown.status.stable_version}"
+        gone = f"{shown.stable_model}-{shown.status.stable_version}"
         notes.append(f"ModelVersion {gone} is gone: nothing to compare with.")
     ready = conditions.find(ModelVersionStatus.model_validate(after.get("status") or {}).conditions, conditions.READY)
     if ready is None or not ready.is_true:
