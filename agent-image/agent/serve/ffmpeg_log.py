@@ -2,10 +2,9 @@
 that pictures have another size or format from now on.
 
 OpenCV hands out a picture that FFmpeg patched up like any other, scales each to the size of the first, and can't be
-asked about either. FFmpeg says so in its log and
-nowhere else that can be reached from here. So its messages are taken over, by the function that is there for it
-(av_log_set_callback) in the library that OpenCV has loaded. They no longer go to stderr, past the agent's log, with
-addresses in them.
+asked about either. FFmpeg says so in its log and nowhere else that can be reached from here. So its messages are taken
+over, by the function that is there for it (av_log_set_callback) in the library that OpenCV has loaded. They no longer
+go to stderr, past the agent's log, with addresses in them.
 """
 
 from __future__ import annotations

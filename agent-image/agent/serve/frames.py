@@ -337,14 +337,16 @@ class Stream(_Video):
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} ended, or gave no frame for {TIMEOUT:.0f} s")
-        if self._changed and self._heeds_changes and not self._as_before(size := self._size()):
-            self._left = size
+        if not self._changed:
+            return
+        self._judge_opening()
+        if self._heeds_changes:
+            self._left = self._size()
             raise SourceLost(f"the pictures of {self.name} have another size or format now: it has to be opened again")
 
     def decode(self) -> Frame:
         frame = super().decode()
-        self._as_before(self._size())
-        self._left = None
+        self._judge_opening()
         return frame
 
     def _size(self) -> tuple[int, int]:
@@ -352,11 +354,10 @@ class Stream(_Video):
         assert self._capture is not None  # a frame was grabbed
         return int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
-    def _as_before(self, size: tuple[int, int]) -> bool:
-        """Whether the stream was opened again for nothing. A camera that says so all the time must not be opened again
-        all the time."""
-        if self._left != size:
-            return False
-        self._heeds_changes = False
-        _log.warning("%s was opened again, and has the same size: no such change is heeded any more", self.name)
-        return True
+    def _judge_opening(self) -> None:
+        """Heed changes no more where the stream was opened again for nothing: a camera that says so all the time must
+        not be opened again all the time."""
+        if self._left is not None and self._left == self._size():
+            self._heeds_changes = False
+            _log.warning("%s was opened again, and has the same size: no such change is heeded any more", self.name)
+        self._left = None
