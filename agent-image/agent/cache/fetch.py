@@ -307,21 +307,16 @@ def _remove(cache: Path, entry: _Entry) -> None:
             for file in (cache / entry.sha256).iterdir():
                 if file.is_file() and not file.name.startswith("."):
                     stack.enter_context(_locked(file, None))
-        except BlockingIOError:
-            _log.info("kept %s: it is in use", cache / entry.sha256)
-            return
-        except OSError as error:
-            _stays(cache / entry.sha256, error)
-            return
-        trash = cache / f"{_TRASH}{entry.sha256}"
-        try:
+            trash = cache / f"{_TRASH}{entry.sha256}"
             (cache / entry.sha256).rename(trash)
             _delete(trash)
+        except BlockingIOError:
+            _log.info("kept %s: it is in use", cache / entry.sha256)
         except OSError as error:
             _stays(cache / entry.sha256, error)
-            return
-        (cache / ".locks" / entry.sha256).unlink()
-        _log.info("removed %s from the cache", cache / entry.sha256)
+        else:
+            (cache / ".locks" / entry.sha256).unlink()
+            _log.info("removed %s from the cache", cache / entry.sha256)
 
 
 def _delete(trash: Path) -> None:
