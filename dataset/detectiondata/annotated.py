@@ -73,7 +73,7 @@ def detect(root: Path, uri: str) -> Layout | None:
         else:
             parts[file.part] = [*parts.get(file.part, ()), *samples]
     left: list[tuple[Sample, str]] = []
-    if all(file.part is None for file in files):
+    if unnamed:
         parts, left = _by_folder(undivided)
     divided = {part: tuple(parts[part]) for part in PARTS if part in parts}
     return Layout(

@@ -44,10 +44,10 @@ def await_served(kubectl: Kubectl, *which: str) -> None:
 
 def _missing(kubectl: Kubectl, which: tuple[str, ...]) -> list[str]:
     found = json.loads(kubectl("get", "--output=json", *which))
-    return [each["metadata"]["name"] for each in found.get("items", [found]) if not is_established(each)]
+    return [each["metadata"]["name"] for each in found.get("items", [found]) if not _is_established(each)]
 
 
-def is_established(definition: Mapping[str, Any]) -> bool:
+def _is_established(definition: Mapping[str, Any]) -> bool:
     """Whether the API server serves this kind, by the definition's status."""
     conditions = definition.get("status", {}).get("conditions") or ()
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
