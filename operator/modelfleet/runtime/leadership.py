@@ -103,16 +103,31 @@ class Leadership:
                 log.warning("could not renew the Lease, %.0f s left: %s", max(0.0, self._left()), why)
 
     async def release(self) -> None:
-        """Let the Lease go, where it is ours, so that the next one need not wait for its end."""
-        if not self.leading or self._seen is None or self._seen.record is None:
+        """Let the Lease go, where it is ours, so that the next one need not wait for its end.
+
+        It is read again first: the renewal that stopping cut off may have come through.
+        """
+        if not self.leading:
             return
-        record, self._renewed_at = self._seen.record, None
+        self._renewed_at = None
         try:
             async with asyncio.timeout(self._terms.retry.total_seconds()):
-                await self._patch(lease.released(record, self._wall()))
-            log.info("let the Lease go")
+                while not await self._let_go():
+                    pass
         except (ApiError, TimeoutError) as error:
-            log.info("could not let the Lease go; it will expire:  %s", _why(error))
+            log.info("could not let the Lease go; it will expire: %s", _why(error))
+
+    async def _let_go(self) -> bool:
+        """Whether the Lease is no longer ours. Raises ApiError."""
+        record = await self._read()
+        if record is None or record.holder != self.identity:
+            return True
+        try:
+            await self._patch(lease.released(record, self._wall()))
+        except Conflict:
+            return False  # the renewal came between
+        log.info("let the Lease go")
+        return True
 
     async def _try(self, *, leading: bool) -> bool:
         """One look, and what follows. Whether the Lease is ours now. Raises LeadershipLost, ApiError."""

@@ -14,7 +14,7 @@ TERMS = Terms(timedelta(seconds=0.6), timedelta(seconds=0.4), timedelta(seconds=
 
 
 class ApiServer:
-    """Holds one Lease; `down` fails every request, `silent` never answers."""
+    """Holds one Lease; `down` fails every request, `silent` never answers, `between` is done before the next patch."""
 
     def __init__(self):
         self.lease = None
@@ -22,6 +22,7 @@ class ApiServer:
         self.down = False
         self.silent = False
         self.writes = 0
+        self.between = []
 
     async def _asked(self):
         await asyncio.sleep(0)
@@ -51,6 +52,8 @@ class ApiServer:
 
     async def patch(self, kind, namespace, name, body):
         await self._asked()
+        if self.between:
+            self.between.pop()()
         if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise Conflict("newer")
         spec = {**self.lease["spec"], **body["spec"]}
@@ -116,6 +119,36 @@ async def test_one_that_lets_go_is_followed_at_once(api):
     await first.release()
     assert not first.leading
     await within(0.3, taking)
+
+
+@pytest.mark.parametrize("moment", ["before it reads", "after it has read"])
+async def test_one_that_was_stopped_within_a_renewal_is_followed_at_once(api, moment):
+    """Stopping cuts off a request whose answer it no longer hears; the API server may have done it all the same."""
+    first, second = candidate(api, "a"), candidate(api, "b")
+    await first.acquire()
+    if moment == "before it reads":
+        api._put(api.lease)
+    else:
+        api.between.append(lambda: api._put(api.lease))
+    await first.release()
+    await within(0.3, second.acquire())
+
+
+async def test_a_lease_that_another_took_is_not_let_go(api):
+    first = candidate(api, "a")
+    await first.acquire()
+    api._put({**api.lease, "spec": {**api.lease["spec"], "holderIdentity": "b"}})
+    await first.release()
+    assert api.lease["spec"]["holderIdentity"] == "b"
+
+
+async def test_letting_go_takes_no_longer_than_a_retry(api, caplog):
+    caplog.set_level("INFO")
+    first = candidate(api, "a")
+    await first.acquire()
+    api.silent = True
+    await within(0.3, first.release())
+    assert "could not let the Lease go; it will expire: the API server did not answer in time" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["down", "silent"])
