@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -23,14 +24,20 @@ REGION = "us-east-1"
 
 
 @contextmanager
-def gateway(buckets: Path, access_key: str, secret_key: str) -> Iterator[str]:
-    """A versitygw without a cluster, for the block alone; its endpoint. The folders in ``buckets`` are its buckets."""
+def gateway(buckets: Path, access_key: str, secret_key: str, *, access_log: Path | None = None) -> Iterator[str]:
+    """A versitygw without a cluster, for the block alone; its endpoint. The folders in ``buckets`` are its buckets.
+
+    ``access_log`` gets a line for each request, in their order, as :func:`written` reads it.
+    """
     program = binaries.ensure(["versitygw"]) / "versitygw"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     keys = {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
-    command = [str(program), "--port", address, f"--region={REGION}", "--quiet", "posix", str(buckets)]
+    options = ["--port", address, f"--region={REGION}", "--quiet"]
+    if access_log is not None:
+        options.append(f"--access-log={access_log}")
+    command = [str(program), *options, "posix", str(buckets)]
     with subprocess.Popen(
         command, env=os.environ | keys, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     ) as process:
@@ -41,6 +48,15 @@ def gateway(buckets: Path, access_key: str, secret_key: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+def written(access_log: Path) -> list[str]:
+    """The keys of the objects that were written, in order; a key that was written twice is there twice.
+
+    The files' own times can't say that: two that were written within a tick of the kernel's clock have the same.
+    """
+    put = re.compile(r" s3_PutObject (\S+) \S+ 200 ")  # keys without spaces, which would end them
+    return [found[1] for line in access_log.read_text().splitlines() if (found := put.search(line))]
 
 
 def _listens(address: str) -> bool:
