@@ -61,6 +61,42 @@ def constant(output: NDArray, side: int = SIDE, declared: Sequence[int | str] | 
     return _model(nodes, constants, declared if declared is not None else output.shape, side)
 
 
+def echo(shape: Sequence[int | str], number: int = TensorProto.FLOAT, inputs: int = 1) -> bytes:
+    """Says what it is given, or the sum of several `inputs`. `number` is one of onnx's types."""
+    names = ["images", "more"][:inputs]
+    graph = helper.make_graph(
+        [helper.make_node("Sum", names, ["output0"])],
+        "echo",
+        [helper.make_tensor_value_info(name, number, list(shape)) for name in names],
+        [helper.make_tensor_value_info("output0", number, list(shape))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def fails_on_black(side: int = SIDE) -> bytes:
+    """A network whose run fails unless the first pixel is white: it then asks for a row that there is not."""
+    nodes = [
+        helper.make_node("Slice", ["images", "starts", "ends", "axes"], ["corner"]),
+        helper.make_node("ReduceMean", ["corner"], ["brightness"], keepdims=0),
+        helper.make_node("Sub", ["one", "brightness"], ["darkness"]),
+        helper.make_node("Mul", ["darkness", "far"], ["place"]),
+        helper.make_node("Cast", ["place"], ["row"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["answer", "row"], ["output0"], axis=0),
+    ]
+    constants = {
+        "starts": np.array([0, 0], np.int64),
+        "ends": np.array([1, 1], np.int64),
+        "axes": np.array([2, 3], np.int64),
+        "one": np.array(1, np.float32),
+        "far": np.array(1000, np.float32),
+        "answer": np.zeros((1, 7, 1), np.float32),
+    }
+    return _model(nodes, constants, [7, 1], side)
+
+
 def convolutions(side: int = SIDE, depth: int = 6, classes: int = len(CLASSES)) -> bytes:
     """A network that computes: `depth` convolutions of 64 channels with fixed random weights, a place for each 8 x 8
     pixels of the frame. Scores are spread between 0 and 1, boxes lie within the frame."""

@@ -15,7 +15,15 @@ from agent_models import CLASSES, SIDE, convolutions
 
 from agent.serve.backends import choice, onnx_runtime, open_vino
 from agent.serve.backends.choice import BUDGET, TURNS, Tried, choose, cramped, fastest
-from agent.serve.backends.network import Array, BackendUnavailable, InferenceFailed, Loader, ModelUnsupported, Port
+from agent.serve.backends.network import (
+    Array,
+    BackendUnavailable,
+    InferenceFailed,
+    Loader,
+    ModelUnsupported,
+    Port,
+    Square,
+)
 from agent.serve.detector import Detector
 
 ANSWER = np.array([[[32], [32], [16], [8], [0.1], [0.5], [0.1]]], np.float32)
@@ -42,10 +50,9 @@ class Fake:
     answer: np.ndarray = field(default_factory=lambda: ANSWER)
     fails_at: int = OFTEN
     runs: int = 0
-    inputs = (Port("images", (1, 3, SIDE, SIDE), "float32"),)
     outputs = (Port("output0", (1, 7, 1), "float32"),)
 
-    def run(self, pixels: Array) -> Array:
+    def run(self, square: Square) -> Array:
         self.runs += 1
         if self.runs > self.fails_at:
             raise InferenceFailed("out of order")
@@ -67,7 +74,7 @@ class Bench:
         monkeypatch.setattr(onnx_runtime, "has", lambda name: name in self.there)
 
     def loader(self, name: str) -> Loader:
-        def load(model: bytes, threads: int) -> Fake:
+        def load(model: bytes, side: int, threads: int) -> Fake:
             found = self.there[name]
             if isinstance(found, Exception):
                 raise found

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from agent.detection import Detection
 from agent.serve.backends import onnx_runtime
-from agent.serve.backends.network import Array, InferenceFailed, Loader, ModelUnsupported
+from agent.serve.backends.network import InferenceFailed, Loader, ModelUnsupported, Square
 
 MAX_DETECTIONS = 300  # per frame, as ultralytics
 _PADDING = 114  # grey of the letterbox, as in training
@@ -66,14 +66,16 @@ class Letterbox:
         width, height = self.size
         return round((self.side - width) / 2 - 0.1), round((self.side - height) / 2 - 0.1)
 
-    def apply(self, image: Image) -> Image:
+    def apply(self, image: Image) -> Square:
         """The square: uint8 [side, side, 3]."""
         width, height = self.size
         left, top = self.offset
-        if (self.width, self.height) != (width, height):
-            image = cast(Image, cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
         square = np.full((self.side, self.side, 3), _PADDING, np.uint8)
-        square[top : top + height, left : left + width] = image
+        inside = square[top : top + height, left : left + width]
+        if (self.width, self.height) == (width, height):
+            inside[:] = image
+        else:
+            cv2.resize(image, (width, height), inside, interpolation=cv2.INTER_LINEAR)
         return square
 
     def restore(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,14 +94,14 @@ def decode(output: NDArray[np.float32], confidence: float, iou: float) -> Detect
     """
     scores = output[4:].max(axis=0)
     (anchors,) = np.nonzero(scores > confidence)
+    if not len(anchors):
+        return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.intp))
     scores = scores[anchors]
     classes = output[4:, anchors].argmax(axis=0)
     centres: NDArray[np.float32] = output[:2, anchors].T
     sizes: NDArray[np.float32] = output[2:4, anchors].T
     half = sizes / np.float32(2)
     low, high = centres - half, centres + half
-    if not len(anchors):
-        return Detections(np.empty((0, 4), np.float32), scores, classes)
     # OpenCV takes and gives arrays here; its type hints know of sequences only.
     rectangles = cast(Sequence[Sequence[float]], np.hstack([low, sizes]))
     best = cv2.dnn.NMSBoxesBatched(
@@ -135,16 +137,12 @@ class Detector:
         threads: int = 1,
         load: Loader = onnx_runtime.load,
     ) -> None:
-        self._network = load(model, threads)
+        self._network = load(model, image_size, threads)
         self._confidence = confidence
         self._iou = iou
         self.side = image_size
         self._classes = len(classes)
-        self._dtype = self._check_input()
         self.suppressed = self._check_output(classes)
-        # Used again for each frame: memory that is new each time costs more than what is computed into it.
-        self._channels = [np.empty((image_size, image_size), np.uint8) for _ in range(3)]
-        self._pixels = np.empty((1, 3, image_size, image_size), self._dtype)
 
     def detect(self, image: Image) -> Detections:
         """Run the model on one frame, uint8 [height, width, 3] BGR. Raises InferenceFailed."""
@@ -152,51 +150,36 @@ class Detector:
             raise InferenceFailed(f"the frame has no pixels (shape {image.shape})")
         letterbox = Letterbox(image.shape[0], image.shape[1], self.side)
         try:
-            pixels = self.pixels(letterbox.apply(image))
+            square = letterbox.apply(image)
         except cv2.error as error:
             raise InferenceFailed(str(error)) from error
-        output = self.output(pixels)
+        output = self.output(square)
         if self.suppressed:
             found = decode_suppressed(output, self._confidence)
         else:
             found = decode(output, self._confidence, self._iou)
-        if len(found) and not set(found.classes.tolist()) <= set(range(self._classes)):
+        if not len(found):
+            return found
+        if not set(found.classes.tolist()) <= set(range(self._classes)):
             raise InferenceFailed(f"the model found class {found.classes.max()}, of {self._classes} classes")
-        if len(found) and found.confidences.max() > 1:
+        if found.confidences.max() > 1:
             raise InferenceFailed(f"the model is {found.confidences.max()} confident, which is more than 1")
         return Detections(letterbox.restore(found.boxes), found.confidences, found.classes)
 
     def smoke(self) -> Detections:
         """Run the model once on a plain grey frame: it works from end to end, and its first, slow run is over."""
-        return self.detect(np.full((self.side, self.side, 3), _PADDING, np.uint8))
+        return self.detect(self._grey())
 
-    def pixels(self, square: Image) -> Array:
-        """What the network takes, [1, 3, side, side]: red, green, blue, from 0 to 1. Overwritten by the next call."""
-        cv2.split(square, self._channels)
-        for channel, plane in zip(self._channels, self._pixels[0, ::-1], strict=True):
-            np.divide(channel, self._dtype(255), out=plane)
-        return self._pixels
-
-    def output(self, pixels: Array) -> NDArray[np.float32]:
-        """The network's answer for one frame, without the batch. The next run may overwrite it. Raises
+    def output(self, square: Square) -> NDArray[np.float32]:
+        """The network's answer for one letterboxed frame, without the batch. The next run may overwrite it. Raises
         InferenceFailed."""
-        output = np.asarray(self._network.run(pixels)[0], np.float32)
+        output = np.asarray(self._network.run(square)[0], np.float32)
         if not np.isfinite(output).all():
             raise InferenceFailed("the model's output holds values that are not finite")
         return output
 
-    def _check_input(self) -> type[np.floating]:
-        inputs = self._network.inputs
-        if len(inputs) != 1:
-            raise ModelUnsupported(f"the model has {len(inputs)} inputs; a detector has one")
-        shape = list(inputs[0].shape)
-        wanted = [1, 3, self.side, self.side]
-        if len(shape) != 4 or any(isinstance(n, int) and n != m for n, m in zip(shape, wanted, strict=True)):
-            raise ModelUnsupported(f"the model's input is {shape}, but the version's imageSize wants {wanted}")
-        types: dict[str, type[np.floating]] = {"float32": np.float32, "float16": np.float16}
-        if inputs[0].dtype not in types:
-            raise ModelUnsupported(f"the model's input is of {inputs[0].dtype}; known are {', '.join(types)}")
-        return types[inputs[0].dtype]
+    def _grey(self) -> Square:
+        return np.full((self.side, self.side, 3), _PADDING, np.uint8)
 
     def _check_output(self, classes: Sequence[str]) -> bool:
         """True when the model suppresses itself. Dimensions that the file leaves open are checked by a first run."""
@@ -206,9 +189,8 @@ class Detector:
             raise ModelUnsupported(f"the model has {len(outputs)} outputs ({names}); a detector has one")
         shape = list(outputs[0].shape)
         if not all(isinstance(n, int) for n in shape):
-            pixels = np.full((1, 3, self.side, self.side), _PADDING / 255, self._dtype)
             try:
-                shape = list(self._network.run(pixels).shape)
+                shape = list(self._network.run(self._grey()).shape)
             except InferenceFailed as error:
                 raise ModelUnsupported(f"the model can't be run: {error}") from error
         if len(shape) == 3 and shape[0] == 1:

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from agent.serve.backends import onnx_runtime, open_vino, probes
 from agent.serve.backends.network import (
     REFERENCE,
-    Array,
     BackendUnavailable,
     InferenceFailed,
     Loader,
     ModelUnsupported,
+    Square,
 )
 from agent.serve.backends.probes import Floats
 from agent.serve.detector import Detector
@@ -121,7 +121,7 @@ class _Trial:
 
     def __init__(self, reference: Detector, make: Make, alive: Callable[[], None], clock: Callable[[], float]) -> None:
         self._make, self._alive, self._clock = make, alive, clock
-        self._frames = [reference.pixels(frame).copy() for frame in probes.frames(reference.side)]
+        self._frames = probes.frames(reference.side)
         self._families: dict[str, Iterator[str]] = {}  # of each backend that runs, what would take its place
         self._taken: dict[str, list[float]] = {REFERENCE: []}
         self._notes: dict[str, str] = {}
@@ -179,7 +179,7 @@ class _Trial:
                 del self.running[name]
                 self._admit(self._families[name])
 
-    def _run(self, name: str, frame: Array) -> Floats | str:
+    def _run(self, name: str, frame: Square) -> Floats | str:
         began = self._clock()
         try:
             answer: Floats | str = self.running[name].output(frame).copy()

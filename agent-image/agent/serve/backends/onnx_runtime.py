@@ -6,9 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
-from agent.serve.backends.network import Array, BackendUnavailable, InferenceFailed, Loader, ModelUnsupported, Port
+from agent.serve.backends.network import (
+    Array,
+    BackendUnavailable,
+    InferenceFailed,
+    Loader,
+    ModelUnsupported,
+    Port,
+    Square,
+    precision,
+)
 
 # Since 1.29 onnxruntime's Linux builds send usage data to Microsoft, facts about the model among it, unless this is set
 # before the import. No fleet's nodes should call out without being asked.
@@ -38,9 +48,9 @@ _DEVICES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 
 
-def load(model: bytes, threads: int) -> OnnxRuntime:
+def load(model: bytes, side: int, threads: int) -> OnnxRuntime:
     """On the processor. Raises ModelUnsupported."""
-    return OnnxRuntime(model, threads, [_PROCESSOR])
+    return OnnxRuntime(model, side, threads, [_PROCESSOR])
 
 
 def has(name: str) -> bool:
@@ -52,14 +62,14 @@ def on_device(name: str) -> Loader:
     """By the execution provider of `cuda` or `tensorrt`; operators that it doesn't know run on the processor."""
     provider, options = _DEVICES[name]
 
-    def load(model: bytes, threads: int) -> OnnxRuntime:
+    def load(model: bytes, side: int, threads: int) -> OnnxRuntime:
         if not has(name):
             there = ", ".join(onnxruntime.get_available_providers())
             raise BackendUnavailable(
                 f"this image's onnxruntime has no {provider} (it has {there}): "
                 "use an image with onnxruntime-gpu, or another backend"
             )
-        network = OnnxRuntime(model, threads, [(provider, dict(options)), _PROCESSOR])
+        network = OnnxRuntime(model, side, threads, [(provider, dict(options)), _PROCESSOR])
         if provider not in network.providers:  # onnxruntime goes on without it, and only logs why
             raise BackendUnavailable(f"{provider} can't be used here: are a device and its driver there for this pod?")
         return network
@@ -70,7 +80,9 @@ def on_device(name: str) -> Loader:
 class OnnxRuntime:
     """A session. Raises ModelUnsupported."""
 
-    def __init__(self, model: bytes, threads: int, providers: Sequence[str | tuple[str, dict[str, str]]]) -> None:
+    def __init__(
+        self, model: bytes, side: int, threads: int, providers: Sequence[str | tuple[str, dict[str, str]]]
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -81,7 +93,12 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         except _ERRORS as error:
             raise ModelUnsupported(f"onnxruntime can't load the model: {error}") from error
-        self.inputs = tuple(_port(each) for each in self._session.get_inputs())
+        inputs = tuple(_port(each) for each in self._session.get_inputs())
+        self._number = precision(inputs, side)
+        self._input = inputs[0].name
+        # Used again for each picture: memory that is new each time costs more than what is computed into it.
+        self._channels = [np.empty((side, side), np.uint8) for _ in range(3)]
+        self._pixels = np.empty((1, 3, side, side), self._number)
         self.outputs = tuple(_port(each) for each in self._session.get_outputs())
 
     @property
@@ -89,9 +106,12 @@ class OnnxRuntime:
         """Those that are in use."""
         return [str(name) for name in self._session.get_providers()]
 
-    def run(self, pixels: Array) -> Array:
+    def run(self, square: Square) -> Array:
+        cv2.split(square, self._channels)
+        for channel, plane in zip(self._channels, self._pixels[0, ::-1], strict=True):
+            np.divide(channel, self._number(255), out=plane)
         try:
-            (output, *_) = self._session.run(None, {self.inputs[0].name: pixels})
+            (output, *_) = self._session.run(None, {self._input: self._pixels})
         except _ERRORS as error:
             raise InferenceFailed(str(error)) from error
         return np.asarray(output)
