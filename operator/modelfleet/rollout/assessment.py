@@ -61,8 +61,8 @@ class Assessment:
         if self.latched is not None and not self.here.nodes:
             return gating.unseen(self.latched, self.now)
         if self.latched is not None:
-            unseen = architectures.unseen(self.position, course)
-            return gating.judged(self.latched, course.candidate.version, self.judgement, self.now, unseen)
+            more = " ".join(filter(None, (architectures.unseen(self.position, course), gating.anew(course))))
+            return gating.judged(self.latched, course.candidate.version, self.judgement, self.now, more)
         if not self.done:
             return None
         return GateStatus(
@@ -81,6 +81,14 @@ class Assessment:
     def timed_out(self) -> bool:
         """The gate came to no verdict in time, and will not any more."""
         return self.judgement is not None and self.judgement.timed_out and self.verdict is Verdict.INCONCLUSIVE
+
+    @property
+    def in_vain(self) -> bool:
+        """The gate has ended without anything to go by as often as it may begin again, and will not any more."""
+        course, plan = self.position.course, gating.active(self.position)
+        if plan is None or not isinstance(course, Moving) or self.verdict is not Verdict.NO_DATA:
+            return False
+        return gating.in_vain(course) and plan.timed_out(self.now)
 
     @property
     def done(self) -> bool:

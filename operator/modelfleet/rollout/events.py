@@ -8,7 +8,7 @@ from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
 from modelfleet.gate import Verdict
-from modelfleet.rollout import commands
+from modelfleet.rollout import commands, gating
 from modelfleet.rollout.replay import outcome as replays
 from modelfleet.rollout.revisions import Revision
 
@@ -32,7 +32,7 @@ def announcements(
     told: list[Announce] = []
     moves = list(_moves(old, new))
     if old.phase is not None:
-        told += [*_gate(old.gate, judged, old.candidate_version), *_begun_again(old, new), *_ends(old, new)]
+        told += [*_gate(old.gate, judged, old.candidate_version), *_begun_again(old, new, after), *_ends(old, new)]
         told += replays.announcements(old.replay, new.replay)
         if not (moves and _ready_reason(new) == Reason.NO_NODES):  # the move says so itself
             told += _waits(old, new)
@@ -99,7 +99,7 @@ def _gate(old: GateStatus | None, judged: GateStatus | None, version: str | None
         yield Announce("Normal", Reason.GATE_RESUMED, said)
 
 
-def _begun_again(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
+def _begun_again(old: RolloutStatus, new: RolloutStatus, revisions: Sequence[Revision]) -> Iterable[Announce]:
     """A gate that had nothing to go by until its end is over, and another one begins in its place."""
     was, now = old.gate, new.gate
     if was is None or now is None or was.verdict not in _HOLDS or now.verdict is not None:
@@ -107,7 +107,9 @@ def _begun_again(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     same = (was.group, old.candidate_revision) == (now.group, new.candidate_revision)
     if same and was.started_at is not None and now.started_at is not None and was.started_at < now.started_at:
         said = f"{now.version} on group {now.group} is judged anew: until the last look there was nothing to go by"
-        yield Announce("Normal", Reason.GATE_RESUMED, f"{said}, and now there is")
+        anew = next((each.anew for each in revisions if each.name == new.candidate_revision), None)
+        again = f" ({anew.times} of at most {gating.MOST_ANEW} times). {anew.why}" if anew is not None else ""
+        yield Announce("Normal", Reason.GATE_RESUMED, f"{said}, and now there is{again}")
 
 
 def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:

@@ -24,6 +24,9 @@ from modelfleet.wording import ended
 HOLDS = frozenset({Verdict.NO_DATA, Verdict.PROVIDER_DOWN})
 """Verdicts that say nothing about the version."""
 
+MOST_ANEW = 3
+"""So many gates in a row begin again in a group, each with a whole soak, before somebody is asked."""
+
 
 def started(position: Position) -> GateStatus | None:
     """The status of the gate that is active: started for this candidate in this group; None before it starts."""
@@ -134,6 +137,25 @@ def passed_before(latched: GateStatus | None) -> bool:
     return latched is not None and latched.verdict == Verdict.PASS.value
 
 
+def times_anew(moving: Moving) -> int:
+    """How many gates in a row have begun in the candidate's group since the one before had nothing to go by."""
+    anew = moving.candidate.anew
+    return anew.times if anew is not None and anew.group == moving.current.name else 0
+
+
+def in_vain(moving: Moving) -> bool:
+    """Whether it has begun again so often that it does not once more."""
+    return times_anew(moving) >= MOST_ANEW
+
+
+def anew(moving: Moving) -> str:
+    """That this gate is not the first of its group, as a sentence; "" where it is."""
+    before, times = moving.candidate.anew, times_anew(moving)
+    if before is None or not times:
+        return ""
+    return f"Judged anew ({times} of at most {MOST_ANEW} times), since the gate before ended so: {ended(before.why)}"
+
+
 def standing(latched: GateStatus | None, judgement: Judgement) -> Verdict:
     """The verdict after a look.
 
@@ -164,11 +186,9 @@ def unseen(latched: GateStatus, now: datetime) -> GateStatus:
     )
 
 
-def judged(
-    latched: GateStatus, version: str, judgement: Judgement | None, now: datetime, unseen: str = ""
-) -> GateStatus:
-    """The gate's status after a look; unchanged without one, and where an earlier Pass stands. `unseen` is what the
-    look can't know, as a sentence."""
+def judged(latched: GateStatus, version: str, judgement: Judgement | None, now: datetime, more: str = "") -> GateStatus:
+    """The gate's status after a look; unchanged without one, and where an earlier Pass stands. `more` is what the look
+    can't know, in sentences."""
     if judgement is None or standing(latched, judgement) is not judgement.verdict:
         return latched
     verdict = judgement.verdict.value
@@ -181,7 +201,7 @@ def judged(
             "verdict": verdict,
             "since": latched.since if latched.verdict == verdict and latched.since else now,
             "method": judgement.method,
-            "message": f"{ended(judgement.message)} {unseen}" if unseen else judgement.message,
+            "message": f"{ended(judgement.message)} {more}" if more else judgement.message,
             "looks": judgement.looks,
             "canaryNodes": judgement.canary_nodes,
             "controlNodes": judgement.control_nodes,

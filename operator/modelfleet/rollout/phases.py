@@ -216,6 +216,22 @@ def nobody_can_see(assessment: Assessment, moving: Moving) -> Step | None:
     return Step("Holding", "Reconciling", held, message, wake=_next_look(assessment))
 
 
+def never_anything_to_go_by(assessment: Assessment, moving: Moving) -> Step | None:
+    """Stalled: one gate after the other ended without figures, though there were some in between."""
+    if not assessment.in_vain or assessment.gate is None:
+        return None
+    position, version = assessment.position, moving.candidate.version
+    go, back, again = (
+        commands.hint(position.revisions, verb, version) for verb in (Verb.PROMOTE, Verb.ABORT, Verb.RETRY)
+    )
+    message = (
+        f"{_where(moving)}: {1 + gating.MOST_ANEW} gates in a row ended with nothing to go by, and no other one begins. "
+        f"Mend the scraping and start over with {back} and then {again}; or promote it unjudged with {go}. "
+        f"{assessment.gate.message}"
+    )
+    return Step("Paused", "Stalled", Reason.GATE_TIMED_OUT, message, wake=_next_look(assessment))
+
+
 def undecided_for_good(assessment: Assessment, moving: Moving) -> Step | None:
     """Stalled: the gate came to no verdict in time, and the policy says to ask."""
     position, candidate = assessment.position, moving.candidate
@@ -234,6 +250,7 @@ def being_judged(assessment: Assessment, moving: Moving) -> Step | None:
     policy = gating.policy(assessment.position, moving)
     if assessment.gate is None or assessment.gate.message is None:
         message = f"{_where(moving)} is judged from now on, for {format_duration(policy.soak)} at least."
+        message = " ".join(filter(None, (message, gating.anew(moving))))
     else:
         message = assessment.gate.message
     return Step("Soaking", "Reconciling", Reason.SOAKING, message, wake=_next_look(assessment))
@@ -277,6 +294,7 @@ UNDER_WAY: tuple[Callable[[Assessment, Moving], Step | None], ...] = (
     refused_by_the_cluster,
     updating,
     # They are, and the gate speaks: that it can't see, that it came to no verdict in time, that it needs longer.
+    never_anything_to_go_by,
     nobody_can_see,
     undecided_for_good,
     being_judged,

@@ -13,6 +13,7 @@ data can't change (Kubernetes sees to that); what happens to a revision is writt
     passed                               the groups that it has left for the next one, for as long as they have it
     gate-started                         the group whose gate it is in, and when that started
     gate-passed                          the same, while that gate says Pass and the version waits for something else
+    gate-anew                            the group whose gate began again, how often in a row, and why the last time
     commands                             the commands that were acted upon here, see commands.py
     retrainings                          the trainings that were started while it was stable, see retraining.py
     drift-baseline                       each node's figures in its first time on it, see drift/anchor.py
@@ -45,6 +46,7 @@ RETRIED_AT = f"{names.GROUP}/retried-at"
 PASSED = f"{names.GROUP}/passed"
 GATE_STARTED = f"{names.GROUP}/gate-started"
 GATE_PASSED = f"{names.GROUP}/gate-passed"
+GATE_ANEW = f"{names.GROUP}/gate-anew"
 PROMOTED_REASON = f"{names.GROUP}/promoted-reason"
 DRIFT_BASELINE = f"{names.GROUP}/drift-baseline"
 RETRAININGS = f"{names.GROUP}/retrainings"
@@ -74,6 +76,15 @@ class GateStart:
 
 
 @dataclass(frozen=True)
+class Anew:
+    """A group's gates that ended without anything to go by, one after the other: how many, and why the last of them."""
+
+    group: str
+    times: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Revision:
     """One ControllerRevision. `uid` is empty while it exists only in a decision.
 
@@ -82,6 +93,7 @@ class Revision:
     passed    groups that it is through with
     gate      the gate that it is in
     waiting   the same, once it has passed it and waits behind it
+    anew      the gates before it in the same group, where those had nothing to go by
     commands  commands seen: "approve=v4@2" -> where it counts ("" for nowhere any more)
     baseline  what the watch for drift keeps, packed
     retrained trainings that were started while it was stable: name -> what for, and when
@@ -101,6 +113,7 @@ class Revision:
     passed: tuple[str, ...] = ()
     gate: GateStart | None = None
     waiting: GateStart | None = None
+    anew: Anew | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
     baseline: str = ""
     retrained: Mapping[str, str] = field(default_factory=dict)
@@ -303,6 +316,8 @@ def annotations(revision: Revision) -> dict[str, str]:
     for name, gate in ((GATE_STARTED, revision.gate), (GATE_PASSED, revision.waiting)):
         if gate is not None:
             found[name] = f"{gate.group} {wire_time(gate.started_at)}"
+    if revision.anew is not None:
+        found[GATE_ANEW] = f"{revision.anew.group} {revision.anew.times} {revision.anew.why}"[:_MAX_REASON]
     if revision.commands:
         found[COMMANDS] = json.dumps(dict(revision.commands), separators=(",", ":"))
     if revision.baseline:
@@ -369,6 +384,7 @@ def read(raw: Mapping[str, Any]) -> Revision:
         passed=tuple(filter(None, notes.get(PASSED, "").split(","))),
         gate=_gate(notes.get(GATE_STARTED)),
         waiting=_gate(notes.get(GATE_PASSED)),
+        anew=_anew(notes.get(GATE_ANEW)),
         commands=texts(notes.get(COMMANDS, "")),
         baseline=notes.get(DRIFT_BASELINE, ""),
         retrained=texts(notes.get(RETRAININGS, "")),
@@ -382,6 +398,14 @@ def _gate(note: str | None) -> GateStart | None:
     return GateStart(group, parse_time(started_at))
 
 
+def _anew(note: str | None) -> Anew | None:
+    if note is None:
+        return None
+    group, _, rest = note.partition(" ")
+    times, _, why = rest.partition(" ")
+    return Anew(group, int(times), why)
+
+
 def lifted(revision: Revision, now: datetime) -> Revision:
     """The revision without its quarantine, and with what was approved for the failed attempt to be asked for again."""
     return replace(
@@ -390,5 +414,6 @@ def lifted(revision: Revision, now: datetime) -> Revision:
         retried_at=now,
         gate=None,
         waiting=None,
+        anew=None,
         commands=dict.fromkeys(revision.commands, ""),
     )

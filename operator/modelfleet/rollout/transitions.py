@@ -15,12 +15,16 @@ from modelfleet.rollout import commands, gating, groups, retraining
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.position import Blocked, Moving, Position, locate
-from modelfleet.rollout.revisions import Quarantine, Revision, Scope
+from modelfleet.rollout.revisions import Anew, Quarantine, Revision, Scope
+from modelfleet.wording import clip
 
 Revisions = tuple[Revision, ...]
 
 SKEW = timedelta(minutes=1)
 """By so much the clock of another operator, which led before, may differ without any meaning."""
+
+_MOST_WHY = 300
+"""Characters of why a gate had nothing to go by: they stand beside what the next one says."""
 
 
 def establish(assessment: Assessment) -> Assessment:
@@ -52,7 +56,10 @@ def taken_back(assessment: Assessment) -> Revisions:
             else None
             for each in (revision.gate, revision.waiting)
         )
-        return replace(revision, passed=still, gate=gate, waiting=waiting)
+        anew = revision.anew
+        if anew is not None and carried.get(anew.group) != revision.hash:
+            anew = None
+        return replace(revision, passed=still, gate=gate, waiting=waiting, anew=anew)
 
     return tuple(map(kept, position.revisions))
 
@@ -124,19 +131,26 @@ def judged_bad(assessment: Assessment) -> Revisions:
 
 def begun_again(assessment: Assessment) -> Revisions:
     """The gate's last look had nothing to go by: the figures of its time were never there, or Prometheus has lost them.
-    Now there are figures, and another gate begins; this one would hold for ever."""
+    Now there are figures, and another gate begins; this one would hold for ever. But not without end: where figures
+    come and go, each gate would end as the one before, and somebody has to be asked."""
     position, course = assessment.position, assessment.position.course
     if not isinstance(course, Moving) or assessment.judgement is None or not assessment.judgement.again:
         return position.revisions
-    return revs.with_changed(position.revisions, replace(course.candidate, gate=None, waiting=None))
+    if gating.in_vain(course):
+        return position.revisions
+    anew = Anew(course.current.name, gating.times_anew(course) + 1, clip(assessment.judgement.message, _MOST_WHY))
+    return revs.with_changed(position.revisions, replace(course.candidate, gate=None, waiting=None, anew=anew))
 
 
 def gated(assessment: Assessment) -> Revisions:
-    """The gate of the group that the candidate is in starts; it says Pass, or does so no longer."""
+    """The gate of the group that the candidate is in starts; it says Pass, or does so no longer. A Pass is a verdict:
+    what gates before it lacked does not count any more."""
     position, course, gate = assessment.position, assessment.position.course, assessment.gate
     if not isinstance(course, Moving):
         return position.revisions
-    known = replace(course.candidate, gate=gating.start_of(gate), waiting=gating.waiting(gate))
+    waiting = gating.waiting(gate)
+    anew = course.candidate.anew if waiting is None else None
+    known = replace(course.candidate, gate=gating.start_of(gate), waiting=waiting, anew=anew)
     return revs.with_changed(position.revisions, known)
 
 
@@ -156,6 +170,7 @@ def finished(assessment: Assessment) -> Revisions:
         passed=(),
         gate=None,
         waiting=None,
+        anew=None,
         commands=dict.fromkeys(candidate.commands, commands.NOWHERE),
     )
     return revs.with_changed(position.revisions, promoted)
@@ -173,7 +188,7 @@ def passed_on(position: Position) -> Revisions:
         return position.revisions
     candidate, group = course.candidate, course.current.name
     passed = candidate.passed if group in candidate.passed else (*candidate.passed, group)
-    return revs.with_changed(position.revisions, replace(candidate, passed=passed, gate=None, waiting=None))
+    return revs.with_changed(position.revisions, replace(candidate, passed=passed, gate=None, waiting=None, anew=None))
 
 
 def learned(assessment: Assessment) -> Revisions:
@@ -224,5 +239,5 @@ def _quarantine(position: Position, hash: str, cause: str, reason: str, now: dat
     only_template = stable is not None and stable.is_of(failed.model, failed.version)
     unclear = stable is None and cause != Reason.ABORTED
     scope: Scope = "Revision" if only_template or unclear else "Version"
-    ended = replace(failed, quarantine=Quarantine(now, cause, reason, scope), gate=None, waiting=None)
+    ended = replace(failed, quarantine=Quarantine(now, cause, reason, scope), gate=None, waiting=None, anew=None)
     return revs.with_changed(position.revisions, ended)
