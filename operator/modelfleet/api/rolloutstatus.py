@@ -184,6 +184,8 @@ class DriftStatus(StatusModel):
     """Nodes with figures and a baseline."""
     nodes_down: Count = 0
     """Nodes that have drifted."""
+    nodes_alone: Count = 0
+    """Those that have for long enough while the fleet as a whole has not."""
     strata: Annotated[
         tuple[DriftStratum, ...],
         Field(max_length=5, json_schema_extra={"x-kubernetes-list-type": "atomic"}),

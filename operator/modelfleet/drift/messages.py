@@ -12,10 +12,13 @@ from modelfleet.drift.judgement import Judgement, State
 from modelfleet.drift.plan import Plan
 from modelfleet.drift.policy import LEAST_WINDOWS, Figure, Signal
 from modelfleet.times import to_minute
-from modelfleet.wording import counted, listed
+from modelfleet.wording import LISTED, counted, listed
 
 SAME = 0.20
 """A change of what is found of less than a fifth is called the same amount: traffic differs from day to day."""
+
+EACH_NODE = "the dashboard Drift shows each node beside its own past"
+"""Where all nodes are, of which a message names but some."""
 
 _NAMES = {
     Figure.CONFIDENCE: "expected precision",
@@ -114,8 +117,9 @@ def _steady(facts: Facts) -> str:
         f"{counted(facts.judgement.nodes, 'node')} (drift: {_threshold(facts)})."
     )
     if alone:
-        names = listed(facts.judgement.examples, total=alone)
-        said += f" {names} {'has' if alone == 1 else 'have'} drifted alone: was the camera moved, or is its lens dirty?"
+        names, has = listed(facts.judgement.lone), "has" if alone == 1 else "have"
+        in_all = f" ({alone} in all; {EACH_NODE})" if alone > LISTED else ""
+        said += f" {names} {has} drifted alone{in_all}: was the camera moved, or is its lens dirty?"
     return said
 
 

@@ -16,10 +16,11 @@ from modelfleet.api.rolloutstatus import DriftStatus, RetrainStatus
 from modelfleet.decision import Action, Announce
 from modelfleet.drift import Before, Judgement, Plan, State
 from modelfleet.drift.judgement import BY_FIGURES
+from modelfleet.drift.messages import EACH_NODE
 from modelfleet.measurement import calibration
 from modelfleet.rollout import retraining
 from modelfleet.rollout.position import GoingBack, Held, Moving, NotBegun, Position
-from modelfleet.wording import listed
+from modelfleet.wording import LISTED, listed
 
 _REASONS = {
     State.LEARNING: Reason.LEARNING,
@@ -159,6 +160,7 @@ def _status(position: Position, old: DriftStatus, judgement: Judgement | None, n
             "baselineFrom": judgement.baseline_from,
             "nodes": judgement.nodes,
             "nodesDown": judgement.nodes_down,
+            "nodesAlone": _nodes_alone(old, judgement) if old.revision == stable.name else len(judgement.lone),
             "strata": [
                 {"name": each.name, "nodes": each.nodes, "nodesDown": each.nodes_down} for each in judgement.strata
             ],
@@ -170,6 +172,11 @@ def _status(position: Position, old: DriftStatus, judgement: Judgement | None, n
             "message": judgement.message,
         }
     )
+
+
+def _nodes_alone(old: DriftStatus, judgement: Judgement) -> int:
+    """How many have drifted alone; while nothing is judged, as many as had, as `examples` stay: they are not news."""
+    return old.nodes_alone if judgement.state is State.PAUSED else len(judgement.lone)
 
 
 def _condition(position: Position, judgement: Judgement | None, retrain: RetrainStatus | None) -> Condition | None:
@@ -202,12 +209,16 @@ def _state_changed(
 
 
 def _alone(old: DriftStatus, judgement: Judgement | None) -> Iterable[Announce]:
-    """Nodes that have drifted on their own, and had not at the last look."""
-    if judgement is None or not judgement.lone or set(judgement.examples) <= set(old.examples):
+    """Nodes that have drifted on their own, and had not at the last look. The status names but the first of them: of
+    the others it is known how many there were."""
+    if judgement is None or not judgement.lone:
         return
-    nodes = listed(judgement.examples, total=len(judgement.lone))
-    said = f"{nodes} drifted alone: was the camera moved, or is its lens dirty? Nothing is retrained for that."
-    yield Announce("Warning", Reason.NODE_DRIFTS, said)
+    number = len(judgement.lone)
+    if set(judgement.examples) <= set(old.examples) and number <= old.nodes_alone:
+        return
+    in_all = f" ({number} in all; {EACH_NODE})" if number > LISTED else ""
+    said = f"{listed(judgement.lone)} drifted alone{in_all}: was the camera moved, or is its lens dirty?"
+    yield Announce("Warning", Reason.NODE_DRIFTS, f"{said} Nothing is retrained for that.")
 
 
 def _retraining(before: DriftStatus, found: retraining.Outcome) -> Iterable[Announce]:

@@ -225,7 +225,7 @@ def never_anything_to_go_by(assessment: Assessment, moving: Moving) -> Step | No
         commands.hint(position.revisions, verb, version) for verb in (Verb.PROMOTE, Verb.ABORT, Verb.RETRY)
     )
     message = (
-        f"{_where(moving)}: {1 + gating.MOST_ANEW} gates in a row ended with nothing to go by, and no other one begins. "
+        f"{_where(moving)}: {1 + gating.MOST_ANEW} gates in a row had nothing to go by, and no other one begins. "
         f"Mend the scraping and start over with {back} and then {again}; or promote it unjudged with {go}. "
         f"{assessment.gate.message}"
     )

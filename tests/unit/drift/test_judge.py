@@ -53,6 +53,13 @@ def judged(hours: Hours, before: Before = NEVER, kept: anchor.Anchor | None = No
         ),
         pytest.param(
             Fleet(nodes=30, precision=-0.1, affected=tuple(range(6))),
+            None,
+            "Steady",
+            "6 in all; the dashboard Drift shows each node",
+            id="more than can be named",
+        ),
+        pytest.param(
+            Fleet(nodes=30, precision=-0.1, affected=tuple(range(6))),
             Policy(stratify_by="site"),
             "Drifting",
             "north: 6 of 7",

@@ -267,6 +267,29 @@ def test_nodes_that_drift_alone_are_announced_once():
     assert world.events.count("NodeDrifts") == 1
 
 
+def test_each_further_node_that_drifts_alone_is_announced_though_the_status_names_three():
+    world = watched()
+    world.rest(1)
+
+    def drifted(count: int) -> Judgement:
+        alone = tuple(f"fleet-{number}" for number in range(count))
+        return judgement(State.STEADY, lone=alone, examples=alone[:3])
+
+    for count in (3, 4, 9, 8, 9):
+        world.watch = lambda plan, now, count=count: drifted(count)
+        world.rest(3)
+        assert drift_of(world)["nodesAlone"] == count
+    told = [each.message for each in world.announced if each.reason == "NodeDrifts"]
+    assert len(told) == 4, "three, the fourth, the ninth, and the ninth again"
+    assert "fleet-3 drifted alone" in told[1]
+    assert "and 4 more drifted alone (9 in all; the dashboard Drift shows each node" in told[2]
+    paused = replace(drifted(9), state=State.PAUSED, lone=())  # Prometheus does not answer for a while
+    for found in (paused, drifted(9)):
+        world.watch = lambda plan, now, found=found: found
+        world.rest(3)
+    assert world.events.count("NodeDrifts") == 4, "a pause makes no news of them"
+
+
 def test_a_spec_without_drift_forgets_it():
     world = watched()
     v1_drifts(world)
