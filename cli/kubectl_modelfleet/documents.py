@@ -22,7 +22,9 @@ def rollout(shown: RolloutView) -> dict[str, Any]:
         "reason": shown.reason,
         "message": shown.message,
         "stableVersion": shown.status.stable_version,
+        "stableModel": shown.status.stable_model,
         "candidateVersion": shown.status.candidate_version,
+        "candidateModel": shown.status.candidate_model,
         "currentGroup": shown.status.current_group,
         "groups": [
             {**group.status.to_dict(), "approval": group.approval, "nodeList": [_node(node) for node in group.nodes]}

@@ -26,10 +26,10 @@ def outcome(shown: RolloutView, version: str | None = None) -> Outcome:
         return Outcome(Exit.BAD, said)
     if shown.standing is Standing.RECONCILING:
         return Outcome(Exit.IN_PROGRESS, said)
-    if version is not None and status.stable_version != version:
+    if version is not None and shown.stable != version:
         asked = shown.pinned or f"tag {shown.tag}"
         return Outcome(
             Exit.IN_PROGRESS,
-            f"{shown.name}: {status.stable_version} is stable, and {version} is not chosen (spec.model: {asked}).",
+            f"{shown.name}: {shown.stable_called} is stable, and {version} is not chosen (spec.model: {asked}).",
         )
     return Outcome(Exit.DONE, said)

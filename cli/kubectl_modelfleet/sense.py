@@ -45,10 +45,10 @@ def promote(shown: RolloutView, version: str | None) -> Sensible:
 def abort(shown: RolloutView, version: str | None) -> Sensible:
     """The version on its way, or one that failed and was left where it is."""
     moving = _on_its_way(shown, version, "abort")
-    stable, quarantined = shown.status.stable_version, f"and {moving} is quarantined (retry lifts that)."
-    if stable is None:
+    stable, quarantined = shown.stable_called, f"and {moving} is quarantined (retry lifts that)."
+    if shown.status.stable_version is None:
         return Sensible(moving, f"{moving} is stopped where it is: nothing is stable to go back to, {quarantined}")
-    nodes = sum(group.status.updated for group in shown.groups if group.status.version == moving)
+    nodes = sum(group.status.updated for group in shown.groups if shown.runs_moving(group.status))
     back = (
         f"the {nodes} nodes that have {moving} go back to {stable}" if nodes != 1 else f"1 node goes back to {stable}"
     )
@@ -85,25 +85,31 @@ def retrain(shown: RolloutView) -> Sensible:
     drift = shown.drift()
     if drift is not None and drift.retrain is not None and drift.retrain.reason == Reason.TRAINING_RUNNING:
         notes.append(f"It begins when the training that is running is over: {drift.retrain.message}")
-    return Sensible(stable, f"a TrainingJob is created from spec.drift.retrain, starting from {stable}.", tuple(notes))
+    effect = f"a TrainingJob is created from spec.drift.retrain, starting from {shown.stable_called}."
+    return Sensible(stable, effect, tuple(notes))
 
 
 def undo(shown: RolloutView, to: str | None) -> Sensible:
-    """The version that was stable before; through all groups and gates, as any other."""
-    stable = shown.status.stable_version
-    if stable is None:
+    """The version of the spec's model that was stable before; through all groups and gates, as any other."""
+    stable = shown.stable_called
+    if shown.status.stable_version is None:
         raise Refused(f"nothing is stable yet: {_where(shown)}")
-    if shown.moving is not None and shown.moving != stable:
+    if shown.moving is not None and not shown.moves_stable:
         raise Refused(f"{shown.moving} is on its way: abort takes it back. ({_where(shown)})")
     before = dict.fromkeys(
         entry.version
         for entry in shown.status.history
-        if entry.result in ("Promoted", "Installed") and entry.version != stable and shown.is_of_model(entry)
+        if entry.result in ("Promoted", "Installed") and entry.version != shown.stable and shown.is_of_model(entry)
     )
     if to is None and not before:
+        if shown.stable is None:
+            raise Refused(
+                f"spec.model names {shown.model}, of which the history of {shown.name} has no version; {stable} is"
+                f" stable. Set spec.model.name to {shown.stable_model} to stay with that, or say a version with --to."
+            )
         raise Refused(f"the history of {shown.name} has no version before {stable}: say one with --to.")
     version = to or next(iter(before))
-    if version == stable:
+    if version == shown.stable:
         raise Refused(f"{version} is stable already.")
     if shown.stopped(version) is not None:
         raise Refused(f"{version} is quarantined: lift that first (kubectl modelfleet retry {shown.name} {version}).")

@@ -25,7 +25,7 @@ def tree(shown: RolloutView, now: datetime, signs: Signs, most: int = NODES_SHOW
     root = Tree(Group(head, Text(shown.message, style="dim")) if shown.message else head, guide_style="dim")
     gate = shown.gate()
     for group in shown.groups:
-        branch = root.add(_group(group, now, signs))
+        branch = root.add(_group(group, shown, now, signs))
         if group.status.reason:
             branch.add(Text(group.status.reason, style="yellow"))
         if gate is not None and gate.group == group.status.name:
@@ -60,7 +60,7 @@ class _Ascii:
 def line(shown: RolloutView, signs: Signs) -> str:
     """The same in one line without times: two that are equal show nothing new."""
     parts = [_phase(shown), _versions(shown, signs)]
-    parts += [_counts(group) for group in shown.groups]
+    parts += [_counts(group, shown) for group in shown.groups]
     gate = shown.gate()
     if gate is not None and gate.verdict is not None and shown.standing is Standing.RECONCILING:
         parts.append(f"gate of {gate.group}: {_figures(gate, shown)}")
@@ -85,16 +85,15 @@ def _phase(shown: RolloutView) -> str:
 def _versions(shown: RolloutView, signs: Signs) -> str:
     status = shown.status
     follows = f"{shown.model} {shown.pinned}" if shown.pinned else f"{shown.model}, tag {shown.tag}"
-    stable = status.stable_version or "nothing"
     if shown.moving is None:
-        return f"{stable} is stable ({follows})"
+        return f"{shown.stable_called} is stable ({follows})"
     where = f" in group {status.current_group}" if status.current_group else ""
-    if shown.moving == status.stable_version:
-        return f"{shown.moving}{where}, another template ({follows})"
-    return f"{stable} {signs.arrow} {shown.moving}{where} ({follows})"
+    if shown.moves_stable:
+        return f"{shown.moving_called}{where}, another template ({follows})"
+    return f"{shown.stable_called} {signs.arrow} {shown.moving_called}{where} ({follows})"
 
 
-def _group(group: GroupView, now: datetime, signs: Signs) -> Text:
+def _group(group: GroupView, shown: RolloutView, now: datetime, signs: Signs) -> Text:
     status = group.status
     sign, colour = wording.of_phase(status.phase, signs)
     manual = "  approval Manual" if group.approval == "Manual" else ""
@@ -102,7 +101,7 @@ def _group(group: GroupView, now: datetime, signs: Signs) -> Text:
     return _line(
         (f"{sign} ", colour),
         (status.name, "bold" if group.current else ""),
-        f"  {status.phase or 'Pending'}  {status.version or 'nothing'}  {_ready(group)}",
+        f"  {status.phase or 'Pending'}  {shown.group_called(status)}  {_ready(group)}",
         (old, "dim"),
         (manual, "cyan"),
     )
@@ -116,8 +115,9 @@ def _ready(group: GroupView) -> str:
     return text + (f", {status.unreachable} unreachable" if status.unreachable else "")
 
 
-def _counts(group: GroupView) -> str:
-    return f"{group.status.name} {group.status.phase or 'Pending'} {group.status.version or 'nothing'} {_ready(group)}"
+def _counts(group: GroupView, shown: RolloutView) -> str:
+    status = group.status
+    return f"{status.name} {status.phase or 'Pending'} {shown.group_called(status)} {_ready(group)}"
 
 
 def _node(node: NodeView, now: datetime, signs: Signs) -> Text:

@@ -96,6 +96,45 @@ class RolloutView:
         return self.status.stable_model or self.model
 
     @property
+    def stable(self) -> str | None:
+        """What is stable, where that is a version of the spec's model: its name alone says nothing."""
+        return self.status.stable_version if self.stable_model == self.model else None
+
+    @property
+    def stable_called(self) -> str:
+        """What is stable by its name, with its model where that is not the spec's; "nothing" where nothing is."""
+        return self._called(self.status.stable_version, self.stable_model) or "nothing"
+
+    @property
+    def moving_called(self) -> str:
+        """The same of what is on its way; empty where nothing is."""
+        return self._called(self.moving, self.moving_model)
+
+    @property
+    def moving_model(self) -> str:
+        """The model of what is on its way."""
+        return self.status.candidate_model or self.model
+
+    @property
+    def moves_stable(self) -> bool:
+        """What is on its way is the stable version, with another template."""
+        stable = self.status.stable_version, self.stable_model
+        return self.moving is not None and (self.moving, self.moving_model) == stable
+
+    def runs_moving(self, group: GroupStatus) -> bool:
+        """Whether a group's nodes should run what is on its way."""
+        return group.version == self.moving and (group.model or self.moving_model) == self.moving_model
+
+    def group_called(self, group: GroupStatus) -> str:
+        """The version of a group by its name, with its model where that is not the spec's."""
+        return self._called(group.version, group.model or self.model) or "nothing"
+
+    def _called(self, version: str | None, model: str) -> str:
+        if version is None:
+            return ""
+        return version if model == self.model else f"{version} of {model}"
+
+    @property
     def failures(self) -> tuple[Quarantined, ...]:
         """What failed of the model that the spec names, newest first."""
         return tuple(entry for entry in self.status.quarantined if self.is_of_model(entry))

@@ -66,7 +66,7 @@ def remarks(shown: RolloutView, before: Json | None, after: Json) -> list[str]:
 
 def told(shown: RolloutView, version: str, found: list[Change], notes: list[str]) -> Group:
     """As a table."""
-    stable = shown.status.stable_version or "nothing"
+    stable = shown.stable_called
     if not found:
         return Group(Text(f"{shown.name}: {stable} and {version} are the same."), *map(Text, notes))
     table = Table(box=None, pad_edge=False, header_style="bold")

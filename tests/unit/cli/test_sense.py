@@ -7,8 +7,12 @@ import pytest
 from kubectl_modelfleet import sense
 from kubectl_modelfleet.failures import Exit, Refused
 from kubectl_modelfleet.outcome import outcome
-from kubectl_modelfleet.view import RolloutView
-from unit.cli.stories import STORIES, story
+from kubectl_modelfleet.tree import line
+from kubectl_modelfleet.view import RolloutView, Standing
+from kubectl_modelfleet.wording import UNICODE
+from unit.cli.stories import GATE, STORIES, fails, recorded, story, undecided
+from unit.rollout import builders
+from unit.rollout.simulation import installed
 
 MOVING = {"Progressing", "Soaking", "Holding", "WaitingForApproval", "WaitingForWindow", "Failed"}
 
@@ -158,3 +162,36 @@ def test_a_retraining_needs_a_template():
     assert sense.retrain(story("Drifting").view).effect.endswith("starting from v1.")
     with pytest.raises(Refused, match=r"has no spec\.drift\.retrain"):
         sense.retrain(story("Ready").view)
+
+
+def to_another_model(until: str, judge: object = None) -> RolloutView:
+    """v1 of parts is stable, and the spec goes to v1 of screws."""
+    world = installed()
+    world.put(builders.model_version("v1", model="screws", created=world.now))
+    if judge is not None:
+        world.judge = judge
+        world.spec(gate=GATE)
+    world.spec(model={"name": "screws", "version": "v1"})
+    world.run(lambda: world.phase == until)
+    return recorded(world).view
+
+
+def test_a_version_of_another_model_is_not_what_is_stable():
+    going = to_another_model("Soaking", undecided)
+    assert "v1 of parts → v1 in group canary (screws v1)" in line(going, UNICODE)
+    assert "fleet Ready v1 of parts" in line(going, UNICODE)
+    with pytest.raises(Refused, match="v1 is on its way: abort takes it back"):
+        sense.undo(going, None)
+    effect = "1 node goes back to v1 of parts, and v1 is quarantined (retry lifts that)."
+    assert sense.abort(going, None).effect == effect, "the nodes of group fleet have v1 of parts"
+
+
+def test_status_of_a_version_is_of_the_model_that_the_spec_names():
+    """A pipeline that waits for v1 of screws must not go on because v1 of parts is stable."""
+    failed = to_another_model("RolledBack", fails)
+    at_ready = replace(failed, standing=Standing.READY, status=failed.status.replace(quarantined=()))
+    waits = outcome(at_ready, "v1")
+    assert (waits.exit, "v1 of parts is stable, and v1 is not chosen" in waits.message) == (Exit.IN_PROGRESS, True)
+    with pytest.raises(Refused, match=r"spec.model names screws.*v1 of parts is stable.*Set spec.model.name to parts"):
+        sense.undo(failed, None)
+    assert sense.undo(at_ready, "v1").effect.startswith("v1 is rolled out in place of v1 of parts")
