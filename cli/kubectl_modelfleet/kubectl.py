@@ -227,10 +227,11 @@ def _forbidden(message: str) -> str:
         return message
     resource = f"{found['resource']}.{found['group']}" if found["group"] else found["resource"]
     where = f" in namespace {found['namespace']}" if found["namespace"] else ""
+    at = f" -n {found['namespace']}" if found["namespace"] else ""
     return (
         f"{found['user']} may not {found['verb']} {resource}{where}: ask for a role with this verb, such as the"
         f" built-in {'view' if found['verb'] in ('get', 'list', 'watch') else 'edit'}"
-        f" (kubectl auth can-i {found['verb']} {resource})"
+        f" (kubectl auth can-i {found['verb']} {resource}{at})"
     )
 
 

@@ -112,13 +112,14 @@ def undo(shown: RolloutView, to: str | None) -> Sensible:
     if version == shown.stable:
         raise Refused(f"{version} is stable already.")
     if shown.stopped(version) is not None:
-        raise Refused(f"{version} is quarantined: lift that first (kubectl modelfleet retry {shown.name} {version}).")
+        lift = shown.advised(f"retry {shown.name} {version}")
+        raise Refused(f"{version} is quarantined: lift that first ({lift}).")
     effect = f"{version} is rolled out in place of {stable}, through all groups and gates."
     notes = [reservation] if (reservation := shown.reservation(version)) else []
     if shown.tag is not None:
         notes.append(
             f"spec.model follows tag {shown.tag} no longer: newer versions wait until you set the tag again"
-            f" (kubectl patch rollouts.modelfleet.dev {shown.name} -n {shown.namespace} --type=merge"
+            f" (kubectl patch rollouts.modelfleet.dev {shown.name} -n {shown.namespace}{shown.cluster} --type=merge"
             " --field-manager=modelfleet-cli"
             f' -p \'{{"spec":{{"model":{{"tag":"{shown.tag}","version":null}}}}}}\').'
         )
@@ -145,4 +146,4 @@ def _where(shown: RolloutView) -> str:
 def _paused(shown: RolloutView) -> tuple[str, ...]:
     if not shown.paused:
         return ()
-    return (f"{shown.name} is paused: nothing moves on before kubectl modelfleet resume {shown.name}.",)
+    return (f"{shown.name} is paused: nothing moves on before {shown.advised(f'resume {shown.name}')}.",)

@@ -3,8 +3,9 @@
 import functools
 import io
 import json
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,9 +39,13 @@ class Session:
     @cached_property
     def kubectl(self) -> Kubectl:
         """The door to the cluster."""
+        return Kubectl(self._cluster, self.namespace)
+
+    @property
+    def _cluster(self) -> list[str]:
+        """The options that choose the cluster and the user, as they were given."""
         flags = [f"--context={self.context}"] * bool(self.context)
-        flags += [f"--kubeconfig={self.kubeconfig}"] * bool(self.kubeconfig)
-        return Kubectl(flags, self.namespace)
+        return flags + [f"--kubeconfig={self.kubeconfig}"] * bool(self.kubeconfig)
 
     @cached_property
     def console(self) -> Console:
@@ -107,7 +112,12 @@ class Session:
 
     def view(self, name: str, *, pods: bool = True) -> RolloutView:
         """The Rollout as it is shown."""
-        return view(self.rollout(name), self.pods(name) if pods else ())
+        return self.seen(self.rollout(name), self.pods(name) if pods else ())
+
+    def seen(self, rollout: Json, pods: Iterable[Json] = (), *, everywhere: bool = False) -> RolloutView:
+        """A raw Rollout as it is shown. `everywhere`: it was found in any of all namespaces."""
+        cluster = "".join(f" {shlex.quote(flag)}" for flag in self._cluster)
+        return view(rollout, pods, cluster, chosen=everywhere or bool(self.namespace))
 
     def versions(self, model: str) -> dict[str, Json]:
         """The ModelVersions of a model, by version."""

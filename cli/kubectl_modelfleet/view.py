@@ -53,6 +53,8 @@ class RolloutView:
     """Everything that the tree, the lines and `status` are made from.
 
     margin  of the gate that is active: the largest loss of expected precision that it accepts; None without comparison
+    cluster the options that chose the cluster, as they were given (" --context=line"): for commands that are advised
+    chosen  so was the namespace: it need not be the one that a command without -n works in
     """
 
     name: str
@@ -67,6 +69,13 @@ class RolloutView:
     status: RolloutStatus
     groups: tuple[GroupView, ...]
     margin: Decimal | None
+    cluster: str = ""
+    chosen: bool = False
+
+    def advised(self, command: str) -> str:
+        """A command of this CLI as whoever reads it can run it: in the same namespace, of the same cluster."""
+        namespace = f" -n {self.namespace}" if self.chosen else ""
+        return f"kubectl modelfleet {command}{namespace}{self.cluster}"
 
     @property
     def message(self) -> str:
@@ -76,7 +85,7 @@ class RolloutView:
             return (
                 "Waiting for the modelfleet operator to see the newest spec."
                 if behind
-                else "Waiting for the modelfleet operator: kubectl modelfleet check says whether it runs."
+                else f"Waiting for the modelfleet operator: {self.advised('check')} says whether it runs."
             )
         return self.ready.message if self.ready is not None else ""
 
@@ -158,7 +167,7 @@ class RolloutView:
             return ""
         return (
             f"{version} failed with the template of {failed.revision}: where the spec has that one, it is not rolled"
-            f" out before kubectl modelfleet retry {self.name} {version}."
+            f" out before {self.advised(f'retry {self.name} {version}')}."
         )
 
     def called(self, entry: Quarantined | HistoryEntry) -> str:
@@ -180,7 +189,7 @@ class RolloutView:
         return self.status.drift
 
 
-def view(rollout: Json, pods: Iterable[Json] = ()) -> RolloutView:
+def view(rollout: Json, pods: Iterable[Json] = (), cluster: str = "", *, chosen: bool = False) -> RolloutView:
     """Raises Failure where the status is of a release that this CLI can't read."""
     metadata, spec = rollout["metadata"], rollout["spec"]
     try:
@@ -188,7 +197,7 @@ def view(rollout: Json, pods: Iterable[Json] = ()) -> RolloutView:
     except ValidationError as error:
         raise Failure(
             f"the status of Rollout {metadata['name']} can't be read: {first_error(error)}. "
-            "Is this CLI older than the operator? (kubectl modelfleet check)"
+            f"Is this CLI older than the operator? (kubectl modelfleet check{cluster})"
         ) from error
     nodes = sorted((node_view(pod) for pod in pods), key=_troubled_first)
     wanted = {group["name"]: group for group in spec["groups"]}
@@ -214,6 +223,8 @@ def view(rollout: Json, pods: Iterable[Json] = ()) -> RolloutView:
         status=status,
         groups=groups,
         margin=_margin(spec, wanted.get(status.gate.group) if status.gate is not None else None),
+        cluster=cluster,
+        chosen=chosen,
     )
 
 

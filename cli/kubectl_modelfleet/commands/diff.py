@@ -11,7 +11,7 @@ from kubectl_modelfleet import completing
 from kubectl_modelfleet.changes import Change, changes
 from kubectl_modelfleet.kubectl import Json
 from kubectl_modelfleet.session import Session, options
-from kubectl_modelfleet.view import RolloutView, view
+from kubectl_modelfleet.view import RolloutView
 from modelfleet.api import conditions
 from modelfleet.api.modelversion import ModelVersionStatus
 
@@ -26,7 +26,7 @@ def diff(session: Session, rollout: str, version: str) -> None:
     From the stable version: digest, classes, metrics, dataset, calibration.
     """
     raw = session.rollout(rollout)
-    shown = view(raw)
+    shown = session.seen(raw)
     after = session.version(shown.model, version)
     stable = shown.status.stable_version
     before = session.versions(shown.stable_model).get(stable) if stable is not None else None
@@ -58,7 +58,7 @@ def remarks(shown: RolloutView, before: Json | None, after: Json) -> list[str]:
     if ready is None or not ready.is_true:
         notes.append(f"{version} is not Ready: {ready.message if ready is not None else 'not seen by the operator'}")
     if shown.stopped(version) is not None:
-        notes.append(f"{version} is quarantined: kubectl modelfleet retry {shown.name} {version} lifts that.")
+        notes.append(f"{version} is quarantined: {shown.advised(f'retry {shown.name} {version}')} lifts that.")
     elif reservation := shown.reservation(version):
         notes.append(reservation)
     return notes

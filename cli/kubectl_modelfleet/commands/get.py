@@ -10,7 +10,7 @@ from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
 from kubectl_modelfleet.session import Session, options, where
 from kubectl_modelfleet.streams import Streams
 from kubectl_modelfleet.tree import NODES_SHOWN, line, tree
-from kubectl_modelfleet.view import RolloutView, view
+from kubectl_modelfleet.view import RolloutView
 from modelfleet.api import names
 from modelfleet.times import wire_time
 
@@ -42,7 +42,8 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, all_namespac
     if rollout is None:
         if watch:
             raise click.UsageError("-w needs the name of a Rollout")
-        every = [view(each) for each in session.kubectl.list(ROLLOUTS, everywhere=all_namespaces)]
+        listed = session.kubectl.list(ROLLOUTS, everywhere=all_namespaces)
+        every = [session.seen(each, everywhere=all_namespaces) for each in listed]
         found = [documents.rollout(each) for each in every]
         session.show(found, lambda: _lines(session, every, all_namespaces=all_namespaces))
     elif watch and session.terminal and not session.output:
@@ -93,7 +94,7 @@ def _live(session: Session, rollout: str, nodes: int) -> None:
         while True:
             found = streams.objects(ROLLOUTS)
             if found:
-                shown = view(found[0], streams.objects(PODS))
+                shown = session.seen(found[0], streams.objects(PODS))
                 picture.update(tree(shown, session.now, signs, nodes), refresh=True)
             elif streams.seen(ROLLOUTS):
                 picture.update(Text(f"Rollout {rollout} is gone."), refresh=True)
@@ -108,7 +109,7 @@ def _plain(session: Session, rollout: str) -> None:
         while True:
             found = streams.objects(ROLLOUTS)
             if found:
-                shown = view(found[0], streams.objects(PODS))
+                shown = session.seen(found[0], streams.objects(PODS))
                 now = line(shown, session.signs)
                 if now != before:
                     before = now

@@ -7,7 +7,6 @@ import click
 from kubectl_modelfleet import completing, sense
 from kubectl_modelfleet.kubectl import REVISIONS, ROLLOUTS, Json
 from kubectl_modelfleet.session import Session, options
-from kubectl_modelfleet.view import view
 from modelfleet.api import names
 from modelfleet.api.commands import NOW, Command, Verb, noted, unused
 
@@ -27,7 +26,7 @@ dry_run_option = click.option(
 def approve(session: Session, rollout: str, version: str | None, in_advance: bool, dry_run: bool) -> None:
     """Let a version leave the Manual group it waits in. Writes modelfleet.dev/approve."""
     raw = session.rollout(rollout)
-    chosen = sense.approve(view(raw), version, in_advance=in_advance)
+    chosen = sense.approve(session.seen(raw), version, in_advance=in_advance)
     _give(session, raw, Verb.APPROVE, chosen, dry_run)
 
 
@@ -39,7 +38,7 @@ def approve(session: Session, rollout: str, version: str | None, in_advance: boo
 def promote(session: Session, rollout: str, version: str | None, dry_run: bool) -> None:
     """Skip ALL remaining gates and approvals of the version on its way. Writes modelfleet.dev/promote."""
     raw = session.rollout(rollout)
-    _give(session, raw, Verb.PROMOTE, sense.promote(view(raw), version), dry_run)
+    _give(session, raw, Verb.PROMOTE, sense.promote(session.seen(raw), version), dry_run)
 
 
 @click.command()
@@ -53,7 +52,7 @@ def abort(session: Session, rollout: str, version: str | None, dry_run: bool) ->
     Every node that has it goes back to the stable version. Writes modelfleet.dev/abort.
     """
     raw = session.rollout(rollout)
-    _give(session, raw, Verb.ABORT, sense.abort(view(raw), version), dry_run)
+    _give(session, raw, Verb.ABORT, sense.abort(session.seen(raw), version), dry_run)
 
 
 @click.command()
@@ -64,7 +63,7 @@ def abort(session: Session, rollout: str, version: str | None, dry_run: bool) ->
 def retry(session: Session, rollout: str, version: str | None, dry_run: bool) -> None:
     """Lift the quarantine of a version that failed. Writes modelfleet.dev/retry."""
     raw = session.rollout(rollout)
-    _give(session, raw, Verb.RETRY, sense.retry(view(raw), version), dry_run)
+    _give(session, raw, Verb.RETRY, sense.retry(session.seen(raw), version), dry_run)
 
 
 @click.command()
@@ -74,7 +73,7 @@ def retry(session: Session, rollout: str, version: str | None, dry_run: bool) ->
 def retrain(session: Session, rollout: str, dry_run: bool) -> None:
     """Train a new version now, from spec.drift.retrain. Writes modelfleet.dev/retrain."""
     raw = session.rollout(rollout)
-    _give(session, raw, Verb.RETRAIN, sense.retrain(view(raw)), dry_run)
+    _give(session, raw, Verb.RETRAIN, sense.retrain(session.seen(raw)), dry_run)
 
 
 def _give(session: Session, raw: Json, verb: Verb, sensible: sense.Sensible, dry_run: bool) -> None:

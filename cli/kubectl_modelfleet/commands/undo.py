@@ -6,7 +6,6 @@ from kubectl_modelfleet import completing, gitops, sense
 from kubectl_modelfleet.commands.steering import dry_run_option, patch, report, rollout_argument
 from kubectl_modelfleet.failures import Refused
 from kubectl_modelfleet.session import Session, options
-from kubectl_modelfleet.view import view
 from modelfleet.api import conditions
 from modelfleet.api.modelversion import ModelVersionStatus
 
@@ -19,7 +18,7 @@ from modelfleet.api.modelversion import ModelVersionStatus
 def undo(session: Session, rollout: str, to: str | None, dry_run: bool) -> None:
     """Roll out the version that was stable before. Writes spec.model.version (and takes spec.model.tag away)."""
     raw = session.rollout(rollout, managed=True)
-    shown = view(raw)
+    shown = session.seen(raw)
     sensible = sense.undo(shown, to)
     found = session.version(shown.model, sensible.version)
     ready = conditions.find(ModelVersionStatus.model_validate(found.get("status") or {}).conditions, conditions.READY)

@@ -254,6 +254,34 @@ def test_what_is_written_and_as_whom(fake: Fake, capsys: pytest.CaptureFixture[s
     assert "--dry-run=server" in fake.calls[-1]
 
 
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ("", ""),
+        ("-n factory", " -n factory"),
+        ("--context=line", " --context=line"),
+        ("-n factory --context line --kubeconfig=/a/b", " -n factory --context=line --kubeconfig=/a/b"),
+    ],
+)
+def test_a_command_that_is_advised_works_where_this_one_did(fake: Fake, given: str, where: str, capsys):
+    """Copied from the terminal, it spoke of the context's own namespace, or of another cluster."""
+    fake.answer(*answers_of("RolledBack"))
+    options = given.split()
+    assert run(["diff", "line", "v2", *options]) == 0
+    assert f"kubectl modelfleet retry line v2{where} lifts that" in capsys.readouterr().out
+    assert run(["undo", "line", "--to", "v2", *options]) == 1
+    assert f"(kubectl modelfleet retry line v2{where})" in capsys.readouterr().err
+    paused = json.loads(json.dumps(story("RolledBack").rollout))
+    paused["spec"]["paused"] = True
+    fake.answer((["get", ROLLOUTS, "line"], paused), *answers_of("RolledBack"))
+    assert run(["retry", "line", *options]) == 0
+    assert f"before kubectl modelfleet resume line{where}." in capsys.readouterr().out
+    unseen = {**paused, "status": {}}
+    fake.answer((["get", ROLLOUTS], items(unseen)))
+    assert run(["get", "rollout", "-A", "--context=line"]) == 0
+    assert "kubectl modelfleet check -n factory --context=line says" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("name", "code"), [("Ready", 0), ("RolledBack", 1), ("Soaking", 2)])
 def test_exit_codes_come_out_of_the_process(fake: Fake, name: str, code: int, capsys: pytest.CaptureFixture[str]):
     fake.answer(*answers_of(name))
