@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -21,12 +21,12 @@ import artifactstore
 from artifactstore import Entry
 from detectiondata import annotated, coco
 from detectiondata.captures import Capture, Key
-from detectiondata.description import NAME_FILES, read_descriptions
+from detectiondata.description import NAME_FILES, Description, read_descriptions
 from detectiondata.errors import DatasetError
 from detectiondata.jsonstream import Malformed
 from detectiondata.labels import KEYPOINTS, Bad, Row, look_like_keypoints, parse
 from detectiondata.problems import Problem
-from detectiondata.suffixes import IMAGE_SUFFIXES
+from detectiondata.suffixes import IMAGE_SUFFIXES, PICTURE_SUFFIXES
 from detectiondata.version import Box
 from labeler.failure import Failure
 from labeler.listing import ODD
@@ -35,6 +35,7 @@ from labeler.tasks import Review
 
 _TEXTS = frozenset({".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".data"})
 _TEXT_LIMIT = 256 << 20  # bytes of an annotation file
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 _LISTS = frozenset({"train", "val", "valid", "validation", "test"})  # .txt files with the paths of images
 _DIGEST = re.compile(r"(?<![0-9a-f])([0-9a-f]{8})(?:[0-9a-f]{56})?(?![0-9a-f])")  # eight digits of it, or all 64
 _SAME_SHAPE = 0.01  # by how much width to height may differ where a tool has scaled the image
@@ -75,6 +76,7 @@ def read(settings: FilesSettings, keys: Sequence[Key]) -> Matched:
             pass
         labels, problems = _labels(root, texts, settings.uri, settings.format)
     problems.extend(Problem(ODD, key, "") for key in odd)
+    problems.extend(_unread(entries))
     matched: dict[Key, Label] = {}
     contradicting: set[Key] = set()
     index = _Index(keys, settings.uri, [each.name for each in entries])
@@ -105,7 +107,26 @@ def review(label: Label, capture: Capture) -> Review | Problem:
 
 
 def _is_text(entry: Entry) -> bool:
-    return PurePosixPath(entry.name).suffix.lower() in _TEXTS and entry.size <= _TEXT_LIMIT
+    return _suffix(entry) in _TEXTS and entry.size <= _TEXT_LIMIT
+
+
+def _suffix(entry: Entry) -> str:
+    return PurePosixPath(entry.name).suffix.lower()
+
+
+def _unread(entries: Iterable[Entry]) -> Iterator[Problem]:
+    """What may hold labels and is not read: an export as it was downloaded, or one in another format, would be waited
+    for without a word."""
+    for entry in entries:
+        suffix = _suffix(entry)
+        if not _is_plain(entry) or _is_text(entry) or suffix in PICTURE_SUFFIXES:
+            continue
+        if suffix in _TEXTS:
+            yield Problem(f"label files of more than {_TEXT_LIMIT >> 20} MiB (divide them)", entry.name, "")
+        elif suffix in _ARCHIVES:
+            yield Problem("archives among the labels, which are not read (unpack them there)", entry.name, "")
+        else:
+            yield Problem("files that are neither images nor labels as YOLO (.txt) or COCO (.json)", entry.name, "")
 
 
 def _is_plain(entry: Entry) -> bool:
@@ -119,23 +140,30 @@ def _bring(uri: str, entry: Entry, root: Path) -> None:
 
 
 def _labels(root: Path, texts: Sequence[Entry], uri: str, format: Format) -> tuple[list[Label], list[Problem]]:
-    """Auto means YOLO wherever there is a label file, else COCO."""
+    """Auto means YOLO wherever there is a label file, else COCO; but a text beside COCO annotations, where nothing says
+    what the numbers of classes mean, is somebody's note. What is passed over of the other format is named."""
     yolo = [each for each in texts if each.name.lower().endswith(".txt") and not _says_something_else(each.name)]
-    if format == "YOLO" or (format == "Auto" and yolo):
-        labels, problems = _yolo(root, texts, yolo, uri)
-        return labels, problems if format == "YOLO" else [*problems, *_passed_over(root, texts, uri)]
-    return _coco(root, texts, uri)
+    if format == "YOLO":
+        return _yolo(root, texts, yolo, uri)
+    if format == "COCO" or not yolo:
+        return _coco(root, texts, uri)
+    others, unreadable = _annotations(root, texts, uri)
+    if others and not unreadable and _description(root, texts, uri).names is None:
+        kind = "text files beside COCO annotations, which alone count (label files need a data.yaml or a classes.txt)"
+        labels, problems = _coco(root, texts, uri)
+        return labels, [*problems, *(Problem(kind, each.name, "") for each in yolo)]
+    labels, problems = _yolo(root, texts, yolo, uri)
+    kind = "COCO annotations beside label files, which alone count (give them a folder each, or say format)"
+    return labels, [*problems, *unreadable, *(Problem(kind, name, "") for name in others)]
 
 
-def _passed_over(root: Path, texts: Sequence[Entry], uri: str) -> list[Problem]:
-    """Reviewed labels that would be lost without a word: another export, of another format."""
+def _annotations(root: Path, texts: Sequence[Entry], uri: str) -> tuple[list[str], list[Problem]]:
+    """The files with COCO annotations."""
     found = [each.name for each in texts if each.name.lower().endswith(".json")]
     try:
-        others = annotated.files(root, found, uri)
+        return annotated.files(root, found, uri), []
     except DatasetError as error:
-        return [Problem("JSON files that can't be read", uri, error.message[:200])]
-    kind = "COCO annotations beside label files, which alone count (give them a folder each, or say format)"
-    return [Problem(kind, name, "") for name in others]
+        return [], [Problem("JSON files that can't be read", uri, error.message[:200])]
 
 
 def _says_something_else(name: str) -> bool:
@@ -146,10 +174,7 @@ def _says_something_else(name: str) -> bool:
 def _yolo(root: Path, texts: Sequence[Entry], files: Sequence[Entry], uri: str) -> tuple[list[Label], list[Problem]]:
     if not files:
         return [], []
-    try:
-        description = read_descriptions(root, [each.name for each in texts], uri)
-    except (DatasetError, UnicodeDecodeError) as error:
-        raise _invalid(str(error)) from None
+    description = _description(root, texts, uri)
     names = description.names
     if names is None:
         raise _invalid(f"{uri} names no classes; add a data.yaml with `names:`, or a classes.txt with one a line")
@@ -168,6 +193,13 @@ def _yolo(root: Path, texts: Sequence[Entry], files: Sequence[Entry], uri: str) 
     if description.keypoints is None and look_like_keypoints(every):
         raise _invalid(f"{uri}: {KEYPOINTS}")
     return labels, problems
+
+
+def _description(root: Path, texts: Sequence[Entry], uri: str) -> Description:
+    try:
+        return read_descriptions(root, [each.name for each in texts], uri)
+    except (DatasetError, UnicodeDecodeError) as error:
+        raise _invalid(str(error)) from None
 
 
 def _coco(root: Path, texts: Sequence[Entry], uri: str) -> tuple[list[Label], list[Problem]]:

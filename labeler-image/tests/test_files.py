@@ -199,6 +199,43 @@ def test_coco_annotations_that_are_passed_over_for_label_files_are_named(tmp_pat
     assert read(write(tmp_path, content), "YOLO").problems == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("job_7.zip", "archives among the labels"),  # as CVAT exports
+        ("2026/export.TAR.GZ", "archives among the labels"),
+        (f"Annotations/{STEM}.xml", "neither images nor labels"),  # Pascal VOC
+        ("annotations.csv", "neither images nor labels"),
+        ("labels.jsonl", "neither images nor labels"),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {f"{STEM}.txt": LINE, "data.yaml": NAMES, "images/a.JPG": "x", ".cache/x": ""}])
+def test_an_export_that_is_not_read_is_named(name: str, told: str, beside: dict[str, str], tmp_path: Path) -> None:
+    """Else images wait for labels that have come long ago."""
+    [problem] = read(write(tmp_path, beside | {name: "x"})).problems
+    assert problem.file == name
+    assert told in problem.kind
+
+
+def test_a_label_file_that_is_too_large_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = write(tmp_path, {"instances.json": coco(A.key.image)})
+    monkeypatch.setattr(files, "_TEXT_LIMIT", 10)
+    matched = read(world)
+    assert matched.labels == {}
+    assert [(each.file, "MiB (divide them)" in each.kind) for each in matched.problems] == [("instances.json", True)]
+
+
+@pytest.mark.parametrize("note", ["made by Ann, night shift\n", ""])
+def test_a_note_beside_coco_annotations_makes_no_yolo_of_them(note: str, tmp_path: Path) -> None:
+    content = {"instances.json": coco(A.key.image), "notes.txt": note}
+    matched = read(write(tmp_path, content))
+    assert set(matched.labels) == set(read(write(tmp_path / "alone", content | {"notes.txt": "x"}), "COCO").labels)
+    assert A.key in matched.labels
+    [problem] = matched.problems
+    assert problem.file == "notes.txt"
+    assert problem.kind.startswith("text files beside COCO annotations, which alone count")
+
+
 def test_an_empty_folder_is_nothing_yet(tmp_path: Path) -> None:
     assert read(World(tmp_path)) == Matched({}, ())
 
