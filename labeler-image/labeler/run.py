@@ -203,7 +203,9 @@ class _Look:
     def at_files(self) -> _Labelled:
         assert isinstance(self.settings.labelling, FilesSettings)
         with _told("CapturesUnreachable"):
-            matched = files.read(self.settings.labelling, self.keys)
+            # Of what a version has, the image is kept, and may be corrected though the capture is gone.
+            keys = {*self.keys, *(capture.key for capture in self.known.values())}
+            matched = files.read(self.settings.labelling, sorted(keys, key=lambda key: key.text))
         self.problems.extend(matched.problems)
         judged = []
         for capture in self._captures({key.image: key for key in matched.labels}).values():
@@ -213,7 +215,8 @@ class _Look:
             else:
                 judged.append(Judged(capture, said))
         labelled = {key.image for key in matched.labels} | self.known.keys()
-        return _Labelled(judged, waiting=sum(key.image not in labelled for key in self.keys), in_review=0)
+        waiting = sum(key.image not in labelled for key in self.keys)
+        return _Labelled(judged, waiting, 0, () if matched.labels else (_no_labels(self.settings.labelling.uri),))
 
     def _chosen(self, readable: Sequence[Key], done: Iterable[str], already: Counter[str]) -> list[Chosen]:
         """Of a day of the holdout only the sample is of use; nobody is asked about the rest."""
@@ -266,6 +269,10 @@ def _nothing_captured(settings: Run, keys: Sequence[Key]) -> list[str]:
         f"There are no captures in {settings.captures}. If that stays so: it must be what the Rollouts have as "
         "delivery.capture.destination."
     ]
+
+
+def _no_labels(uri: str) -> str:
+    return f"There is no label of a capture in {uri}: export reviewed labels to there, as YOLO or COCO."
 
 
 def _deleted(count: int) -> str:

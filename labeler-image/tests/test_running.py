@@ -376,6 +376,36 @@ def test_files_instead_of_a_tool(world: World) -> None:
     assert world.stored() == stored
 
 
+def test_a_folder_without_labels_is_told(world: World) -> None:
+    """It may be the wrong one, or hold an export as it was downloaded."""
+    world.fleet()
+    settings = world.settings(labelling=world.files_settings)
+    (note,) = runs.run(settings, None, NOW).notes
+    assert note.startswith(f"There is no label of a capture in {settings.labelling.uri}: export ")
+
+
+def test_labels_as_files_correct_images_whose_captures_are_gone(world: World) -> None:
+    """As after the bucket's retention: their images are kept, and their labels are no strangers."""
+    made = world.fleet()
+    labels = world.root / "reviewed"
+    labels.mkdir(parents=True)
+    (labels / "data.yaml").write_text("names: [bolt, washer]\n")
+    names = [labels / (each.key.stem + ".txt") for each in made[:10]]
+    for name in names:
+        name.write_text("0 0.21875 0.25 0.3125 0.333333\n")
+    settings = world.settings(labelling=world.files_settings, split=NOTHING_HELD, min_new_images=1)
+    runs.run(settings, None, NOW)
+    for each in made[:10]:
+        for suffix in (".jpg", ".json"):
+            (world.captures / each.key.image).with_suffix(suffix).unlink()
+    outcome = runs.run(settings, None, NOW)
+    assert (kinds(outcome), len(outcome.history), outcome.waiting) == ([], 1, 26)
+    names[0].write_text("1 0.21875 0.25 0.3125 0.333333\n")
+    outcome = runs.run(settings, None, NOW)
+    assert outcome.history[0].version.number == 2
+    assert [box.label for box in outcome.images[made[0].sha256].boxes] == ["washer"]
+
+
 def test_figures_are_of_the_model_that_is_deployed(world: World, tool: TasksInMemory) -> None:
     world.fleet()
     runs.run(world.settings(), tool, NOW)
