@@ -12,9 +12,10 @@ TrainingJob of that name leaves it alone. Only what was seen to exist is taken d
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal, get_args
 
 from modelfleet import cron
@@ -303,8 +304,7 @@ def _held(
 def _pending(position: Position, done: Sequence[Retraining]) -> Held | None:
     """The last retraining gave a version that nothing has judged yet: the spec pins another one. One that was promoted
     and that people went back from was judged."""
-    newest = _of_stable(position, done)[:1]
-    result = _result(position, newest[0].training_job) if newest else None
+    training, result = next(_results(position, done), ("", None))
     if result is None or _failed(position, result):
         return None
     version = result.spec.version
@@ -312,11 +312,11 @@ def _pending(position: Position, done: Sequence[Retraining]) -> Held | None:
         return None
     found = result.status.conditions
     if not conditions.is_true(found, conditions.READY) and not conditions.is_true(found, conditions.STALLED):
-        said = f"TrainingJob {newest[0].training_job} created version {version}, which is being verified."
+        said = f"TrainingJob {training} created version {version}, which is being verified."
         return Held(Reason.TRAINING_RUNNING, said)
     return Held(
         Reason.RESULT_PENDING,
-        f"TrainingJob {newest[0].training_job} created version {version}, which has not been tried yet: "
+        f"TrainingJob {training} created version {version}, which has not been tried yet: "
         "roll it out (spec.model), or delete it.",
     )
 
@@ -347,12 +347,7 @@ def _cooling(position: Position, spec: Retrain, done: Sequence[Retraining], now:
     """The last retraining is not long enough ago. For each result in a row that failed, the time doubles."""
     if not done:
         return None
-    failed = 0
-    for entry in _of_stable(position, done):
-        result = _result(position, entry.training_job)
-        if result is None or not _failed(position, result):
-            break
-        failed += 1
+    failed = len([*takewhile(lambda result: _failed(position, result), (each for _, each in _results(position, done)))])
     cooldown = spec.cooldown if not failed else min(spec.cooldown * 2**failed, max(spec.cooldown, LONGEST_COOLDOWN))
     until = done[0].at + cooldown
     if now >= until:
@@ -380,6 +375,14 @@ def _same_data(position: Position, spec: Retrain) -> Held | None:
 def _of_stable(position: Position, done: Iterable[Retraining]) -> list[Retraining]:
     stable = position.stable
     return [entry for entry in done if stable is not None and entry.stable_version == stable.version]
+
+
+def _results(position: Position, done: Iterable[Retraining]) -> Iterator[tuple[str, ModelVersion]]:
+    """What the retrainings of the stable version made, each with its TrainingJob, newest first. One that came to
+    nothing (a crash, no room, a version that is gone) says nothing about versions, and is passed over."""
+    for entry in _of_stable(position, done):
+        if (result := _result(position, entry.training_job)) is not None:
+            yield entry.training_job, result
 
 
 def _result(position: Position, training: str) -> ModelVersion | None:

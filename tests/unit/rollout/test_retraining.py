@@ -290,6 +290,12 @@ GUARDS = [
         id="twice as long after a version that was rejected",
     ),
     pytest.param(
+        {"done": [retrained(2, 30 * HOUR), retrained(1, 100 * HOUR)], "versions": (result(rejected=True),)},
+        "CoolingDown",
+        NOW + 18 * HOUR,
+        id="as long though a training has crashed since",
+    ),
+    pytest.param(
         {
             "done": [retrained(3, 100 * HOUR), retrained(2, 101 * HOUR), retrained(1, 102 * HOUR)],
             "versions": tuple(result(f"line-r{number}", rejected=True) for number in (1, 2, 3)),
@@ -306,6 +312,12 @@ GUARDS = [
     ),
     pytest.param(
         {"done": [retrained(1, 30 * HOUR)], "versions": (result(),)}, "ResultPending", None, id="its version waits"
+    ),
+    pytest.param(
+        {"done": [retrained(2, 30 * HOUR), retrained(1, 60 * HOUR)], "versions": (result(),)},
+        "ResultPending",
+        None,
+        id="its version waits though a training has crashed since",
     ),
     pytest.param(
         {"done": [retrained(1, 30 * HOUR)], "versions": (unverified(),)},
