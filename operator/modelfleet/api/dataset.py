@@ -116,12 +116,20 @@ class Split(SpecModel):
     """The share of the random sample that is never trained on: versions are judged by it."""
 
 
+def _folder(field: str) -> str:
+    """A folder's address with a slash at its end, in CEL: s3://data/parts is no folder within s3://data/part."""
+    return f"({field}.endsWith('/') ? {field} : {field} + '/')"
+
+
+_STORE, _CAPTURES = _folder("self.store.uri"), _folder("self.captures.uri")
+
+
 class DatasetSpec(SpecModel):
     """Where images come from, who labels them, and where versions go."""
 
     rules = (
         Rule(
-            "!self.store.uri.startsWith(self.captures.uri) && !self.captures.uri.startsWith(self.store.uri)",
+            f"!{_STORE}.startsWith({_CAPTURES}) && !{_CAPTURES}.startsWith({_STORE})",
             "store.uri and captures.uri must be different folders, neither within the other",
         ),
     )

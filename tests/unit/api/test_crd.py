@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import celpy
 import pytest
 import yaml
+from celpy.adapter import json_to_cel
 
 from modelfleet.api import crd
 
@@ -110,3 +112,26 @@ def test_no_column_is_shown_twice(resource: crd.Resource) -> None:
 def test_what_a_structural_schema_can_not_say_is_an_error() -> None:
     with pytest.raises(ValueError, match="can't hold exclusiveMinimum"):
         crd.structural({"type": "integer", "exclusiveMinimum": 0}, {})
+
+
+@pytest.mark.parametrize(
+    ("captures", "store", "apart"),
+    [
+        ("s3://fleet/line", "s3://fleet/line-data", True),  # neighbours, whose names begin alike
+        ("s3://fleet/line-captures", "s3://fleet/line", True),
+        ("s3://fleet/line/", "s3://fleet/line-data/", True),
+        ("s3://fleet/line", "s3://fleet/line", False),
+        ("s3://fleet/line", "s3://fleet/line/", False),
+        ("s3://fleet/", "s3://fleet/data", False),
+        ("s3://fleet/line/captures", "s3://fleet/line", False),
+    ],
+)
+def test_captures_and_store_of_a_dataset_lie_apart(captures: str, store: str, apart: bool) -> None:
+    """As the API server evaluates it."""
+    [dataset] = [each for each in crd.RESOURCES if each.plural == "datasets"]
+    schema = dict(schemas(dataset))["spec"]
+    [rule] = [each["rule"] for each in schema["x-kubernetes-validations"] if "different folders" in each["message"]]
+    environment = celpy.Environment()
+    program = environment.program(environment.compile(rule))
+    spec = {"captures": {"uri": captures}, "store": {"uri": store}}
+    assert bool(program.evaluate({"self": json_to_cel(spec)})) is apart
