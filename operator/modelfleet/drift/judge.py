@@ -119,6 +119,7 @@ def _judged(
         common,
         state=state,
         since=since,
+        older=state is State.DRIFTING and any(map(_from_the_start, calling)),
         declared=state is State.DRIFTING,
         nodes=int(known.sum()),
         nodes_down=int(down.sum()),
@@ -179,6 +180,12 @@ def _watched(plan: Plan, hours: Hours, found: Changes, before: Before) -> list[W
         track = rule.follow(seen.holds, seen.keeps, seen.measured, policy.sustained, active)
         watched.append(Watched(signal, seen, track, policy.calls(signal.figure)))
     return watched
+
+
+def _from_the_start(each: Watched) -> bool:
+    """Whether it is drift by this signal, and was, by half at least, at every look that there is: the table does not
+    reach back to its beginning."""
+    return each.track.active and bool(each.seen.keeps[each.seen.measured].all())
 
 
 def _change(each: Watched) -> SignalChange:

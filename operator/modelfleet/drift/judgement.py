@@ -61,6 +61,7 @@ class Judgement:
     """The judgement of one look.
 
     since        when the state was reached, as far as the figures tell
+    older        drift may have been there before that, and nobody knows: the figures begin with it
     declared     drift is: so it is while the watch is paused, too
     by           where reviewed frames are watched: what declares it, BY_FIGURES or names of reviewed figures
     nodes        with figures and a baseline; `nodes_down` of them have drifted
@@ -74,6 +75,7 @@ class Judgement:
     state: State
     message: str
     since: datetime | None = None
+    older: bool = False
     declared: bool = False
     by: tuple[str, ...] = ()
     learning_until: datetime | None = None

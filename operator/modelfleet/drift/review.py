@@ -66,10 +66,12 @@ def overlay(
     said = [_sentence(each, reviewed, plan.version, each in below) for each in floors]
     if not below:
         return replace(known, message=" ".join([judgement.message, *said]))
+    since = _since(judgement, before)
     return replace(
         known,
         state=State.DRIFTING,
-        since=_since(judgement, before) or now,
+        since=since or now,
+        older=judgement.older or since is None,
         message=" ".join([*said, f"By the figures of the nodes: {judgement.message}"]),
     )
 

@@ -108,7 +108,7 @@ def outcome(position: Position, now: datetime) -> Outcome:
         return Outcome()
     old = rollout.status.drift or DriftStatus()
     judgement = _judgement(position)
-    shown = _status(position, old, judgement, now)
+    shown = _status(position, old, _dated(position, judgement), now)
     wanted = None
     if judgement is not None and judgement.state is State.DRIFTING:
         wanted = retraining.Wanted("Drift", judgement.message, shown.since)
@@ -135,6 +135,16 @@ def _judgement(position: Position) -> Judgement | None:
     """What the watch sees of the revision that is stable now."""
     seen, stable = position.snapshot.drift, position.stable
     return seen.judgement if seen is not None and stable is not None and seen.plan.revision == stable.name else None
+
+
+def _dated(position: Position, judgement: Judgement | None) -> Judgement | None:
+    """With the beginning of drift that the status has lost (it was wiped, or not restored): where nothing tells when it
+    began, it was there when the last training for drift of this version was started. Else that would be of another
+    episode, and one that somebody has deleted would be started again."""
+    if judgement is None or judgement.since is None or not judgement.older or before(position).state is not None:
+        return judgement
+    started = max((at for at in retraining.for_drift(position) if at < judgement.since), default=judgement.since)
+    return replace(judgement, since=started)
 
 
 def _status(position: Position, old: DriftStatus, judgement: Judgement | None, now: datetime) -> DriftStatus:

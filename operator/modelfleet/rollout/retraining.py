@@ -144,6 +144,11 @@ def known(position: Position) -> tuple[Retraining, ...]:
     return tuple(sorted(found.values(), key=lambda entry: (entry.at, entry.training_job), reverse=True)[:_KEPT])
 
 
+def for_drift(position: Position) -> tuple[datetime, ...]:
+    """When trainings were started because the stable version drifted."""
+    return tuple(entry.at for entry in _of_stable(position, known(position)) if entry.trigger == "Drift")
+
+
 def noted(position: Position) -> tuple[Revision, ...]:
     """The revisions with what must outlive a wiped status taken down on the stable one: the trainings that were started
     since it is, and the `retrain` command once its TrainingJob exists."""

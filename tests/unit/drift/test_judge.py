@@ -116,6 +116,14 @@ def test_with_the_status_wiped_it_finds_drift_again() -> None:
     assert judged(table, Before(), kept).state is State.DRIFTING
 
 
+@pytest.mark.parametrize(("days", "older"), [(16, False), (30, True)])
+def test_where_the_figures_begin_with_drift_that_is_said(days: int, older: bool) -> None:
+    """With the status lost nobody knows, then, since when it has lasted."""
+    hours = Fleet(precision=-0.08, days=days).hours()
+    found = judged(hours.since(hours.end - Policy().parts * HOUR), Before(), judged(until(hours, 8)).anchor)
+    assert (found.state, found.older) == (State.DRIFTING, older)
+
+
 def test_a_step_that_the_rolling_baseline_has_swallowed_is_still_there_against_the_anchor() -> None:
     hours = Fleet(precision=-0.08, days=30).hours()
     kept = judged(until(hours, 8)).anchor

@@ -1,7 +1,7 @@
 """From what the watch for drift sees to status, condition, Events, a training, and the version that comes of it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -399,6 +399,42 @@ def test_after_any_single_write_of_an_episode_by_review_there_is_one_training(lo
         fork.run(lambda fork=fork: fork.is_at("line-r1"))
         fork.rest(3)
         assert trainings(fork) == ["line-r1"], f"after write {count + 1} of {len(moments)}"
+
+
+@pytest.mark.parametrize("by", ["figures", "review"])
+def test_a_training_deleted_long_ago_is_not_made_again_when_the_status_is_lost(by: str):
+    """As after a restore from a backup: neither figures nor reviews tell any more when the episode began."""
+    world = watched(cooldown="0s") if by == "figures" else watched_by_people(cooldown="0s")
+
+    def drifts(since: datetime) -> None:
+        if by == "figures":
+            found = replace(DRIFTS, since=since, older=True)
+            world.watch = lambda plan, now: found
+
+    drifts(world.now)
+    reviewed(world, LOW)
+    world.run(lambda: trainings(world) == ["line-r1"])
+    began = drift_of(world)["retrainings"][0]["at"]
+    world.delete(TRAINING_JOB, "line-r1")
+    world.now += timedelta(days=20)
+    world.wipe_status()
+    drifts(world.now - timedelta(days=9))
+    world.rest()
+    assert trainings(world) == []
+    assert drift_of(world)["retrain"]["reason"] == "TrainingDeleted"
+    assert drift_of(world)["since"] == began
+
+
+def test_drift_of_which_the_beginning_is_known_is_an_episode_of_its_own_when_the_status_is_lost():
+    world = watched(cooldown="0s")
+    v1_drifts(world)
+    world.run(lambda: trainings(world) == ["line-r1"])
+    world.delete(TRAINING_JOB, "line-r1")
+    world.now += timedelta(days=20)
+    world.wipe_status()
+    later = replace(DRIFTS, since=world.now - timedelta(days=2))
+    world.watch = lambda plan, now: later
+    world.run(lambda: trainings(world) == ["line-r2"])
 
 
 def test_figures_and_reviewed_frames_take_back_their_own_drift_alone():
