@@ -85,7 +85,7 @@ def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
     again = latest is not None and latest.version.classes != settings.classes
     look = _Look(settings, keys, before, kept, disagreements, now, again, problems)
     labelled = look.at_files() if tool is None else look.at_tool(tool)
-    content = update.next_content(before, labelled.judged, settings.split, settings.classes)
+    content = update.next_content(before, labelled.judged, settings.split, settings.classes, now)
     with _told("StoreUnreachable"):
         content, written = _write(settings, store, latest, before, content, now)
         if written is not None:

@@ -52,7 +52,9 @@ def newest(reviews: Iterable[Review]) -> dict[str, Review]:
     return found
 
 
-def next_content(before: Mapping[str, Image], judged: Sequence[Judged], shares: Shares, classes: Sequence[str]) -> Next:
+def next_content(
+    before: Mapping[str, Image], judged: Sequence[Judged], shares: Shares, classes: Sequence[str], now: datetime
+) -> Next:
     """`before` are all images of the latest version, holdout included; `judged` may hold what it has already."""
     problems: list[Problem] = []
     usable = [(each, boxes) for each in _one_an_image(judged) if (boxes := _boxes(each, problems)) is not None]
@@ -75,7 +77,7 @@ def next_content(before: Mapping[str, Image], judged: Sequence[Judged], shares: 
             images[digest] = _image(each, boxes, side, classes)
         elif earlier.reviewed == boxes:
             continue  # known, or confirmed: the line stays as it is, so that nothing said again makes no new manifest
-        elif _reviewed_at(earlier) < each.review.at:
+        elif not each.review.at <= _reviewed_at(earlier) <= now:  # a clock that was ahead has dated the one after now
             image = _image(each, boxes, side, classes)
             if image.piece == "aside" and earlier.piece != "aside":
                 problems.append(_unknown(image, classes))  # the version keeps what was said before

@@ -376,6 +376,22 @@ def test_files_instead_of_a_tool(world: World) -> None:
     assert world.stored() == stored
 
 
+def test_a_correction_is_taken_though_a_clock_was_ahead_before(world: World, tool: TasksInMemory) -> None:
+    """Label Studio's, until somebody has set it right: what was said then is dated in the future."""
+    made = world.fleet()
+    settings = world.settings(split=NOTHING_HELD, min_new_images=1)
+    runs.run(settings, tool, NOW)
+    tool.answer_all(at=NOW + timedelta(days=365))
+    assert runs.run(settings, tool, NOW).history[0].version.number == 1
+    again = runs.run(settings, tool, NOW + timedelta(hours=1))
+    assert (again.pending, len(again.history)) == (0, 1)
+    tool.answer(made[0].key.image, [WASHER], at=NOW + timedelta(hours=2))
+    outcome = runs.run(settings, tool, NOW + timedelta(hours=3))
+    assert outcome.history[0].version.number == 2
+    assert [box.label for box in outcome.images[made[0].sha256].boxes] == ["washer"]
+    assert len(runs.run(settings, tool, NOW + timedelta(hours=4)).history) == 2
+
+
 def test_a_folder_without_labels_is_told(world: World) -> None:
     """It may be the wrong one, or hold an export as it was downloaded."""
     world.fleet()
