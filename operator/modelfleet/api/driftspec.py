@@ -126,7 +126,7 @@ class Retrain(SpecModel):
     minNewImages new images since."""
     min_new_images: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """With requireNewData: minimum number of images added to the Dataset since the version that the stable version was
-    trained on."""
+    trained on; where it was trained on other data, of images in the Dataset."""
     schedule: CronSchedule | None = None
     """Also retrain on this schedule: minute, hour, day of month, month, day of week (UTC)."""
     suspend: bool = False

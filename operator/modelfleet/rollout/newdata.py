@@ -82,14 +82,13 @@ def _of_dataset(
     if latest is None:
         return f"Dataset {name} has no version yet: {_to_label(dataset)}."
     trained = _trained_on(dataset, lineage)
-    if trained is None:
-        return ""
     newest = latest.number if reference.version is None else reference.version
-    if newest <= trained:
+    if trained is not None and newest <= trained:
         what = f"version {newest} of Dataset {name}"
         return f"{stable} was trained on {what} already, the newest to train on: {_to_label(dataset)}."
-    added = _added(dataset, lineage, trained, newest)
-    if added >= spec.min_new_images:
+    # Of a Dataset that it was not trained on at all, every image is new to it.
+    added = _sizes(dataset).get(newest) if trained is None else _added(dataset, lineage, trained, newest)
+    if added is None or added >= spec.min_new_images or not stable:
         return ""
     return (
         f"Dataset {name} has {added} images that {stable} was not trained on (version {newest}), and "
@@ -131,14 +130,18 @@ def _added(dataset: Dataset, lineage: LineageDataset | None, trained: int, newes
     added = sum(entry.added for number, entry in listed.items() if trained < number <= newest)
     if all(number in listed for number in range(trained + 1, newest + 1)):
         return added
-    latest = dataset.status.latest
-    sizes = {number: entry.images for number, entry in listed.items()}
-    if latest is not None:
-        sizes[latest.number] = latest.images
+    sizes = _sizes(dataset)
     for source in () if lineage is None else _sources(lineage):
         if _is_version(source.uri, trained) and source.images:
             sizes.setdefault(trained, source.images)
     return max(added, sizes[newest] - sizes[trained]) if {newest, trained} <= sizes.keys() else added
+
+
+def _sizes(dataset: Dataset) -> dict[int, int]:
+    """How many images the versions have that the status lists, by number."""
+    known = {entry.number: entry.images for entry in dataset.status.versions}
+    latest = dataset.status.latest
+    return known if latest is None else known | {latest.number: latest.images}
 
 
 def _digests(dataset: Dataset) -> dict[int, str]:

@@ -641,6 +641,14 @@ HELD = [
         "label the 45 frames that wait, and review the 8 that people were asked about.",
         id="too few are new",
     ),
+    pytest.param(
+        from_dataset(),
+        (dataset(newest=10, latest={"number": 10, "sha256": "a" * 64, "uri": "s3://d/", "images": 60}),),
+        OTHER,
+        "Dataset parts has 60 images that v1 was not trained on (version 10), and 200 are asked for (minNewImages): "
+        "label the 45 frames that wait.",
+        id="its first version is small, and the stable version is of other data",
+    ),
     pytest.param(from_dataset(12), (dataset(),), ON_12, "was trained on version 12", id="an older version is pinned"),
     pytest.param(
         from_dataset(),
@@ -724,7 +732,8 @@ def test_what_came_with_versions_that_are_no_longer_listed_counts():
     ],
 )
 def test_a_dataset_that_counts_from_1_again_is_other_data(stable: ModelVersion, datasets: Any):
-    outcome = look(standing(spec=from_dataset(minNewImages=100_000), datasets=datasets, versions=(stable,)))
+    """All of its 900 images are new, and not only the 480 since version 9."""
+    outcome = look(standing(spec=from_dataset(minNewImages=500), datasets=datasets, versions=(stable,)))
     assert outcome.create is not None
 
 
