@@ -23,7 +23,8 @@ class Picture:
 def read_picture(content: bytes) -> Picture | None:
     """None for what can't be decoded whole.
 
-    OpenCV paints what is missing of a picture grey and says nothing, so the end marks are looked for.
+    OpenCV paints what is missing of a picture grey and says nothing, so the end marks are looked for. What is missing
+    before them only the decoder can tell, on stderr (`hearing`).
     """
     length = len(content)
     if content.startswith(b"\xff\xd8"):

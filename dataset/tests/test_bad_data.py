@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import trees
+from PIL import Image
 
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched
@@ -90,6 +94,47 @@ def test_images_that_cannot_be_read(kind: str, tmp_path: Path) -> None:
         check(tmp_path)
     told = "images that can't be read: 1 (train/images/1.jpg empty, cut short or no picture)"
     assert caught.value.message == f"s3://d/parts.tar (6 images) has {told}"
+
+
+def _jpeg(**how: Any) -> bytes:
+    """Large enough for damage to have a place in its middle."""
+    pixels = np.random.default_rng(5).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", **how)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("how", "damage"),
+    [
+        ({}, "cut"),
+        ({"progressive": True}, "cut"),
+        ({"restart_marker_rows": 1}, "cut"),
+        ({}, "a piece is missing"),
+        ({"restart_marker_rows": 1}, "a piece is missing"),
+    ],
+    ids=str,
+)
+def test_a_jpeg_with_its_end_and_not_its_middle_is_not_whole(how: dict[str, Any], damage: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    whole = _jpeg(**how)
+    middle = len(whole) // 2
+    (tmp_path / "train/images/0.jpg").write_bytes(whole)
+    damaged = whole[:middle] + (b"\xff\xd9" if damage == "cut" else whole[middle + len(whole) // 4 :])
+    (tmp_path / "train/images/1.jpg").write_bytes(damaged)
+    with pytest.raises(DatasetError) as caught:
+        check(tmp_path)
+    assert caught.value.message == (
+        "s3://d/parts.tar (6 images) has images that can't be read: 1 (train/images/1.jpg damaged, or cut short in the "
+        "middle: a part of it is missing)"
+    )
+
+
+def test_bytes_too_many_before_the_end_of_a_jpeg_leave_it_whole(tmp_path: Path) -> None:
+    """The decoder says that of what some cameras write, and all of the picture is there."""
+    make(tmp_path)
+    (tmp_path / "train/images/1.jpg").write_bytes(_jpeg()[:-2] + bytes(7) + b"\xff\xd9")
+    assert len(check(tmp_path).parts["train"]) > 1
 
 
 def test_all_that_is_wrong_is_said_at_once_with_counts(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""What decoders written in C say on stderr while they patch up a damaged picture: nothing else tells of it.
+
+libjpeg and libtiff hand out such a picture as if it were whole, grey or shifted from the damage on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+_STDERR = 2
+_MOST = 1 << 16  # bytes of what is said that count
+
+_MISSING = re.compile(
+    rb"premature end of|bad Huffman code|found marker 0x[0-9a-f]+ instead of RST|Not enough data at scanline",
+    re.IGNORECASE,
+)
+"""In the words of libjpeg and libtiff. Not: extraneous bytes before a marker, which some cameras write into every
+picture, and which leave it whole."""
+
+Result = TypeVar("Result")
+
+
+def hear(function: Callable[[], Result]) -> tuple[Result, bytes]:
+    """What `function` returns, and what is written to stderr meanwhile; that goes there afterwards.
+
+    For a process of one thread (`isolated`): what other threads write would be heard, too.
+    """
+    sys.stderr.flush()
+    kept, heard = os.dup(_STDERR), os.memfd_create("heard")
+    try:
+        os.dup2(heard, _STDERR)
+        try:
+            result = function()
+        finally:
+            os.dup2(kept, _STDERR)
+            said = os.pread(heard, _MOST, 0)
+            if said:
+                os.write(_STDERR, said)
+    finally:
+        os.close(heard)
+        os.close(kept)
+    return result, said
+
+
+def tells_of_damage(said: bytes) -> bool:
+    """Whether a decoder has missed a part of the picture."""
+    return _MISSING.search(said) is not None
