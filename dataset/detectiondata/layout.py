@@ -14,11 +14,11 @@ Whatever is not used is in the layout, too, with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from detectiondata import inventory, labels, pairing
+from detectiondata import inventory, labels, otherkinds, pairing
 from detectiondata.description import read_descriptions
 from detectiondata.errors import DatasetError
 from detectiondata.inventory import Inventory
@@ -106,7 +106,7 @@ def detect(root: Path, uri: str) -> Layout:
     texts = [name for name in found.files if name.lower().endswith(".txt") and name not in description.files]
     paired = pairing.pair(found.images, texts, lambda name: part_called(name) is not None)
     if not paired.labels and not paired.several:
-        raise NoLabels(_no_labels(found.images, found.files, uri))
+        raise NoLabels(_no_labels(found))
     aside = _aside(found.images, paired.labels)
     resolver = Resolver(
         str(root.resolve()), found.files, found.images, description, lambda name: read_text(root, name, uri), aside
@@ -194,7 +194,8 @@ def _is_label_file(found: Inventory, name: str) -> bool:
     return bool(folders & LABEL_FOLDERS) or any(PurePosixPath(image).parent == here for image in found.images)
 
 
-def _no_labels(images: Sequence[str], files: Iterable[str], uri: str) -> str:
+def _no_labels(found: Inventory) -> str:
+    images = found.images
     looked = PurePosixPath(images[0])
     places = [str(looked.with_suffix(".txt"))]
     if "images" in looked.parts[:-1]:
@@ -202,9 +203,10 @@ def _no_labels(images: Sequence[str], files: Iterable[str], uri: str) -> str:
         places.insert(
             0, str(PurePosixPath(*looked.parts[:number], "labels", *looked.parts[number + 1 :]).with_suffix(".txt"))
         )
-    message = f"{uri} holds no label for any of its {len(images)} images; "
+    message = f"{found.uri} holds no label for any of its {len(images)} images; "
     message += f"those of {images[0]} were looked for at {' and '.join(places)}"
-    others = [name for name in files if name.lower().endswith((".json", ".xml"))]
-    if others:
-        message += f"; {others[0]} looks like another annotation format: convert it to YOLO label files or to COCO"
+    for name in found.files:
+        if name.lower().endswith((".json", ".xml")) or any(True for _ in otherkinds.listed(found.root, name)):
+            message += f"; {name} looks like another annotation format: convert it to YOLO label files or to COCO"
+            break
     return message

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from detectiondata import annotated, inventory, limits
+from detectiondata import annotated, inventory, limits, otherkinds
 from detectiondata.acceptance import Look, look, why_not
 from detectiondata.balance import Balance, counted, groups
 from detectiondata.description import check_counts
@@ -181,6 +181,7 @@ def _layout(root: Path, uri: str, format: Format) -> Layout:
         return found
     if format == "Auto":
         _refuse_both(root, layout, uri)
+        _refuse_other_kinds(root, layout, uri)
     return layout
 
 
@@ -193,6 +194,22 @@ def _refuse_both(root: Path, layout: Layout, uri: str) -> None:
             f"{uri} holds COCO annotations, {inventory.some(others, 'file')}, and YOLO labels, "
             f"{inventory.some(labels, 'file')}; remove those that are wrong, or say which count with format: COCO or "
             "format: YOLO"
+        )
+
+
+def _refuse_other_kinds(root: Path, layout: Layout, uri: str) -> None:
+    """Where somebody converted a part of the labels, the rest would be images without objects. Raises DatasetError."""
+    samples = [sample for part in layout.parts.values() for sample in part]
+    bare = frozenset(sample.image for sample in samples if sample.label is None)
+    used = {sample.label for sample in samples}
+    others = (name for name, hidden in inventory.walk(root, uri) if not hidden and name not in used)
+    found = otherkinds.of_bare_images(root, (sample.image for sample in samples), bare, others)
+    if found:
+        files = dict.fromkeys(file for each in found.values() for file in each)
+        raise DatasetError(
+            f"{uri}: {inventory.some(sorted(found), 'image')} without a YOLO label file and with boxes in "
+            f"{inventory.some(files, 'file')} of a format that is not read; convert these to YOLO label files, or say "
+            "format: YOLO to have such images count as images without objects"
         )
 
 

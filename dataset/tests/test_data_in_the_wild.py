@@ -12,7 +12,7 @@ import json
 import os
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -691,6 +691,138 @@ def test_classes_of_the_parent_count_for_data_that_names_none_and_as_many(
         return
     with pytest.raises(DatasetError, match=words):
         check_source(fetched, "Auto", NAMES)
+
+
+# --- labels of kinds that are not read --------------------------------------------------------------------------------
+
+
+def retina(stem: str) -> str:
+    name, *corners = box(stem)
+    return ",".join(map(str, (f"images/{stem}.jpg", *corners, name))) + "\n"
+
+
+def retina_empty(stem: str) -> str:
+    return f"images/{stem}.jpg,,,,,\n"
+
+
+def keras_yolo(stem: str) -> str:
+    name, *corners = box(stem)
+    return f"/home/me/images/{stem}.jpg {','.join(map(str, (*corners, NAMES.index(name))))}\n"
+
+
+def roboflow(stem: str) -> str:
+    name, *corners = box(stem)
+    return ",".join(map(str, (f"{stem}.jpg", WIDTH, HEIGHT, name, *corners))) + "\n"
+
+
+def via(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    shape = f'"{{""name"":""rect"",""x"":{left},""y"":{top},""width"":{right - left},""height"":{bottom - top}}}"'
+    return f'{stem}.jpg,100,"{{}}",1,0,{shape},"{{""class"":""{name}""}}"\n'
+
+
+VIA = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+ROBOFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+
+
+def voc(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    corners = f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+    return (
+        f"<annotation><filename>{stem}.jpg</filename><object><name>{name}</name><bndbox>{corners}</bndbox></object>"
+        "</annotation>"
+    )
+
+
+def labelme(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    shape = {"label": name, "points": [[left, top], [right, bottom]], "shape_type": "rectangle"}
+    return json.dumps({"version": "5.4.1", "shapes": [shape], "imagePath": f"{stem}.jpg"})
+
+
+def list_of(name: str, one: Callable[[str], str], head: str = "") -> Callable[[Folder, Iterable[str]], None]:
+    def write(to: Folder, stems: Iterable[str]) -> None:
+        to.put(name, head + "".join(map(one, stems)))
+
+    return write
+
+
+def one_each(name: str, one: Callable[[str], str]) -> Callable[[Folder, Iterable[str]], None]:
+    def write(to: Folder, stems: Iterable[str]) -> None:
+        for stem in stems:
+            to.put(name.format(stem=stem), one(stem))
+
+    return write
+
+
+OTHER_KINDS: dict[str, tuple[str, Callable[[Folder, Iterable[str]], None]]] = {
+    "keras-retinanet's csv": ("1 file (annotations.csv)", list_of("annotations.csv", retina)),
+    "keras-retinanet's txt": ("1 file (annotate.txt)", list_of("annotate.txt", retina)),
+    "keras-yolo3's train.txt": ("1 file (train.txt)", list_of("train.txt", keras_yolo)),
+    "Roboflow's csv": ("1 file (_annotations.csv)", list_of("_annotations.csv", roboflow, ROBOFLOW)),
+    "VIA's csv": ("1 file (via.csv)", list_of("via.csv", via, VIA)),
+    "VOC": ("4 files (Annotations/im4.xml, Annotations/im5.xml,", one_each("Annotations/{stem}.xml", voc)),
+    "LabelMe": ("4 files (images/im4.json, images/im5.json,", one_each("images/{stem}.json", labelme)),
+}
+
+
+def half_converted(to: Folder, other: Callable[[Folder, Iterable[str]], None], others: Iterable[str]) -> None:
+    """Four images have YOLO labels; the labels of `others` are of another kind."""
+    to.yolo(**FLAT, yaml=NAMED, stems=STEMS[:4])
+    for stem in STEMS[4:]:
+        to.put(f"images/{stem}.jpg", picture(stem))
+    other(to, others)
+
+
+def whole(to: Folder, other: Callable[[Folder, Iterable[str]], None]) -> None:
+    to.yolo(**FLAT, yaml=NAMED)
+    other(to, STEMS)
+
+
+def alone(to: Folder, other: Callable[[Folder, Iterable[str]], None]) -> None:
+    for stem in STEMS:
+        to.put(f"images/{stem}.jpg", picture(stem))
+    to.put("classes.txt", LIST)
+    other(to, STEMS)
+
+
+for kind, (files, other) in OTHER_KINDS.items():
+    said = "4 images (images/im4.jpg, images/im5.jpg, images/im6.jpg, ...) without a YOLO label file and with boxes in "
+    row(f"{kind} of the images without YOLO labels", Refused(said + files))(
+        lambda to, other=other: half_converted(to, other, STEMS[4:])
+    )
+    row(f"{kind} beside YOLO labels of the same", Taken(undivided()))(lambda to, other=other: whole(to, other))
+    row(f"{kind} alone", Refused("looks like another annotation format: convert it to YOLO label files or to COCO"))(
+        lambda to, other=other: alone(to, other)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("annotations.csv", "".join(map(retina_empty, STEMS))),
+        ("sizes.csv", "".join(f"images/{stem}.jpg,60,40,3,2400,8\n" for stem in STEMS)),
+        (
+            "predictions.csv",
+            "image,xmin,ymin,xmax,ymax,confidence\n" + "".join(f"{stem}.jpg,1,2,9,9,1\n" for stem in STEMS),
+        ),
+        ("images/im5.xml", "<annotation><filename>im5.jpg</filename></annotation>"),
+        ("images/im5.json", '{"shapes": [], "imagePath": "im5.jpg"}'),
+        ("images/im5.json", '{"shapes": '),
+        ("notes.txt", "see images/im5.jpg, 1, 2\n\0\n"),
+        ("big.csv", "a" * 200_000 + ",1,2,3,4,nut\n"),
+    ],
+)
+def test_what_has_no_boxes_of_an_image_leaves_it_without_objects(name: str, text: str, tmp_path: Path) -> None:
+    to = Folder(tmp_path)
+    half_converted(to, list_of(name, str), [text])
+    assert [len(sample.rows) for sample in wild.read(to.root).parts["train"]] == [1] * 4 + [0] * 4
+
+
+def test_format_yolo_takes_images_without_a_label_file_as_such_without_objects(tmp_path: Path) -> None:
+    to = Folder(tmp_path)
+    half_converted(to, OTHER_KINDS["VOC"][1], STEMS[4:])
+    assert [len(sample.rows) for sample in wild.read(to.root, "YOLO").parts["train"]] == [1] * 4 + [0] * 4
 
 
 # --- C5, links --------------------------------------------------------------------------------------------------------
