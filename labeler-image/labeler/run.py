@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,6 +62,7 @@ class _Labelled:
     waiting: int
     in_review: int
     notes: tuple[str, ...] = ()
+    reserved: int = 0  # answers that are known to be, and were not read again
 
 
 def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
@@ -101,7 +102,7 @@ def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
         in_review=labelled.in_review,
         images=content.images,
         pending=sum(image.piece != "aside" for image in content.changed.values()) if written is None else 0,
-        reserved=content.reserved,
+        reserved=content.reserved + labelled.reserved,
         history=history,
         figures=review.judge(reviewed, settings.deployed),
         problems=tuple(problems),
@@ -191,13 +192,15 @@ class _Look:
         newest = None if self.again else update.last_review(self.before.values(), self.now)
         # An answer that can't be used comes into no version, and is newer than none for long: it is named until it can.
         unused = frozenset(tool.answered()) - self.known.keys()
-        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused))
+        reserved = frozenset() if newest is None else self._reserved(unused)
+        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused - reserved))
         in_review = asked.keys() - unused - reviews.keys() - self.known.keys()
         return _Labelled(
             judged=self._judged(reviews),
             waiting=sum(key.image not in asked for key in waiting),
             in_review=len(in_review),
             notes=(_deleted(len(deleted)),) if deleted else (),
+            reserved=len(reserved - reviews.keys()),
         )
 
     def at_files(self) -> _Labelled:
@@ -230,6 +233,20 @@ class _Look:
         distinct = choose.distinct(useful, done)
         ranks = self.disagreements.ranks
         return choose.choose(distinct, already, settings.per_day, settings.priority, settings.blind, ranks)
+
+    def _reserved(self, unused: Collection[str]) -> frozenset[str]:
+        """Which of these comes into no version whatever was answered: of a day of the holdout, and not sampled. A tool
+        reads a limited number of old answers at a time, and these would take the places of those that can be mended."""
+        sides = update.sides(self.before.values(), self.settings.split)
+        held = (key for key in self.keys if key.image in unused and sides.of((key.node, key.day)) == "holdout")
+        with _told("CapturesUnreachable"):
+            return frozenset(
+                found.key.image
+                for found in captures.read(self.settings.captures, held)
+                if isinstance(found, Capture)  # of another, _judged says what it is
+                and self._marked(found).weight is None
+                and found.sha256 not in self.before
+            )
 
     def _judged(self, reviews: Mapping[str, Review]) -> list[Judged]:
         present = {name: key for key in self.keys if (name := key.image) in reviews}

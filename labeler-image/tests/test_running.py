@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from labeler.choose import fraction
 from labeler.failure import Failure
 from labeler.run import Outcome
 from labeler.settings import Run, Split
+from labeler.tasks import Review
 from labeler.update import sides
 
 WASHER = Box("washer", 1, 1, 20, 20)
@@ -307,6 +308,39 @@ def test_an_answer_that_can_not_be_used_is_named_until_it_can(world: World, tool
     tool.answer(made[0].key.image, [WASHER], at=later)
     mended = runs.run(settings, tool, later + timedelta(hours=9))
     assert (kinds(mended), len(mended.images)) == ([], 36)
+
+
+class Listening(TasksInMemory):
+    """Remembers which old answers were read again at each sync."""
+
+    def reviews(self, since: datetime | None, also: Collection[str] = ()) -> Iterator[Review]:
+        self.also = set(also)
+        return super().reviews(since, also)
+
+
+def test_answers_of_the_holdout_that_were_not_sampled_are_not_read_again_and_stay_counted(world: World) -> None:
+    """A tool reads a hundred old answers at a sync: these would keep those that can be mended from being read."""
+    tool = Listening()
+    made = world.fleet()
+    others = [world.capture(100 + node, f"n{node}", NOW - timedelta(hours=3), rules=("unsure",)) for node in range(6)]
+    bad = made[0].key.image
+    runs.run(world.settings(min_new_images=1, split=NOTHING_HELD), tool, NOW)
+    for each in made:
+        if each.node_day not in {other.node_day for other in others}:
+            tool.answer(each.key.image)
+    tool.answer(bad, [Box("bolt", 5, 5, 5, 9)], at=NOW - timedelta(hours=8))
+    runs.run(world.settings(min_new_images=1, split=NOTHING_HELD), tool, NOW)
+
+    # the days that no version has yet become ones of the holdout
+    settings = world.settings(min_new_images=1, split=Split(Decimal(0), Decimal("0.99")))
+    for other in others:
+        tool.answer(other.key.image, at=NOW - timedelta(hours=8))
+    for _ in range(2):
+        outcome = runs.run(settings, tool, NOW + timedelta(hours=8))
+        assert outcome.reserved == len(others)
+        assert tool.also == {bad}
+        assert kinds(outcome) == ["reviews with a box without area"]
+        assert outcome.in_review == 11  # sampled ones of those days, which nobody has answered
 
 
 def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_being_read(
