@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal, cast
@@ -36,6 +36,7 @@ _KEY = re.compile(
 _BORDER = 2.0  # pixels that a box may stand out, from rounding; it is clipped
 _SMALLEST = 10  # pixels a side; training refuses smaller pictures
 _LARGEST = 65_535  # what a JPEG can have
+_NAME_LIMIT = 253  # characters of a model's name
 _MOST = 10_000  # detections, rules, classes; more are nobody's
 
 Stratum = Literal["found", "empty"]
@@ -112,6 +113,8 @@ class Capture:
     confidence: float  # thresholds of the model
     iou: float
     detections: tuple[Detection, ...]
+    model: str | None = field(default=None, compare=False)
+    """The name of the model that ran; None where the sidecar doesn't say. A manifest does not keep it."""
 
     @property
     def node_day(self) -> tuple[str, str]:
@@ -233,7 +236,8 @@ def read(uri: str, keys: Iterable[Key]) -> Iterator[Capture | Problem]:
 def parse(content: bytes, key: Key) -> Capture | Problem:
     """A sidecar. What does not belong to the name that it lies under is a Problem too."""
     try:
-        fields = Fields(json.loads(content))
+        document = json.loads(content)
+        fields = Fields(document)
         if fields.text("format") != FORMAT:
             return Problem("sidecars of an unknown format", key.text + _SIDECAR, fields.text("format")[:80])
         image = fields.inner("image")
@@ -250,7 +254,9 @@ def parse(content: bytes, key: Key) -> Capture | Problem:
         return Problem("sidecars that make no sense", key.text + _SIDECAR, said)
     if not capture.sha256.startswith(key.sha8):
         return Problem("sidecars that speak of another image", key.text + _SIDECAR, capture.sha256[:8])
-    return capture
+    model = document.get("model")
+    known = isinstance(model, str) and model.isprintable() and len(model) <= _NAME_LIMIT
+    return replace(capture, model=model if known else None)
 
 
 def from_manifest(facts: Mapping[str, Any], *, width: int, height: int, sha256: str, size: int) -> Capture:

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import artifactstore
@@ -35,6 +35,7 @@ from labeler.update import Judged, Next
 
 LISTED = 10  # versions told
 
+_NAMED = 3  # other models
 _AGAIN = timedelta(hours=1)  # reviews are read from so long before the newest that a version has
 _log = logging.getLogger(__name__)
 
@@ -170,6 +171,7 @@ class _Look:
     now: datetime
     again: bool
     problems: list[Problem]
+    foreign: Counter[str] = field(default_factory=Counter)  # captures of other models that nobody is asked about
 
     def at_tool(self, tool: LabelTool) -> _Labelled:
         tool.ensure()
@@ -179,7 +181,8 @@ class _Look:
         # Where there is no task at all, it is another project, or it was emptied: people are asked from the start.
         deleted = remembered - asked.keys() - self.known.keys() if asked else frozenset()
         done = asked.keys() | self.known.keys() | deleted
-        waiting, readable = choose.worth_reading(self.keys, done, self.now)
+        ours = self._of_our_rollouts([key for key in self.keys if key.image not in done])
+        waiting, readable = choose.worth_reading(ours, done, self.now)
         already = choose.recent(asked, self.now)
         if already.total() < self.settings.per_day:
             wanted = [key for key in waiting if key.image in self.disagreements.ranks]
@@ -199,7 +202,7 @@ class _Look:
             judged=self._judged(reviews),
             waiting=sum(key.image not in asked for key in waiting),
             in_review=len(in_review),
-            notes=(_deleted(len(deleted)),) if deleted else (),
+            notes=(*self._foreign(), *((_deleted(len(deleted)),) if deleted else ())),
             reserved=len(reserved - reviews.keys()),
         )
 
@@ -218,15 +221,51 @@ class _Look:
             else:
                 judged.append(Judged(capture, said))
         labelled = {key.image for key in matched.labels} | self.known.keys()
-        waiting = sum(key.image not in labelled for key in self.keys)
-        return _Labelled(judged, waiting, 0, () if matched.labels else (_no_labels(self.settings.labelling.uri),))
+        waiting = self._of_our_rollouts([key for key in self.keys if key.image not in labelled])
+        none = () if matched.labels else (_no_labels(self.settings.labelling.uri),)
+        return _Labelled(judged, waiting=len(waiting), in_review=0, notes=(*self._foreign(), *none))
+
+    def _of_our_rollouts(self, keys: Sequence[Key]) -> list[Key]:
+        """Less those of Rollouts that run another model, by what their oldest and newest capture say: to read a
+        sidecar of each would take too long where nobody is asked about any."""
+        ends: dict[str, tuple[Key, Key]] = {}
+        for key in keys:
+            first, last = ends.get(key.rollout, (key, key))
+            ends[key.rollout] = min(first, key, key=lambda each: each.at), max(last, key, key=lambda each: each.at)
+        models: dict[str, list[str | None]] = {}
+        with _told("CapturesUnreachable"):
+            for found in captures.read(self.settings.captures, [key for both in ends.values() for key in both]):
+                if isinstance(found, Capture):
+                    models.setdefault(found.key.rollout, []).append(found.model)
+        foreign = {
+            rollout: found[0] or ""
+            for rollout, found in models.items()
+            if len(found) == 2 and all(model not in (None, self.settings.model) for model in found)
+        }
+        self.foreign.update(foreign[key.rollout] for key in keys if key.rollout in foreign)
+        return [key for key in keys if key.rollout not in foreign]
+
+    def _is_ours(self, capture: Capture) -> bool:
+        """Nobody is asked about frames of another model, whose classes may be others. Counted for the notes."""
+        if capture.model in (None, self.settings.model):
+            return True
+        self.foreign[capture.model or ""] += 1
+        return False
+
+    def _foreign(self) -> Iterator[str]:
+        for model, count in self.foreign.most_common(_NAMED):
+            yield (
+                f"{count} capture{'' if count == 1 else 's'} of {model} in {self.settings.captures} "
+                f"{'is' if count == 1 else 'are'} left alone: this Dataset is of {self.settings.model}. Give each "
+                "model a place of its own (delivery.capture.destination of its Rollouts, captures.uri of its Dataset)."
+            )
 
     def _chosen(self, readable: Sequence[Key], done: Iterable[str], already: Counter[str]) -> list[Chosen]:
         """Of a day of the holdout only the sample is of use; nobody is asked about the rest."""
         sides = update.sides(self.before.values(), self.settings.split)
         useful = (
             capture
-            for capture in self._read(readable)
+            for capture in filter(self._is_ours, self._read(readable))
             if capture.weight is not None or sides.of(capture.node_day) != "holdout"
         )
         settings = self.settings

@@ -25,7 +25,8 @@ from labeler.tasks import Review, Task
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 CLASSES = ("washer", "bolt")  # not in alphabetical order
 WIDTH, HEIGHT = 64, 48
-MODEL = "ab" * 32
+NAME = "parts-detector"  # of the model
+MODEL = "ab" * 32  # its file
 BOLT = Detection("bolt", 0.9, 4.0, 4.0, 24.0, 20.0)
 
 
@@ -54,13 +55,15 @@ def capture(
     detections: Sequence[Detection] = (BOLT,),
     model: str = MODEL,
     role: str | None = None,
+    rollout: str = "line",
+    name: str = NAME,
 ) -> Capture:
-    """Of picture `number`; the sample chose it where `rules` says so."""
+    """Of picture `number`; the sample chose it where `rules` says so. `name` is of the model, `model` its file."""
     content = picture(number)
     sha256 = hashlib.sha256(content).hexdigest()
     sample = Sample(probability or 0.01, "found" if detections else "empty") if "sample" in rules else None
     return Capture(
-        key=key(node, at, sha256[:8]),
+        key=key(node, at, sha256[:8], rollout),
         width=WIDTH,
         height=HEIGHT,
         sha256=sha256,
@@ -74,6 +77,7 @@ def capture(
         confidence=0.25,
         iou=0.7,
         detections=tuple(detections),
+        model=name,
     )
 
 
@@ -84,7 +88,7 @@ def sidecar(of: Capture) -> dict[str, Any]:
     document = facts | {
         "format": "modelfleet.dev/capture/v1",
         "namespace": "default",
-        "model": "parts",
+        "model": of.model,
         "classes": list(CLASSES),
         "width": of.width,
         "height": of.height,
@@ -133,7 +137,7 @@ class World:
         made = Run(
             dataset="parts",
             namespace="default",
-            model="parts-detector",
+            model=NAME,
             captures=f"file://{self.captures}/",
             store=f"file://{self.store}/",
             classes=CLASSES,

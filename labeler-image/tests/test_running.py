@@ -310,6 +310,42 @@ def test_an_answer_that_can_not_be_used_is_named_until_it_can(world: World, tool
     assert (kinds(mended), len(mended.images)) == ([], 36)
 
 
+def test_captures_of_another_model_are_left_alone_and_counted(world: World, tool: TasksInMemory) -> None:
+    """Two models send theirs to one place. One of the Rollouts has run both."""
+    ours = [world.capture(number, at=NOW - timedelta(hours=number)) for number in (1, 2)]
+    ours.append(world.capture(3, rollout="mixed", at=NOW - timedelta(hours=3)))
+    for number in (4, 5):
+        world.capture(number, rollout="press", name="dents", at=NOW - timedelta(hours=number))
+    world.capture(6, rollout="mixed", name="dents", at=NOW - timedelta(hours=6))
+    unsaid = world.capture(7, rollout="own", at=NOW - timedelta(hours=7))
+    path = world.captures / f"{unsaid.key.text}.json"
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "model"})
+    )
+    first = runs.run(world.settings(), tool, NOW)
+    assert set(tool.tasks) == {each.key.image for each in (*ours, unsaid)}
+    assert first.waiting == 1  # of the Rollout that has run both
+    assert [note for note in first.notes if "dents" in note] == [
+        f"3 captures of dents in file://{world.captures}/ are left alone: this Dataset is of parts-detector. Give each "
+        "model a place of its own (delivery.capture.destination of its Rollouts, captures.uri of its Dataset)."
+    ]
+    # nobody is asked about any more, and so no sidecar but two of each Rollout is read
+    idle = runs.run(world.settings(per_day=0), TasksInMemory(), NOW)
+    assert idle.waiting == 5
+    assert [note.split(" in ")[0] for note in idle.notes if "dents" in note] == ["2 captures of dents"]
+
+
+def test_captures_of_another_model_wait_for_no_labels_as_files(world: World) -> None:
+    world.capture(1)
+    world.capture(2, rollout="press", name="dents")
+    (world.root / "reviewed").mkdir()
+    (world.root / "reviewed/classes.txt").write_text("washer\nbolt\n")
+    (world.root / "reviewed/labels.txt").touch()
+    outcome = runs.run(world.settings(labelling=world.files_settings), None, NOW)
+    assert outcome.waiting == 1
+    assert [note.split(" in ")[0] for note in outcome.notes] == ["1 capture of dents"]
+
+
 class Listening(TasksInMemory):
     """Remembers which old answers were read again at each sync."""
 
