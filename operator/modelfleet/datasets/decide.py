@@ -20,7 +20,7 @@ from modelfleet.api import Condition, Dataset, DatasetStatus, conditions, names
 from modelfleet.api.commands import NOW, Command, Verb
 from modelfleet.api.conditions import READY
 from modelfleet.api.reasons import Reason
-from modelfleet.datasets import manifests, messages, schedule
+from modelfleet.datasets import labeler_run, manifests, messages, schedule
 from modelfleet.datasets import status as statuses
 from modelfleet.datasets.snapshot import Deployed, Snapshot
 from modelfleet.datasets.sync_job import SyncJob
@@ -73,6 +73,16 @@ class Look:
         """Addresses on volumes that the Job would not have."""
         return manifests.unmounted(self.dataset)
 
+    @property
+    def excess(self) -> int:
+        """Bytes of what the labeler would be told that do not fit into its variable."""
+        return labeler_run.excess(self.dataset, self.deployed)
+
+    @property
+    def never_starts(self) -> bool:
+        """A Job would be of no use until the spec is another."""
+        return bool(self.unmounted or self.excess)
+
 
 def decide(seen: Snapshot, now: datetime) -> Decision:
     """The next writes, the status, and what to announce."""
@@ -83,7 +93,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     running = statuses.running(seen, now)
     known = known.replace(next_sync=schedule.next_slot(dataset.spec, known.last_sync, now))
     look = Look(dataset, known, running, seen.deployed, now)
-    due = None if running is not None or look.unmounted else _due(seen, known, now)
+    due = None if running is not None or look.never_starts else _due(seen, known, now)
     standing = _standing(look)
     generation = dataset.metadata.generation
     after = known.replace(
@@ -95,7 +105,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
         actions=(*(manifests.remove_job(dataset, job) for job in statuses.surplus(seen, now)), *create),
         status=after,
         announcements=(*ignored, *_announcements(dataset.status, after)),
-        requeue_after=None if running is None and look.unmounted else _requeue(after, running, due, now),
+        requeue_after=None if running is None and look.never_starts else _requeue(after, running, due, now),
     )
 
 
@@ -124,6 +134,18 @@ def not_mounted(look: Look) -> Standing | None:
         return None
     said = f"{look.unmounted[0]} is on a volume, which the Job does not have. Mount it in container "
     return Standing(State.STALLED, Reason.SOURCE_NOT_MOUNTED, f"{said}{names.LABELER_CONTAINER} of spec.template.")
+
+
+def run_too_long(look: Look) -> Standing | None:
+    """No Job is made: Linux would start no process with such a variable."""
+    if not look.excess or look.running is not None:
+        return None
+    return Standing(
+        State.STALLED,
+        Reason.RUN_TOO_LONG,
+        f"The labeler's instructions are {look.excess} bytes longer than an environment variable can be (128 KiB), and "
+        f"the {len(look.dataset.spec.classes)} names of spec.classes take most of it: shorten or merge some.",
+    )
 
 
 def cannot_start(look: Look) -> Standing | None:
@@ -171,7 +193,15 @@ def synced(look: Look) -> Standing:
     return Standing(State.READY, reason, text + _suspended(look.dataset))
 
 
-CHAIN: tuple[Callable[[Look], Standing | None], ...] = (not_mounted, cannot_start, first, never_due, failed, synced)
+CHAIN: tuple[Callable[[Look], Standing | None], ...] = (
+    not_mounted,
+    run_too_long,
+    cannot_start,
+    first,
+    never_due,
+    failed,
+    synced,
+)
 
 
 def _standing(look: Look) -> Standing:

@@ -33,6 +33,11 @@ def document(dataset: Dataset, deployed: Iterable[Deployed]) -> Json:
     }
 
 
+def excess(dataset: Dataset, deployed: Iterable[Deployed]) -> int:
+    """By how many bytes the variable is longer than Linux takes; 0 where it fits."""
+    return run_once.excess(ENV, document(dataset, deployed))
+
+
 def _split(split: Split) -> Json:
     return {"validation": format_decimal(split.validation.share), "holdout": format_decimal(split.holdout.share)}
 

@@ -19,8 +19,6 @@ from modelfleet.workloads.containers import named
 
 ENV = "TRAINER_RUN"
 
-_LONGEST = 128 << 10  # bytes of one variable with its name and end (MAX_ARG_STRLEN); a longer one starts no process
-
 Json = dict[str, Any]
 
 
@@ -125,7 +123,7 @@ def to_env(run: Mapping[str, Any]) -> Json:
 
 def excess(run: Mapping[str, Any]) -> int:
     """By how many bytes the variable is longer than Linux takes; 0 where it fits."""
-    return max(0, len(f"{ENV}={run_once.text(run)}".encode()) + 1 - _LONGEST)
+    return run_once.excess(ENV, run)
 
 
 def read(job: Mapping[str, Any]) -> Run | None:

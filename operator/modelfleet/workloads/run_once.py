@@ -10,6 +10,7 @@ from typing import Any
 from modelfleet.workloads.env import variable
 
 _LOG = "/dev/termination-log"
+_LONGEST = 128 << 10  # bytes of one variable with its name and end (MAX_ARG_STRLEN); a longer one starts no process
 
 Json = dict[str, Any]
 
@@ -22,6 +23,11 @@ def text(document: Mapping[str, Any]) -> str:
 def told(name: str, document: Mapping[str, Any]) -> Json:
     """The variable that tells it."""
     return variable(name, text(document))
+
+
+def excess(name: str, document: Mapping[str, Any]) -> int:
+    """By how many bytes that variable is longer than Linux takes; 0 where it fits."""
+    return max(0, len(f"{name}={text(document)}".encode()) + 1 - _LONGEST)
 
 
 def required(metadata: Json, container: str, env: Json, args: Sequence[str] = ()) -> Json:

@@ -608,3 +608,18 @@ def test_what_is_on_a_volume_that_the_job_does_not_have_is_named_and_nothing_sta
     )
     on_data = {"store": {"uri": "file:///data/parts/"}, "captures": {"uri": "file:///data/captures/"}}
     assert decide(snapshot(dataset(template=template, **on_data)), START).actions
+
+
+def test_instructions_that_no_process_can_be_started_with_are_said_and_no_job_is_made():
+    """A pod with such a variable ends before its first line: exec fails, at each try of each sync."""
+    names = [f"{number:04}".ljust(128, "x") for number in range(1000)]
+    found = look(dataset(classes=names), now=START)
+    assert (found.actions, found.requeue_after) == ((), None)
+    assert found.status is not None
+    stalled = find(found.status.conditions, "Stalled")
+    assert stalled is not None
+    assert stalled.reason == "RunTooLong"
+    assert "bytes longer than an environment variable can be (128 KiB), and the 1000 names of spec.classes take" in (
+        stalled.message
+    )
+    assert look(dataset(classes=names[:900]), now=START).actions

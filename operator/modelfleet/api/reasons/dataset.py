@@ -169,6 +169,13 @@ _SAID = (
         "Mount it in container `labeler` of `spec.template`.",
     ),
     Entry(
+        Reason.RUN_TOO_LONG,
+        STUCK,
+        "Warning",
+        "The labeler's instructions do not fit into an environment variable (128 KiB), so that no sync starts.",
+        "Shorten the names in `spec.classes`, or merge classes.",
+    ),
+    Entry(
         Reason.INVALID_SCHEDULE,
         STUCK,
         "Warning",
