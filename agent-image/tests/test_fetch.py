@@ -368,6 +368,43 @@ def test_an_entry_that_can_not_even_be_changed_keeps_no_model_from_its_node(
     assert versions(cache) - {"content 0"} == {"content 2"}
 
 
+def dangling(entry: Path) -> None:
+    entry.symlink_to("/no/such/disk/models")
+
+
+def looping(entry: Path) -> None:
+    entry.symlink_to(entry)
+
+
+def unaskable(entry: Path) -> None:
+    entry.symlink_to("x" * 300)
+
+
+def a_file(entry: Path) -> None:
+    entry.write_bytes(b"what a tool left that packed the cache")
+
+
+@pytest.mark.parametrize("spoil", [dangling, looping, unaskable, a_file])
+def test_what_is_no_folder_in_the_place_of_an_entry_keeps_no_model_from_its_node(
+    stored: Make, cache: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = stored(b"one")
+    spoil(model.path.parent)
+    fetch.run(config(model))
+    assert model.path.read_bytes() == b"one"
+    assert f"{model.path.parent} is no folder, nor a link that leads to one" in caplog.text
+    assert not model.path.parent.is_symlink()
+
+
+def test_an_entry_that_is_a_link_to_another_disk_stays_one(stored: Make, cache: Path) -> None:
+    model = stored(b"one")
+    fetch.run(config(model))
+    moved_away(model.path.parent)
+    fetch.run(config(model))
+    assert model.path.parent.is_symlink()
+    assert model.path.read_bytes() == b"one"
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.EUCLEAN])
 def test_a_disk_that_is_broken_where_another_version_lies_keeps_no_model_from_its_node(
     stored: Make, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
@@ -456,6 +493,24 @@ def test_a_disk_that_is_too_full_is_told_in_figures(stored: Make) -> None:
         fetch.run(config(stored(b"one")), free_bytes=lambda _: fetch.SPARE + 1)
     assert "where 67108865 are free, 2 too few" in caught.value.message
     assert "free that much on the node's disk" in caught.value.message
+
+
+def test_a_disk_that_is_too_full_is_told_with_what_is_kept_for_rollouts_that_may_be_gone(stored: Make) -> None:
+    """Nothing on a node tells that a Rollout was deleted; a person can."""
+    theirs = [stored(f"theirs {number}".encode(), f"w{number}", rollout=f"other-{number}") for number in range(4)]
+    for day, each in enumerate(theirs):
+        fetch.run(config(each))
+        os.utime(next(each.path.parent.glob(".wanted-by-*")), (day * 86_400, day * 86_400))
+    with pytest.raises(Refused) as caught:
+        fetch.run(config(stored(b"one")), free_bytes=lambda _: 0)
+    folders = [each.path.parent for each in theirs]
+    assert caught.value.message.endswith(
+        "publish a smaller model. The newest of each other Rollout is kept, of "
+        f"factory.other-0 (asked for on 1970-01-01, {folders[0]}), factory.other-1 (asked for on 1970-01-02, "
+        f"{folders[1]}), factory.other-2 (asked for on 1970-01-03, {folders[2]}): remove the folder of one that is "
+        "deleted"
+    )
+    assert all(each.path.is_file() for each in theirs)
 
 
 class Waited(Exception):

@@ -57,6 +57,7 @@ _WANTED = ".wanted-by-"
 _SIGNED = ".signed"
 _PARTIAL = ".partial"
 _TRASH = ".trash-"
+_NAMED = 3  # other Rollouts in a message
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _run(
     (cache / ".locks").mkdir(mode=0o755, exist_ok=True)
     with _locked(cache / ".locks" / model.sha256, f"another fetch of {model.path}"):
         entry = model.path.parent
-        entry.mkdir(mode=0o755, exist_ok=True)
+        _make_folder(entry)
         for leftover in entry.glob(".*"):
             if not leftover.name.startswith(_WANTED) and leftover.name not in (_SIGNED, _PARTIAL):
                 leftover.unlink()
@@ -130,6 +131,28 @@ def _run(
             else:
                 _mark(config)
                 _prune(config)
+
+
+def _make_folder(entry: Path) -> None:
+    """An entry that is a link to another disk stays one, as long as it leads to a folder."""
+    try:
+        entry.mkdir(mode=0o755)
+    except FileExistsError:
+        if _is_folder(entry):
+            return
+        _log.warning("%s is no folder, nor a link that leads to one: removing it, and fetching the file again", entry)
+        entry.unlink()
+        entry.mkdir(mode=0o755)
+
+
+def _is_folder(entry: Path) -> bool:
+    """False, too, for a link to where nothing can be asked for: a disk that is broken."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        if entry.is_symlink():
+            return False
+        raise
 
 
 def _download(config: FetchConfig, kept: int, sleep: Callable[[float], None]) -> None:
@@ -222,8 +245,24 @@ def _make_room(config: FetchConfig, free_bytes: Callable[[Path], int], kept: int
             "DiskFull",
             f"{config.uri} needs {missing} bytes and {SPARE} to spare in {cache}, where {free} are free, "
             f"{needed - free} too few, and nothing more may be removed from the cache: free that much on the node's "
-            "disk, or publish a smaller model",
+            f"disk, or publish a smaller model{_kept_for_others(config)}",
         )
+
+
+def _kept_for_others(config: FetchConfig) -> str:
+    """What stays for Rollouts of which a node can't know whether they are there still: the longest unasked first."""
+    last: dict[str, tuple[int, str]] = {}
+    for entry in _entries(config.model.cache):
+        for owner, at in entry.wanted.items():
+            if owner != config.owner:
+                last[owner] = max(last.get(owner, (0, "")), (at, entry.sha256))
+    told = [
+        f"{owner} (asked for on {time.strftime('%Y-%m-%d', time.gmtime(at / 1e9))}, {config.model.cache / sha256})"
+        for owner, (at, sha256) in sorted(last.items(), key=lambda each: each[1])[:_NAMED]
+    ]
+    if not told:
+        return ""
+    return f". The newest of each other Rollout is kept, of {', '.join(told)}: remove the folder of one that is deleted"
 
 
 @dataclass(frozen=True)
