@@ -314,5 +314,10 @@ Time = Annotated[datetime, AfterValidator(_utc_seconds)]
 
 
 def clip_list(length: int) -> BeforeValidator:
-    """A validator that keeps the first `length` entries of a list that our own code writes into a status."""
-    return BeforeValidator(lambda values: tuple(values)[:length])
+    """A validator that keeps the first `length` entries of a list that our own code writes into a status. What is no
+    list is left to the field's own type to refuse: others write statuses and last words, too."""
+
+    def clipped(values: Any) -> Any:
+        return tuple(values)[:length] if isinstance(values, (list, tuple)) else values
+
+    return BeforeValidator(clipped)

@@ -69,6 +69,10 @@ BAD = [
     pytest.param(
         report(review={"version": "v1", "precision": {"value": "0.9"}}), "review.precision.low: ", id="no interval"
     ),
+    pytest.param(report(review={"version": "v1", "worstClasses": None}), "review.worstClasses: ", id="a null list"),
+    pytest.param(
+        report(review={"version": "v1", "worstClasses": 3}), "review.worstClasses: ", id="a number for a list"
+    ),
     pytest.param(json.dumps({"result": "Succeeded", "waiting": 1}), "lacks inReview, reviewed, latest", id="half"),
 ]
 
