@@ -167,11 +167,17 @@ def _link() -> Json:
 def _annotations() -> list[Json]:
     became = f"({_VERDICT} == 1) unless ({_VERDICT} offset 1m == 1)"
     return [
-        _annotation("Rollouts ended", _ENDED, "{{rollout}}: {{version}} {{result}}", "blue", at_value=True),
         _annotation(
-            "Rolled back", _QUARANTINED, "{{rollout}}: {{version}} rolled back, {{cause}}", "red", at_value=True
+            "Rollouts ended", _ENDED, "{{namespace}}/{{rollout}}: {{version}} {{result}}", "blue", at_value=True
         ),
-        _annotation("Verdicts", became, "{{rollout}} {{group}}: {{verdict}} of {{version}}", "orange"),
+        _annotation(
+            "Rolled back",
+            _QUARANTINED,
+            "{{namespace}}/{{rollout}}: {{version}} rolled back, {{cause}}",
+            "red",
+            at_value=True,
+        ),
+        _annotation("Verdicts", became, "{{namespace}}/{{rollout}} {{group}}: {{verdict}} of {{version}}", "orange"),
     ]
 
 

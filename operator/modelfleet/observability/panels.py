@@ -152,15 +152,16 @@ def states(
     description: str,
     expr: str,
     *,
-    row: tuple[str, str],
+    row: tuple[str, ...],
     value: str,
     colors: Mapping[str, str] | None = None,
     width: int = 24,
     height: int = 8,
 ) -> Panel:
-    """A state timeline: one row for each pair of the labels `row`, and on it the text of the label `value` of the
-    series that there is at that time. `colors` by text; without, texts are told apart by their last character."""
-    joined = f'label_join({expr}, "row", " / ", "{row[0]}", "{row[1]}")'
+    """A state timeline: one row for each set of the labels `row`, and on it the text of the label `value` of the series
+    that there is at that time. `colors` by text; without, texts are told apart by their last character."""
+    labels = ", ".join(f'"{label}"' for label in row)
+    joined = f'label_join({expr}, "row", " / ", {labels})'
     target = {**_target("A", Query(joined)), "format": "table"}
     mappings = _by_last_character() if colors is None else _by_text(colors)
     defaults = {

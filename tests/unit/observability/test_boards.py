@@ -99,6 +99,28 @@ def test_legends_name_the_labels_that_tell_series_apart(name: str) -> None:
 
 
 @boards
+def test_objects_of_one_name_in_several_namespaces_are_told_apart(name: str) -> None:
+    """Namespaces are all shown at first, and teams call their Rollouts alike."""
+    objects = {"rollout", "dataset", "training_job"}
+    for expression in expressions(name):
+        told = {label for series in SERIES_NAME.findall(expression) for label in SERIES[series].labels}
+        parts = {*objects, "version", "group"} if told & objects else objects
+        for by in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
+            labels = {label.strip() for label in by.split(",")}
+            assert "namespace" in labels or not labels & parts, expression
+        for row in re.findall(r'label_join\(.*"row", " / ", ([^)]*)\)', expression):
+            assert "rollout" not in row or '"namespace"' in row, expression
+    legends = [annotation["titleFormat"] for annotation in BOARDS[name]["annotations"]["list"]]
+    for panel in panels(name):
+        legends += [target["legendFormat"] for target in panel["targets"]]
+        if panel["type"] == "table":
+            columns = panel["transformations"][0]["options"]["include"]["names"]
+            assert "namespace" in columns or not set(columns) & objects, panel["title"]
+    for legend in legends:
+        assert set(re.findall(r"(\S*)\{\{(?:rollout|dataset|training_job)\}\}", legend)) <= {"{{namespace}}/"}, legend
+
+
+@boards
 def test_panels_do_not_overlap(name: str) -> None:
     places = [(panel["title"], panel["gridPos"]) for panel in panels(name, rows=True)]
     for (one, a), (other, b) in combinations(places, 2):

@@ -129,10 +129,10 @@ BOARD = board(
             "Captures and people",
             "Captures nobody was asked about yet, those in review, those reviewed, and of these those in no version.",
             [
-                Query(once("modelfleet_dataset_waiting", _DATASET), "{{dataset}} waiting"),
-                Query(once("modelfleet_dataset_in_review", _DATASET), "{{dataset}} in review"),
-                Query(once("modelfleet_dataset_reviewed", _DATASET), "{{dataset}} reviewed"),
-                Query(once("modelfleet_dataset_pending", _DATASET), "{{dataset}} pending"),
+                Query(once("modelfleet_dataset_waiting", _DATASET), "{{namespace}}/{{dataset}} waiting"),
+                Query(once("modelfleet_dataset_in_review", _DATASET), "{{namespace}}/{{dataset}} in review"),
+                Query(once("modelfleet_dataset_reviewed", _DATASET), "{{namespace}}/{{dataset}} reviewed"),
+                Query(once("modelfleet_dataset_pending", _DATASET), "{{namespace}}/{{dataset}} pending"),
             ],
             min=0,
             width=8,
@@ -140,14 +140,14 @@ BOARD = board(
         timeseries(
             "Reviewed frames of the random sample",
             "By the version that was judged. Precision and recall on them are on the board Model quality.",
-            [Query(once("modelfleet_dataset_review_frames", _DATASET), "{{dataset}} {{version}}")],
+            [Query(once("modelfleet_dataset_review_frames", _DATASET), "{{namespace}}/{{dataset}} {{version}}")],
             min=0,
             width=8,
         ),
         timeseries(
             "Corrected by people",
             "Share of reviewed images on which somebody changed something. Near 0: are they looked at?",
-            [Query(once("modelfleet_dataset_edited_ratio", _DATASET), "{{dataset}}")],
+            [Query(once("modelfleet_dataset_edited_ratio", _DATASET), "{{namespace}}/{{dataset}}")],
             unit="percentunit",
             min=0,
             max=1,
@@ -164,7 +164,7 @@ BOARD = board(
         timeseries(
             "Images in the newest version",
             "Images that trainings may use.",
-            [Query(once("modelfleet_dataset_latest_images", _DATASET), "{{dataset}}")],
+            [Query(once("modelfleet_dataset_latest_images", _DATASET), "{{namespace}}/{{dataset}}")],
             min=0,
             width=5,
         ),
@@ -173,9 +173,13 @@ BOARD = board(
             "Since the newest version was made, and since the last sync ended.",
             [
                 Query(
-                    f"time() - {once('modelfleet_dataset_latest_timestamp_seconds', _DATASET)}", "{{dataset}} version"
+                    f"time() - {once('modelfleet_dataset_latest_timestamp_seconds', _DATASET)}",
+                    "{{namespace}}/{{dataset}} version",
                 ),
-                Query(f"time() - {once('modelfleet_dataset_sync_timestamp_seconds', _DATASET)}", "{{dataset}} sync"),
+                Query(
+                    f"time() - {once('modelfleet_dataset_sync_timestamp_seconds', _DATASET)}",
+                    "{{namespace}}/{{dataset}} sync",
+                ),
             ],
             unit="s",
             min=0,
@@ -184,7 +188,7 @@ BOARD = board(
         timeseries(
             "Failed syncs",
             "Syncs of a Dataset that failed in a row; 0: the last one succeeded.",
-            [Query(once("modelfleet_dataset_sync_failures", _DATASET), "{{dataset}}")],
+            [Query(once("modelfleet_dataset_sync_failures", _DATASET), "{{namespace}}/{{dataset}}")],
             min=0,
             soft_max=1,
             width=5,

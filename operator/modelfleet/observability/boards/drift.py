@@ -17,13 +17,15 @@ _STATES = {
 
 def _change(part: str, whole: str, title: str, description: str, *, relative: bool = False) -> Panel:
     """A node's figure over the window, beside the same window so long before."""
-    by = "sum by (rollout, node)"
+    by = "sum by (namespace, rollout, node)"
     now, before = (
         f"{by} (rate({part}[$window]{offset})) / {by} (rate({whole}[$window]{offset}))"
         for offset in ("", " offset $before")
     )
     expr = f"({now}) / ({before}) - 1" if relative else f"({now}) - ({before})"
-    return timeseries(title, description, [Query(expr, "{{node}} {{rollout}}")], unit="percentunit", width=8)
+    return timeseries(
+        title, description, [Query(expr, "{{node}} {{namespace}}/{{rollout}}")], unit="percentunit", width=8
+    )
 
 
 def _signal(name: str, title: str, description: str) -> Panel:
@@ -32,8 +34,8 @@ def _signal(name: str, title: str, description: str) -> Panel:
         title,
         description,
         [
-            Query(f"modelfleet_drift_change{{{of}}}", "{{rollout}} {{version}} change"),
-            Query(f"modelfleet_drift_threshold{{{of}}}", "{{rollout}} {{version}} threshold"),
+            Query(f"modelfleet_drift_change{{{of}}}", "{{namespace}}/{{rollout}} {{version}} change"),
+            Query(f"modelfleet_drift_threshold{{{of}}}", "{{namespace}}/{{rollout}} {{version}} threshold"),
         ],
         unit="percentunit",
         width=8,
@@ -111,8 +113,11 @@ BOARD = board(
             "Reviewed by people",
             "Of frames of the random sample: the figure itself, and its minimum.",
             [
-                Query(f"modelfleet_drift_change{{{_REVIEWED}}}", "{{rollout}} {{version}} {{signal}}"),
-                Query(f"modelfleet_drift_threshold{{{_REVIEWED}}}", "{{rollout}} {{version}} {{signal}} minimum"),
+                Query(f"modelfleet_drift_change{{{_REVIEWED}}}", "{{namespace}}/{{rollout}} {{version}} {{signal}}"),
+                Query(
+                    f"modelfleet_drift_threshold{{{_REVIEWED}}}",
+                    "{{namespace}}/{{rollout}} {{version}} {{signal}} minimum",
+                ),
             ],
             unit="percentunit",
             min=0,
@@ -125,9 +130,9 @@ BOARD = board(
             "Of the nodes that are watched; spec.drift.nodes says from which share on the fleet has drifted.",
             [
                 Query(
-                    f"sum by (rollout, version) (modelfleet_drift_nodes_down{{{OF}}})"
-                    f" / sum by (rollout, version) (modelfleet_drift_nodes{{{OF}}})",
-                    "{{rollout}} {{version}}",
+                    f"sum by (namespace, rollout, version) (modelfleet_drift_nodes_down{{{OF}}})"
+                    f" / sum by (namespace, rollout, version) (modelfleet_drift_nodes{{{OF}}})",
+                    "{{namespace}}/{{rollout}} {{version}}",
                 )
             ],
             unit="percentunit",

@@ -18,7 +18,7 @@ _VERDICTS = {
 def _left_out(why: str) -> str:
     """The share of the frames that arrived which were left out for this."""
     damaged, frozen, used = (
-        f"sum by (rollout, node) (rate(modelfleet_frames_{each}total{{{OF}}}{_RATE}))"
+        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_{each}total{{{OF}}}{_RATE}))"
         for each in ("damaged_", "frozen_", "")
     )
     return f"{damaged if why == 'damaged' else frozen} / ({used} + {damaged} + {frozen})"
@@ -70,8 +70,8 @@ BOARD = board(
         states(
             "Version of each node",
             "What each node says it serves. Gaps: it was not scraped. Colors go by the last character of the version.",
-            f"max by (rollout, node, version) (modelfleet_model_info{{{OF}}})",
-            row=("rollout", "node"),
+            f"max by (namespace, rollout, node, version) (modelfleet_model_info{{{OF}}})",
+            row=("namespace", "rollout", "node"),
             value="version",
             height=10,
         ),
@@ -80,9 +80,9 @@ BOARD = board(
             "Share of each group's nodes that have a pod of what the group should run.",
             [
                 Query(
-                    f"sum by (rollout, group) ({once('modelfleet_rollout_nodes_updated', OF)})"
-                    f" / sum by (rollout, group) ({once('modelfleet_rollout_nodes', OF)})",
-                    "{{rollout}} {{group}}",
+                    f"sum by (namespace, rollout, group) ({once('modelfleet_rollout_nodes_updated', OF)})"
+                    f" / sum by (namespace, rollout, group) ({once('modelfleet_rollout_nodes', OF)})",
+                    "{{namespace}}/{{rollout}} {{group}}",
                 )
             ],
             unit="percentunit",
@@ -112,7 +112,7 @@ BOARD = board(
                 f"{once('modelfleet_rollout_group_version_info', OF)}"
                 f" * on (namespace, rollout, group) group_left () {once('modelfleet_rollout_nodes', OF)}"
             ),
-            {"rollout": "Rollout", "group": "Group", "version": "Version", "Value": "Nodes"},
+            {"namespace": "Namespace", "rollout": "Rollout", "group": "Group", "version": "Version", "Value": "Nodes"},
             width=8,
         ),
         table(
@@ -126,7 +126,14 @@ BOARD = board(
             "Node by node",
             "What each node says it serves, and since when.",
             Query(f"modelfleet_model_loaded_timestamp_seconds{{{OF}}} * 1000 > 0"),
-            {"rollout": "Rollout", "group": "Group", "node": "Node", "version": "Version", "Value": "Loaded"},
+            {
+                "namespace": "Namespace",
+                "rollout": "Rollout",
+                "group": "Group",
+                "node": "Node",
+                "version": "Version",
+                "Value": "Loaded",
+            },
             unit="dateTimeAsIso",
             width=24,
         ),
@@ -134,7 +141,12 @@ BOARD = board(
         timeseries(
             "Frames a second by node",
             "A node at 0 sees nothing: see the alert ModelfleetFramesStopped.",
-            [Query(f"sum by (rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))", "{{node}} {{rollout}}")],
+            [
+                Query(
+                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))",
+                    "{{node}} {{namespace}}/{{rollout}}",
+                )
+            ],
             unit="suffix:/s",
             min=0,
             width=8,
@@ -144,9 +156,9 @@ BOARD = board(
             "Share of the frames that could not be decoded, or on which inference failed.",
             [
                 Query(
-                    f"sum by (rollout, node) (rate(modelfleet_frames_failed_total{{{OF}}}{_RATE}))"
-                    f" / sum by (rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))",
-                    "{{node}} {{rollout}}",
+                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_failed_total{{{OF}}}{_RATE}))"
+                    f" / sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))",
+                    "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
             unit="percentunit",
@@ -158,10 +170,10 @@ BOARD = board(
             "Share of the frames that were due and never reached the model, because it was busy.",
             [
                 Query(
-                    f"sum by (rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE}))"
-                    f" / (sum by (rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))"
-                    f" + sum by (rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE})))",
-                    "{{node}} {{rollout}}",
+                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE}))"
+                    f" / (sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))"
+                    f" + sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE})))",
+                    "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
             unit="percentunit",
@@ -171,7 +183,7 @@ BOARD = board(
         timeseries(
             "Damaged frames by node",
             "Share of the frames that arrived which were left out because parts of them were lost on the way.",
-            [Query(_left_out("damaged"), "{{node}} {{rollout}}")],
+            [Query(_left_out("damaged"), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
             width=6,
@@ -179,7 +191,7 @@ BOARD = board(
         timeseries(
             "Frozen frames by node",
             "Share of the frames that arrived which were left out because the picture stood still: the camera hangs.",
-            [Query(_left_out("frozen"), "{{node}} {{rollout}}")],
+            [Query(_left_out("frozen"), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
             max=1,
@@ -190,8 +202,8 @@ BOARD = board(
             "Times that a camera or stream gave no frames and was opened again: unplugged, hung up, silent.",
             [
                 Query(
-                    f"sum by (rollout, node) (increase(modelfleet_source_lost_total{{{OF}}}{_RATE}))",
-                    "{{node}} {{rollout}}",
+                    f"sum by (namespace, rollout, node) (increase(modelfleet_source_lost_total{{{OF}}}{_RATE}))",
+                    "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
             min=0,
@@ -202,9 +214,9 @@ BOARD = board(
             "95th percentile by version: is the new one slower?",
             [
                 Query(
-                    "histogram_quantile(0.95, sum by (version, le)"
+                    "histogram_quantile(0.95, sum by (namespace, rollout, version, le)"
                     f" (rate(modelfleet_inference_seconds_bucket{{{OF}}}{_RATE})))",
-                    "{{version}}",
+                    "{{namespace}}/{{rollout}} {{version}}",
                 )
             ],
             unit="s",

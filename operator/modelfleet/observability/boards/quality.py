@@ -9,14 +9,14 @@ _BUCKETS = f"modelfleet_detection_confidence_bucket{{{OF}}}{_RATE}"
 _LOW = f'modelfleet_detection_confidence_bucket{{{OF},le="0.5"}}{_RATE}'
 _FOUND = f"modelfleet_detection_confidence_count{{{OF}}}{_RATE}"
 _FRAMES = f"modelfleet_frames_total{{{OF}}}{_RATE}"
-_BY = "rollout, version, group"
+_BY = "namespace, rollout, version, group"
 
 
 def _quantile(share: float) -> Query:
     percent = round(share * 100)
     return Query(
         f"histogram_quantile({share}, sum by ({_BY}, le) (rate({_BUCKETS})))",
-        f"p{percent} {{{{rollout}}}} {{{{version}}}} {{{{group}}}}",
+        f"p{percent} {{{{namespace}}}}/{{{{rollout}}}} {{{{version}}}} {{{{group}}}}",
     )
 
 
@@ -27,7 +27,7 @@ def _ratio(part: str, whole: str, by: str) -> str:
 def _gate(endpoint: str, title: str, description: str, most: float) -> Panel:
     """`most`: what is farther from 0 is not drawn; early intervals are very wide."""
     of = f'{OF},endpoint="{endpoint}"'
-    name = "{{rollout}} {{version}}"
+    name = "{{namespace}}/{{rollout}} {{version}}"
     return timeseries(
         title,
         description,
@@ -50,7 +50,7 @@ def _gate(endpoint: str, title: str, description: str, most: float) -> Panel:
 
 def _judged(figure: str, title: str, description: str, by: str = "") -> Panel:
     """A figure of the review with the ends of its interval. Datasets know no Rollout: by namespace alone."""
-    name, of = f"{{{{dataset}}}} {{{{version}}}}{by}", 'namespace=~"$namespace"'
+    name, of = f"{{{{namespace}}}}/{{{{dataset}}}} {{{{version}}}}{by}", 'namespace=~"$namespace"'
     series = f"modelfleet_dataset_review_{figure}"
     return timeseries(
         title,
@@ -92,14 +92,14 @@ BOARD = board(
         timeseries(
             "Low confidence by node",
             "Share of detections with a confidence of at most 0.5. One node: look at its camera. All: at the model.",
-            [Query(_ratio(_LOW, _FOUND, "rollout, node"), "{{node}} {{rollout}}")],
+            [Query(_ratio(_LOW, _FOUND, "namespace, rollout, node"), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
         ),
         timeseries(
             "Low confidence by version",
             "The same for all nodes of a version.",
-            [Query(_ratio(_LOW, _FOUND, _BY), "{{rollout}} {{version}} {{group}}")],
+            [Query(_ratio(_LOW, _FOUND, _BY), "{{namespace}}/{{rollout}} {{version}} {{group}}")],
             unit="percentunit",
             min=0,
         ),
@@ -107,7 +107,7 @@ BOARD = board(
         timeseries(
             "Found per frame",
             "Detections in each frame, by version and group. Falls with traffic, and where objects are missed.",
-            [Query(_ratio(_FOUND, _FRAMES, _BY), "{{rollout}} {{version}} {{group}}")],
+            [Query(_ratio(_FOUND, _FRAMES, _BY), "{{namespace}}/{{rollout}} {{version}} {{group}}")],
             min=0,
             width=8,
         ),
@@ -116,8 +116,8 @@ BOARD = board(
             "Share of frames on which nothing was detected, by node.",
             [
                 Query(
-                    _ratio(f"modelfleet_empty_frames_total{{{OF}}}{_RATE}", _FRAMES, "rollout, node"),
-                    "{{node}} {{rollout}}",
+                    _ratio(f"modelfleet_empty_frames_total{{{OF}}}{_RATE}", _FRAMES, "namespace, rollout, node"),
+                    "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
             unit="percentunit",
@@ -154,7 +154,7 @@ BOARD = board(
             [
                 Query(
                     once("modelfleet_rollout_replay_agreement_ratio", OF),
-                    "{{rollout}} {{version}} and {{stable}}",
+                    "{{namespace}}/{{rollout}} {{version}} and {{stable}}",
                 )
             ],
             unit="percentunit",
@@ -165,7 +165,12 @@ BOARD = board(
         timeseries(
             "Frames on which they differ",
             "They are listed for labelling: what people say of them shows which version is right.",
-            [Query(once("modelfleet_rollout_replay_disagreements", OF), "{{rollout}} {{version}} and {{stable}}")],
+            [
+                Query(
+                    once("modelfleet_rollout_replay_disagreements", OF),
+                    "{{namespace}}/{{rollout}} {{version}} and {{stable}}",
+                )
+            ],
             min=0,
             width=7,
         ),
@@ -173,7 +178,13 @@ BOARD = board(
             "Replays",
             "When the last replay of each Rollout ended, and how.",
             Query(f"{once('modelfleet_rollout_replay_end_timestamp_seconds', OF)} * 1000"),
-            {"rollout": "Rollout", "version": "Version", "result": "Result", "Value": "Ended"},
+            {
+                "namespace": "Namespace",
+                "rollout": "Rollout",
+                "version": "Version",
+                "result": "Result",
+                "Value": "Ended",
+            },
             unit="dateTimeAsIso",
             width=10,
         ),
@@ -195,8 +206,11 @@ BOARD = board(
             "Nodes in the gate",
             "Nodes whose figures are used, and those that were seen and set aside (why: status.gate.message).",
             [
-                Query(f"modelfleet_gate_nodes{{{OF}}}", "{{rollout}} {{version}} {{side}} used"),
-                Query(f"modelfleet_gate_nodes_set_aside{{{OF}}}", "{{rollout}} {{version}} {{side}} set aside"),
+                Query(f"modelfleet_gate_nodes{{{OF}}}", "{{namespace}}/{{rollout}} {{version}} {{side}} used"),
+                Query(
+                    f"modelfleet_gate_nodes_set_aside{{{OF}}}",
+                    "{{namespace}}/{{rollout}} {{version}} {{side}} set aside",
+                ),
             ],
             min=0,
             width=6,
@@ -204,14 +218,19 @@ BOARD = board(
         timeseries(
             "Detections of the canary",
             "Since the gate's start: what the judgement rests on.",
-            [Query(f"modelfleet_gate_detections{{{OF}}}", "{{rollout}} {{version}}")],
+            [Query(f"modelfleet_gate_detections{{{OF}}}", "{{namespace}}/{{rollout}} {{version}}")],
             min=0,
             width=5,
         ),
         timeseries(
             "Time since the gate's start",
             "A gate ends with its verdict, or at its timeout.",
-            [Query(f"time() - modelfleet_gate_start_timestamp_seconds{{{OF}}}", "{{rollout}} {{group}} {{version}}")],
+            [
+                Query(
+                    f"time() - modelfleet_gate_start_timestamp_seconds{{{OF}}}",
+                    "{{namespace}}/{{rollout}} {{group}} {{version}}",
+                )
+            ],
             unit="s",
             min=0,
             width=6,
@@ -220,7 +239,7 @@ BOARD = board(
             "Looks",
             "How often each active gate has looked at the figures.",
             Query(f"modelfleet_gate_looks{{{OF}}}"),
-            {"rollout": "Rollout", "group": "Group", "version": "Version", "Value": "Looks"},
+            {"namespace": "Namespace", "rollout": "Rollout", "group": "Group", "version": "Version", "Value": "Looks"},
             width=7,
         ),
     ],

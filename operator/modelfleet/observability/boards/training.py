@@ -7,7 +7,7 @@ OF = 'namespace=~"$namespace",training_job=~"$training_job"'
 _RECONCILING, _COMPLETE, _FAILED = (
     f"{OF},{each}" for each in ('type="Reconciling"', 'result="Complete"', 'result="Failed"')
 )
-_NAME = "{{training_job}} {{version}}"
+_NAME = "{{namespace}}/{{training_job}} {{version}}"
 
 BOARD = board(
     "training",
@@ -109,7 +109,13 @@ BOARD = board(
             "Ended",
             "When each TrainingJob ended, and how.",
             Query(f"{once('modelfleet_trainingjob_end_timestamp_seconds', OF)} * 1000"),
-            {"training_job": "TrainingJob", "model": "Model", "result": "Result", "Value": "Ended"},
+            {
+                "namespace": "Namespace",
+                "training_job": "TrainingJob",
+                "model": "Model",
+                "result": "Result",
+                "Value": "Ended",
+            },
             unit="dateTimeAsIso",
         ),
     ],
