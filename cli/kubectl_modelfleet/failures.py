@@ -19,9 +19,13 @@ class Exit(IntEnum):
 
 
 class Failure(Exception):
-    """The command can't be carried out; the message says why and what to do."""
+    """The command can't be carried out; the message says why and what to do. `said`: kubectl's own words, if any."""
 
     exit = Exit.UNKNOWN
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class Refused(Failure):

@@ -1,11 +1,12 @@
 """What `check` finds: each line is ok, wrong with what to do, or not known. Pure."""
 
+import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import yaml
 
@@ -188,6 +189,40 @@ def service_of(url: str) -> Service | None:
     name = f"https:{found['name']}" if parts.scheme == "https" else found["name"]
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return Service(found["namespace"], name, str(port), parts.path.rstrip("/"), sure=found["svc"] is not None)
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address as it may be shown, and the header that stands for the name and password that were in it; or ""."""
+
+    url: str
+    authorization: str
+
+
+def address(url: str) -> Address:
+    """Take name and password out of an address. Raises ValueError where it is no http or https address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an http:// or https:// address")
+    user, _, host = parts.netloc.rpartition("@")
+    header = f"Basic {base64.b64encode(unquote(user).encode()).decode()}" if user else ""
+    return Address(urlunsplit(parts._replace(netloc=host)), header)
+
+
+def answer(said: Any) -> Json:
+    """The answer of Prometheus to an instant query. Raises ValueError for any other JSON, and with its words for an
+    error: at the address may be anything."""
+    if not isinstance(said, Mapping) or said.get("status") not in ("success", "error"):
+        raise ValueError("what it answers is not Prometheus' API: is it the address of Prometheus?")
+    if said["status"] == "error":
+        raise ValueError(f"it answers {said.get('errorType')}: {said.get('error')}")
+    data = said.get("data")
+    found = data.get("result") if isinstance(data, Mapping) else None
+    if not isinstance(found, list) or not all(
+        isinstance(each, Mapping) and isinstance(each.get("metric"), Mapping) for each in found
+    ):
+        raise ValueError("what it answers is not a list of series: is it the address of Prometheus?")
+    return said
 
 
 def series(answer: Json) -> Iterator[Finding]:

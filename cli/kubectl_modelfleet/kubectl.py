@@ -41,6 +41,11 @@ _BEGINS = ("error:", "Error", "Unable to connect", "The connection to the server
 _BUSY = {"InternalError", "ServerTimeout", "ServiceUnavailable", "Timeout", "TooManyRequests"}
 """Reasons of an API server that is there and can't answer now: it restarts, or waits for etcd."""
 _ETCD = re.compile(r"Error from server: (?P<message>etcdserver: .*)")
+_OF_SERVICE: Final = {
+    "could not find the requested resource": "it answers 404 there: does the address lack a path in front of /api/v1?",
+    "You must be logged in": "it answers 401: it asks for credentials, which are not sent through the API server",
+}
+"""What kubectl prints of an answer, and what it means where a Service gave it."""
 _AWAY = ("Unable to connect to the server", "The connection to the server", "dial tcp", "i/o timeout", "EOF")
 
 
@@ -140,6 +145,19 @@ class Kubectl:
         """The JSON that the API server answers to a GET of this path."""
         return json.loads(self.run("get", "--raw", _address(path, query)))
 
+    def proxied(self, path: str) -> Any:
+        """The JSON that a Service answers through the API server.
+
+        A Failure is about the Service: of its 401 and 404 kubectl says what it says of the API server's own.
+        """
+        try:
+            return self.raw(path)
+        except Failure as error:
+            told = next((words for sign, words in _OF_SERVICE.items() if sign in error.said), None)
+            if told is None:
+                raise
+            raise type(error)(told, error.said) from error
+
     def create_raw(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON that the API server answers to a POST, for what is asked that way (access reviews)."""
         return json.loads(self.run("create", "--raw", path, "--filename=-", input=json.dumps(body)))
@@ -192,7 +210,12 @@ def namespaced(resource: str, namespace: str) -> str:
 
 def failure(said: str) -> Failure:
     """What kubectl's words on stderr come to."""
-    text = said.strip()
+    found = _failure(said.strip())
+    found.said = said
+    return found
+
+
+def _failure(text: str) -> Failure:
     found = _FROM_SERVER.search(text)
     if found is not None and found["reason"] == "NotFound":
         if "could not find the requested resource" in text:

@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
+from http.client import HTTPException
 from urllib.parse import quote, urlencode
 
 import click
@@ -12,13 +13,15 @@ from rich.text import Text
 
 from kubectl_modelfleet import __version__, findings
 from kubectl_modelfleet.failures import Failure, Forbidden, NotFound
-from kubectl_modelfleet.findings import RIGHTS, Finding, SettingsError, State, unknown, wrong
+from kubectl_modelfleet.findings import RIGHTS, Address, Finding, SettingsError, State, unknown, wrong
 from kubectl_modelfleet.kubectl import Json
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import crd, names
 
 _SELECTOR = "app.kubernetes.io/part-of=modelfleet"
 _SECONDS = 10.0
+_LARGEST = 1 << 26
+"""Bytes of an answer: a series for each of a hundred thousand nodes is far less."""
 
 
 @click.command()
@@ -100,40 +103,46 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
         f' or modelfleet_frames_total{{exported_namespace="{session.kubectl.namespace}"}})'
     )
     try:
-        answer = _ask(session, url, query, direct=given is not None)
-    except (Failure, OSError, ValueError) as error:
-        yield unknown(
-            f"Prometheus at {url}: no answer from here", f"{error}; or say how you reach it: --prometheus URL"
+        at = findings.address(url)
+    except ValueError as error:
+        yield wrong(
+            f"Prometheus: its address can't be read: {error}", "chart value prometheus.url; or --prometheus URL"
         )
         return
-    yield findings.ok(f"Prometheus at {url} answers")
+    try:
+        answer = _ask(session, at, query, direct=given is not None)
+    except (Failure, OSError, ValueError, RecursionError) as error:
+        yield unknown(
+            f"Prometheus at {at.url}: no answer from here", f"{error}; or say how you reach it: --prometheus URL"
+        )
+        return
+    yield findings.ok(f"Prometheus at {at.url} answers")
     yield from findings.series(answer)
 
 
-def _ask(session: Session, url: str, query: str, *, direct: bool) -> Json:
+def _ask(session: Session, at: Address, query: str, *, direct: bool) -> Json:
     """An instant query: through the API server where the address is a Service's, else directly.
 
     Where it may be a Service's: directly if there is none, or it may not be asked. Raises Failure, OSError, ValueError.
     """
-    service = None if direct else findings.service_of(url)
+    service = None if direct else findings.service_of(at.url)
     path = f"/api/v1/query?{urlencode({'query': query}, quote_via=quote)}"
     through = ""
     if service is not None:
         try:
-            found: Json = session.kubectl.raw(f"{service.proxy}{path}")
-            return found
+            return findings.answer(session.kubectl.proxied(f"{service.proxy}{path}"))
         except (NotFound, Forbidden) as failure:
             if service.sure:
                 raise
             through = f"as a Service, through the API server: {failure}; directly: "
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("not an http:// or https:// address")
+    headers = {"Authorization": at.authorization} if at.authorization else {}
     try:
-        with urllib.request.urlopen(url.rstrip("/") + path, timeout=_SECONDS) as response:
-            answer: Json = json.load(response)
-            return answer
-    except (OSError, ValueError) as error:
-        raise Failure(f"{through}{error}") from error
+        request = urllib.request.Request(at.url.rstrip("/") + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+            return findings.answer(json.loads(response.read(_LARGEST)))
+    except (OSError, ValueError, HTTPException, RecursionError) as error:
+        # HTTPException: what answers there does not speak HTTP, or not to the end
+        raise Failure(f"{through}{error or type(error).__name__}".strip()) from error
 
 
 def _rights(session: Session) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -447,7 +448,8 @@ def good(**changed: object) -> list[tuple[list[str], object]]:
         "status": {"readyReplicas": 1},
     }
     settings = {"data": {"settings.yaml": "prometheus: {url: 'http://prometheus.monitoring.svc:9090'}"}}
-    series = {"data": {"result": [{"metric": dict.fromkeys(findings.LABELS, "x")}]}}
+    found = [{"metric": dict.fromkeys(findings.LABELS, "x")}]
+    series = {"status": "success", "data": {"resultType": "vector", "result": found}}
     crds = [(["get", "customresourcedefinitions", f"{each.plural}."], crd.crd(each)) for each in crd.RESOURCES]
     answers: dict[str, tuple[list[str], object]] = {
         "deployments": (["get", "deployments.apps"], items(operator)),
@@ -480,7 +482,26 @@ def test_check_where_all_is_well(fake: Fake, capsys: pytest.CaptureFixture[str])
             3,
             "⚠ Prometheus at http://prometheus.monitoring.svc:9090: no answer from here",
         ),
+        (
+            "proxy",
+            {"error": "Error from server (NotFound): the server could not find the requested resource"},
+            3,
+            "it answers 404 there: does the address lack a path in front of /api/v1?",
+        ),
+        (
+            "proxy",
+            {"error": "error: You must be logged in to the server (the server has asked for the client to provide"},
+            3,
+            "it answers 401: it asks for credentials, which are not sent through the API server",
+        ),
+        ("proxy", ["not", "Prometheus"], 3, "is it the address of Prometheus?"),
         ("configmaps", {"error": FORBIDDEN}, 3, "⚠ Prometheus: where it is"),
+        (
+            "configmaps",
+            items({"data": {"settings.yaml": "prometheus: {url: 'prometheus:9090'}"}}),
+            1,
+            "✖ Prometheus: its address can't be read: not an http:// or https:// address",
+        ),
         (
             "configmaps",
             items({"data": {"settings.yaml": "prometheus: a"}}),
@@ -507,11 +528,11 @@ def test_a_host_that_is_no_service_is_asked_directly(
     """The host is a fake: no name outside this machine is looked up in tests."""
     asked: list[str] = []
 
-    def urlopen(url: str, timeout: float) -> io.BytesIO:
-        asked.append(url)
+    def urlopen(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        asked.append(request.full_url)
         if not answers:
             raise OSError("Name or service not known")
-        return io.BytesIO(json.dumps({"data": {"result": []}}).encode())
+        return io.BytesIO(json.dumps({"status": "success", "data": {"result": []}}).encode())
 
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
     settings = {"data": {"settings.yaml": "prometheus: {url: 'https://mimir.example/prometheus'}"}}
