@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness import binaries
-from modelfleet import settings
+from modelfleet import settings, strict_yaml
 from modelfleet.api.reasons.entry import Topic
 from modelfleet.credentials import Credentials
 from modelfleet.notifications.endpoint import Endpoint, Notifications
@@ -115,6 +115,7 @@ def test_the_charts_scripts_for_argocd_are_those_of_gitops() -> None:
         "serviceAccount.name=A_b",
         "priorityClassName=High Prio",
         "podLabels.app\\.kubernetes\\.io/name=mine",  # the Deployment selects by it
+        "podAnnotations.checksum/settings=mine",  # a change of settings starts the operator again by it
         "settings.namespaces={line}",
         "settings.server.port=9090",
         "settings.leaderElection.enabled=true",
@@ -457,6 +458,22 @@ def test_alerts_get_labels_and_addresses_of_their_pages_and_can_be_left_out() ->
     down = alerts["ModelfleetOperatorDown"]
     assert down["labels"] == {"severity": "critical", "team": "vision"}
     assert down["annotations"]["runbook_url"] == "https://runbooks/x/ModelfleetOperatorDown.md"
+
+
+@pytest.mark.parametrize("part", ["podMonitor", "serviceMonitor", "alerts", "dashboards"])
+def test_a_label_of_a_value_wins_over_the_charts_own_and_is_written_once(part: str) -> None:
+    """Flux, which edits what a chart renders, refuses a key that comes twice; others take either of the two."""
+    name = r"app\.kubernetes\.io/part-of"
+    done = helm("template", str(CHART), f"--set={part}.enabled=true", f"--set={part}.labels.{name}=kube-prometheus")
+    assert done.returncode == 0, done.stderr
+    objects = [strict_yaml.read(text) for text in re.split(r"^---$", done.stdout, flags=re.MULTILINE)]
+    kind = {"alerts": "PrometheusRule", "dashboards": "ConfigMap"}.get(part, part[:1].upper() + part[1:])
+    labelled = [
+        o["metadata"]["labels"]["app.kubernetes.io/part-of"]
+        for o in objects
+        if o and o["kind"] == kind and "settings.yaml" not in o.get("data", {})
+    ]
+    assert set(labelled) == {"kube-prometheus"}
 
 
 def test_an_alert_that_there_is_not_can_not_be_left_out() -> None:

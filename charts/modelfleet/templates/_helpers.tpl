@@ -23,6 +23,12 @@ app.kubernetes.io/part-of: modelfleet
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{/* Labels of an object that gets more of them by a value, which wins over the chart's own: each is written once, since Flux and
+other readers of YAML refuse a key that comes twice. The argument: {root, more}. */}}
+{{- define "modelfleet.labelsAnd" -}}
+{{- merge (deepCopy (default dict .more)) (include "modelfleet.labels" .root | fromYaml) | toYaml -}}
+{{- end -}}
+
 {{/* Of the pod of `helm test`, which neither the Deployment nor the Service may take for the operator. */}}
 {{- define "modelfleet.testLabels" -}}
 app.kubernetes.io/name: {{ include "modelfleet.name" . }}-test
