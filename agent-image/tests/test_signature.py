@@ -133,7 +133,17 @@ def test_what_is_no_signature_by_the_book_is_refused_with_the_reason(bundle: byt
     assert says in refusal(bundle, pem(OURS))
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", RSA, PUBLIC[:60] + PUBLIC[70:]])
+UNKNOWN_CURVE = """-----BEGIN PUBLIC KEY-----
+MFUwEwYHKoZIzj0CAQYIKoZIzj0DAQQDPgAEWN8jgwWk5lVVRe7Jdx8AMo4jlGgD
+5nPKdJy5tnKDUCnVeWxHE1jPM+hQhR+e0UzmoWyrBbTenDcYKZ97
+-----END PUBLIC KEY-----
+"""
+"""Of openssl's prime239v1."""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", RSA, UNKNOWN_CURVE, PUBLIC + UNKNOWN_CURVE, PUBLIC[:60] + PUBLIC[70:]]
+)
 def test_keys_that_are_none(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the last in the words of cryptography
         signature.keys(text)

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -43,7 +43,10 @@ def keys(pem: str) -> tuple[Key, ...]:
     """Public keys in PEM, one after the other. Raises ValueError."""
     found = []
     for each in pem.split(_END)[:-1]:
-        key = serialization.load_pem_public_key(f"{each.strip()}\n{_END}\n".encode())
+        try:
+            key = serialization.load_pem_public_key(f"{each.strip()}\n{_END}\n".encode())
+        except UnsupportedAlgorithm as error:  # a curve that is not known: no ValueError
+            raise ValueError(f"a key of another kind than {', '.join(_HASHES)}: {error}") from None
         if not isinstance(key, Key) or key.curve.name not in _HASHES:
             raise ValueError(f"a key of another kind than {', '.join(_HASHES)}")
         found.append(key)
