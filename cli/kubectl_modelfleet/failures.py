@@ -46,6 +46,10 @@ class Unreachable(Failure):
     """The API server does not answer, or kubectl is not there."""
 
 
+class ServerFault(Unreachable):
+    """The API server answers, with an error of its own. It may be over at once, or stay until somebody mends it."""
+
+
 def near(name: str, known: Iterable[str], *, most: int = 3) -> str:
     """` Did you mean a, b?`, or what there is where nothing is near; "" where there is nothing at all."""
     known = sorted(set(known))

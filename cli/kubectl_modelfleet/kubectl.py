@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, Unreachable
+from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, ServerFault, Unreachable
 from modelfleet.api.names import API_VERSION, CLI_FIELD_MANAGER
 
 Json = dict[str, Any]
@@ -38,8 +38,10 @@ _FORBIDDEN = re.compile(
 )
 _BEGINS = ("error:", "Error", "Unable to connect", "The connection to the server")
 """Of the line that says what is wrong. Notes may come before it, and advice behind it."""
-_BUSY = {"InternalError", "ServerTimeout", "ServiceUnavailable", "Timeout", "TooManyRequests"}
+_BUSY = {"ServerTimeout", "ServiceUnavailable", "Timeout", "TooManyRequests"}
 """Reasons of an API server that is there and can't answer now: it restarts, or waits for etcd."""
+_FAULT = "InternalError"
+"""That of one that fails: as it starts, or for as long as a webhook fails or what is stored can't be read."""
 _ETCD = re.compile(r"Error from server: (?P<message>etcdserver: .*)")
 _OF_SERVICE: Final = {
     "could not find the requested resource": "it answers 404 there: does the address lack a path in front of /api/v1?",
@@ -223,6 +225,11 @@ def _failure(text: str) -> Failure:
         return NotFound(found["message"])
     if found is not None and found["reason"] == "Forbidden":
         return Forbidden(_forbidden(found["message"]))
+    if found is not None and found["reason"] == _FAULT:
+        return ServerFault(
+            f"no answer now, an error in the API server ({found['message']}): try again. Where that lasts, see to what"
+            " it names (a webhook, an object that can't be read) and to the log of the API server"
+        )
     busy = _ETCD.search(text) or (found if found is not None and found["reason"] in _BUSY else None)
     if busy is not None:
         return Unreachable(f"no answer now ({busy['message']}): try again")

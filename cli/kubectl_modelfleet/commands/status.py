@@ -6,13 +6,14 @@ from datetime import timedelta
 import click
 
 from kubectl_modelfleet import completing, documents
-from kubectl_modelfleet.failures import Exit, Unreachable
+from kubectl_modelfleet.failures import Exit, ServerFault, Unreachable
 from kubectl_modelfleet.outcome import Outcome, outcome
 from kubectl_modelfleet.session import Session, options
 from kubectl_modelfleet.view import RolloutView
 from modelfleet.api.quantities import format_duration, parse_duration
 
 _LOOK = 2.0  # seconds between two looks
+_FAULTY = 60.0  # so many seconds --wait bears an API server that fails: one that restarts does for a moment
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -57,12 +58,20 @@ def status(session: Session, rollout: str, version: str | None, wait: bool, time
 
 
 def _look(session: Session, rollout: str, version: str | None, until: float | None) -> tuple[RolloutView, Outcome]:
-    """One look; while waiting, an API server that does not answer is asked again."""
+    """One look; while waiting, an API server that does not answer is asked again, and what it says is told. One that
+    answers with an error of its own is not waited for to the end: it need not ever be over."""
+    told, since = "", time.monotonic()
     while True:
         try:
             shown = session.view(rollout, pods=False)
             return shown, outcome(shown, version)
-        except Unreachable:
-            if until is None or time.monotonic() > until:
+        except Unreachable as failure:
+            now = time.monotonic()
+            if not isinstance(failure, ServerFault):
+                since = now
+            if until is None or now > until or now - since > _FAULTY:
                 raise
+            if str(failure) != told:
+                told = str(failure)
+                click.echo(f"Waiting: {told}", err=True)
             time.sleep(_LOOK)

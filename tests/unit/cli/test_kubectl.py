@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_modelfleet import findings
-from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, Unreachable, near
+from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, ServerFault, Unreachable, near
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, Kubectl, failure
 from kubectl_modelfleet.main import complete, run
 from kubectl_modelfleet.streams import Streams
@@ -71,7 +71,7 @@ FORBIDDEN = (
             Unreachable,
             r"^no answer now \(the server is currently unable .*\): try again$",
         ),
-        ("Error from server (InternalError): an error on the server", Unreachable, "^no answer now"),
+        ("Error from server (InternalError): an error on the server", ServerFault, "^no answer now, an error in the"),
         ("Error from server (Timeout): the server was unable to return a response", Unreachable, "^no answer now"),
         ("Error from server (TooManyRequests): the server has received too many", Unreachable, "^no answer now"),
         ("Error from server: etcdserver: leader changed", Unreachable, "etcdserver: leader changed"),
@@ -318,6 +318,28 @@ def test_waiting_bears_an_api_server_that_restarts(fake: Fake, monkeypatch: pyte
     monkeypatch.setattr("kubectl_modelfleet.commands.status.time.sleep", lambda seconds: answer())
     assert run(["status", "line", "--wait"]) == 0
     assert not said
+
+
+def test_waiting_does_not_bear_an_api_server_that_fails_for_ever(fake: Fake, monkeypatch: pytest.MonkeyPatch, capsys):
+    """An object that can't be decrypted, or a conversion webhook that is gone, is a 500 at each look."""
+    fault = "Error from server (InternalError): Internal error occurred: unable to transform key"
+    away = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
+    said, clock = [fault] * 3 + [away] + [fault] * 900, [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        fake.answer((["get", ROLLOUTS], {"error": said.pop(0)}))
+
+    fake.answer((["get", ROLLOUTS], {"error": fault}))
+    monkeypatch.setattr("kubectl_modelfleet.commands.status.time.sleep", sleep)
+    monkeypatch.setattr("kubectl_modelfleet.commands.status.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("kubectl_modelfleet.commands.status._LOOK", 10.0)
+    assert run(["status", "line", "--wait", "--timeout=2h"]) == 3
+    assert 60 < clock[0] < 200, "a minute of it, without one in which it was away"
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4, "each change, and how it ended"
+    assert "unable to transform key" in told[0]
+    assert "see to what it names" in told[-1]
 
 
 def test_a_tree_that_is_not_in_a_terminal_has_no_colours_and_no_cut_lines(fake: Fake, capsys):
