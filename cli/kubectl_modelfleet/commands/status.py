@@ -7,9 +7,11 @@ import click
 
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.failures import Exit, ServerFault, Unreachable
-from kubectl_modelfleet.outcome import Outcome, outcome
+from kubectl_modelfleet.kubectl import REVISIONS
+from kubectl_modelfleet.outcome import Outcome, commanded, outcome, to_come
 from kubectl_modelfleet.session import Session, options
 from kubectl_modelfleet.view import RolloutView
+from modelfleet.api import names
 from modelfleet.api.quantities import format_duration, parse_duration
 
 _LOOK = 2.0  # seconds between two looks
@@ -57,14 +59,25 @@ def status(session: Session, rollout: str, version: str | None, wait: bool, time
     return found.exit
 
 
+def _found(session: Session, rollout: str, version: str | None) -> tuple[RolloutView, Outcome]:
+    """What is found now. A command that was given a moment ago does not change the spec: that the status is of before
+    it shows on the ControllerRevisions alone."""
+    raw = session.rollout(rollout)
+    shown = session.seen(raw)
+    found, commands = outcome(shown, version), commanded(raw)
+    if found.exit is not Exit.BAD or not commands:
+        return shown, found
+    revisions = session.kubectl.list(REVISIONS, f"{names.ROLLOUT}={rollout}")
+    return shown, to_come(shown, commands, revisions) or found
+
+
 def _look(session: Session, rollout: str, version: str | None, until: float | None) -> tuple[RolloutView, Outcome]:
     """One look; while waiting, an API server that does not answer is asked again, and what it says is told. One that
     answers with an error of its own is not waited for to the end: it need not ever be over."""
     told, since = "", time.monotonic()
     while True:
         try:
-            shown = session.view(rollout, pods=False)
-            return shown, outcome(shown, version)
+            return _found(session, rollout, version)
         except Unreachable as failure:
             now = time.monotonic()
             if not isinstance(failure, ServerFault):

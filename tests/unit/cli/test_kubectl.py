@@ -292,6 +292,32 @@ def test_exit_codes_come_out_of_the_process(fake: Fake, name: str, code: int, ca
     assert (found["phase"], found["exit"]) == (name, code)
 
 
+def test_status_right_after_a_retry_is_not_that_of_the_failure_before_it(fake: Fake, capsys):
+    """A pipeline that says `retry && status --wait` asks before the operator has looked."""
+
+    def annotated(name: str, verb: str, value: str) -> list[tuple[list[str], object]]:
+        rollout = json.loads(json.dumps(story(name).rollout))
+        rollout["metadata"]["annotations"][f"modelfleet.dev/{verb}"] = value
+        return [(["get", ROLLOUTS, "line"], rollout), *answers_of(name)]
+
+    fake.answer(*annotated("RolledBack", "retry", "v2"))
+    assert run(["status", "line"]) == 2
+    assert "modelfleet.dev/retry=v2 is there, and the operator has not acted on it yet." in capsys.readouterr().out
+    assert run(["status", "line", "--version", "v2"]) == 2
+    fake.answer(*annotated("RolledBack", "retry", "v9"))
+    assert run(["status", "line"]) == 1, "there is no v9: that waits for as long as there is none"
+    fake.answer(*annotated("RolledBack", "promote", "v2"))
+    assert run(["status", "line"]) == 1, "v2 is not on its way"
+    fake.answer(*annotated("Failed", "promote", "v2"))
+    assert run(["status", "line"]) == 2
+    acted = json.loads(json.dumps(story("RolledBack").revisions))
+    for each in acted:
+        each["metadata"]["annotations"]["modelfleet.dev/commands"] = '{"retry=v2":""}'
+    revisions = (["get", "controllerrevisions"], items(*acted))
+    fake.answer(revisions, *annotated("RolledBack", "retry", "v2"))
+    assert run(["status", "line"]) == 1, "it was, and it failed again"
+
+
 def test_status_waits_no_longer_than_it_is_told(fake: Fake, capsys: pytest.CaptureFixture[str]):
     fake.answer(*answers_of("Soaking"))
     begun = time.monotonic()
