@@ -82,10 +82,16 @@ def retrain(shown: RolloutView) -> Sensible:
     if stable is None:
         raise Refused(f"nothing is stable yet to start from: {_where(shown)}")
     notes = []
+    if shown.stable is None:
+        notes.append(
+            f"{shown.stable_called} is stable, and no version of {shown.model}: it begins once there is one, unless the"
+            " template names what it starts from."
+        )
     drift = shown.drift()
     if drift is not None and drift.retrain is not None and drift.retrain.reason == Reason.TRAINING_RUNNING:
         notes.append(f"It begins when the training that is running is over: {drift.retrain.message}")
-    effect = f"a TrainingJob is created from spec.drift.retrain, starting from {shown.stable_called}."
+    start = f", starting from {shown.stable}" if shown.stable is not None else ""
+    effect = f"a TrainingJob is created from spec.drift.retrain{start}."
     return Sensible(stable, effect, tuple(notes))
 
 

@@ -271,7 +271,8 @@ def _slot_after(schedule: str, moment: datetime) -> datetime | None:
 def _held(
     position: Position, spec: Retrain, wanted: Wanted, done: Sequence[Retraining], moving: str, now: datetime
 ) -> Held | None:
-    """The first guard that holds the retraining back. What people ask for waits for a training under way alone."""
+    """The first guard that holds the retraining back. What people ask for waits for a training under way, and for what
+    it would start from and train on."""
     running = next((each for each in _own(position) if _ended(each) is None), None)
     if running is not None:
         return Held(Reason.TRAINING_RUNNING, f"TrainingJob {running.metadata.name} is under way.")
@@ -283,6 +284,9 @@ def _held(
     undecided = newdata.undecided(position, spec)
     if undecided:
         return Held(Reason.DATASET_NOT_FOUND, undecided)
+    foreign = _stable_of_another_model(position, spec)
+    if foreign:
+        return Held(Reason.NOT_DUE, foreign)
     if wanted.trigger == "Command":
         return None
     if spec.suspend:
@@ -434,6 +438,18 @@ def _name(position: Position, done: Sequence[Retraining]) -> str:
 def _starts_from_stable(spec: Retrain) -> bool:
     """Whether the template leaves open what to start from."""
     return spec.template.spec.from_ is None and spec.template.spec.mode is not TrainingMode.SCRATCH
+
+
+def _stable_of_another_model(position: Position, spec: Retrain) -> str:
+    """Why there is nothing to start from although something is stable: it is of another model than what the spec names
+    and the template trains. Its version's name would mean one of that model, which nothing has found good."""
+    model, stable = position.snapshot.rollout.spec.model.name, position.stable
+    if stable is None or stable.model == model or not _starts_from_stable(spec):
+        return ""
+    return (
+        f"{stable.version} of {stable.model} is stable, and no version of {model}, from which "
+        "drift.retrain.template starts: roll one out, or have the template name what it starts from."
+    )
 
 
 def _manifest(position: Position, spec: Retrain, name: str, wanted: Wanted) -> dict[str, object]:

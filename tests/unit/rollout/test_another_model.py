@@ -4,8 +4,11 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
+from modelfleet import drift
 from modelfleet.gate import Plan, Verdict
-from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT
+from modelfleet.kinds import CONTROLLER_REVISION, ROLLOUT, TRAINING_JOB
 from modelfleet.versions.usage import roles
 from unit.rollout import builders
 from unit.rollout.simulation import World, installed, said
@@ -165,3 +168,29 @@ def test_the_history_of_an_older_release_is_of_the_model_that_the_spec_named_the
     world.rest(1)
     assert {entry["model"] for entry in world.status["history"]} == {"parts"}
     assert used(world)["parts-v1"] == "Previous"
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["drift", "on somebody's word"])
+def test_a_retraining_does_not_start_from_a_version_of_the_other_model(asked: bool):
+    """v1 of screws failed, and v1 of parts, which is stable, drifts: v1 of screws is nothing to start from."""
+    world = world_of(fails=lambda plan: plan.model == "screws")
+    job = {"mode": "FineTune", "dataset": {"sources": [{"uri": "s3://data/new/"}]}, "output": {"uri": "s3://models/"}}
+    retrain = {"template": {"spec": {"model": "screws", **job}}}
+    world.spec(drift={"retrain": retrain})
+    chosen(world, "screws", "v1")
+    world.run(lambda: failed(world))
+    if asked:
+        world.annotate("retrain", "now")
+    else:
+        world.watch = lambda plan, now: drift.Judgement(drift.State.DRIFTING, "as told", declared=True, since=world.now)
+    world.rest()
+    assert not world.store.list(TRAINING_JOB)
+    held = world.status["drift"]["retrain"]
+    assert (held["reason"], "v1 of parts is stable, and no version of screws" in held["message"]) == ("NotDue", True)
+    world.judge = lambda plan, now: said(plan, now, Verdict.PASS)
+    chosen(world, "screws", "v2")
+    world.run(lambda: world.is_at("v2"))
+    if asked:
+        world.rest()
+        [training] = world.store.list(TRAINING_JOB)
+        assert training["spec"]["from"] == {"version": "v2"}, "what was asked for was kept"
