@@ -83,9 +83,9 @@ class Command:
 
     @property
     def arguments(self) -> str:
-        """What stands behind `kubectl annotate rollout NAME`, so that neither Flux nor an older value undoes it."""
-        overwrite = " --overwrite" if _AGAIN in self.value else ""
-        return f"{self.assignment}{overwrite} --field-manager={names.CLI_FIELD_MANAGER}"
+        """What stands behind `kubectl annotate rollout NAME`, so that neither Flux nor an older value undoes it: that
+        of the version before may stand there, which kubectl does not replace on its own."""
+        return f"{self.assignment} --overwrite --field-manager={names.CLI_FIELD_MANAGER}"
 
 
 def unused(verb: Verb, version: str, used: Container[str]) -> Command:

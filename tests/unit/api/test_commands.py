@@ -50,7 +50,9 @@ def test_the_same_is_said_again_with_a_number_that_was_not_used(used, value):
 
 def test_the_arguments_of_kubectl_annotate_outlive_flux_and_an_older_value():
     first, again = unused(Verb.RETRY, "v4", ()), unused(Verb.RETRY, "v4", ["v4"])
-    assert first.arguments == "modelfleet.dev/retry=v4 --field-manager=modelfleet-cli"
+    assert first.arguments == "modelfleet.dev/retry=v4 --overwrite --field-manager=modelfleet-cli", (
+        "that of the version before may stand"
+    )
     assert again.arguments == "modelfleet.dev/retry=v4@2 --overwrite --field-manager=modelfleet-cli"
 
 

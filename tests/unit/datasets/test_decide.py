@@ -303,7 +303,7 @@ FAILURES = [
         (job(START, ended=after(60), succeeded=False), (pod(failure(), exit_code=64),)),
         "False/LabelStudioRefused Stalled",
         "The token is not valid: replace it. It is tried again at 2026-11-21 08:30 UTC, and when the spec is changed. "
-        "To have it tried at once, annotate it: modelfleet.dev/sync=now --field-manager=modelfleet-cli.",
+        "To have it tried at once, annotate it: modelfleet.dev/sync=now --overwrite --field-manager=modelfleet-cli.",
         id="the labeler says why",
     ),
     pytest.param(

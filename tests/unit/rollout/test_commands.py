@@ -45,7 +45,7 @@ def test_a_message_says_the_annotation_so_that_flux_leaves_it_and_an_older_value
     world = installed_manual("canary", "fleet")
     world.choose("v2")
     world.run(lambda: asked(world))
-    assert "annotate with modelfleet.dev/approve=v2 --field-manager=modelfleet-cli." in world.message()
+    assert "annotate with modelfleet.dev/approve=v2 --overwrite --field-manager=modelfleet-cli." in world.message()
     world.annotate("approve", "v2")
     world.run(lambda: world.running.get("fleet-0") == "v2")
     world.run(lambda: asked(world))

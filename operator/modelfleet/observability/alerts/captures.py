@@ -126,7 +126,7 @@ ALERTS = (
             "Do what the message says. A corrected spec is tried at once.",
             "What was repaired elsewhere (a Secret, Label Studio, a store) is tried at the next slot of the schedule, "
             "or at once: `kubectl -n NAMESPACE annotate datasets.modelfleet.dev NAME modelfleet.dev/sync=now@1 "
-            "--field-manager=modelfleet-cli`; each value acts once.",
+            "--overwrite --field-manager=modelfleet-cli`; each value acts once.",
         ),
         silent=(
             "A sync that succeeds within two hours of one that failed. A Dataset that is suspended is not tried, and "
