@@ -35,6 +35,9 @@ def approve(shown: RolloutView, version: str | None, *, in_advance: bool) -> Sen
 def promote(shown: RolloutView, version: str | None) -> Sensible:
     """The version on its way."""
     moving = _on_its_way(shown, version, "promote")
+    if shown.stopped(moving) is not None:  # left where it failed: the operator would ignore it
+        again = shown.advised(f"retry {shown.name} {moving}")
+        raise Refused(f"{moving} failed, and is judged no more: {again} lifts that first. ({_where(shown)})")
     groups = [group.status.name for group in shown.groups]
     at = groups.index(shown.status.current_group) if shown.status.current_group in groups else 0
     effect = f"{moving} passes all remaining gates and approvals: of {', '.join(groups[at:])}."

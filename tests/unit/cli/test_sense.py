@@ -10,7 +10,7 @@ from kubectl_modelfleet.outcome import outcome
 from kubectl_modelfleet.tree import line
 from kubectl_modelfleet.view import RolloutView, Standing
 from kubectl_modelfleet.wording import UNICODE
-from unit.cli.stories import GATE, STORIES, fails, recorded, story, undecided
+from unit.cli.stories import GATE, STORIES, fails, kept, recorded, story, undecided
 from unit.rollout import builders
 from unit.rollout.simulation import installed
 
@@ -90,7 +90,9 @@ def test_only_what_waits_can_be_approved(name: str):
 def test_only_what_moves_can_be_promoted_or_aborted(name: str):
     shown = story(name).view
     if shown.moving is not None and name != "RollingBack":
-        assert sense.promote(shown, None).version == sense.abort(shown, "v2").version == "v2"
+        assert sense.abort(shown, "v2").version == "v2"
+        if name != "Failed":
+            assert sense.promote(shown, None).version == "v2"
         with pytest.raises(Refused, match="v1 is not on its way, v2 is"):
             sense.abort(shown, "v1")
     else:
@@ -195,3 +197,18 @@ def test_status_of_a_version_is_of_the_model_that_the_spec_names():
     with pytest.raises(Refused, match=r"spec.model names screws.*v1 of parts is stable.*Set spec.model.name to parts"):
         sense.undo(failed, None)
     assert sense.undo(at_ready, "v1").effect.startswith("v1 is rolled out in place of v1 of parts")
+
+
+def test_what_was_left_where_it_failed_is_taken_back_or_tried_again_and_not_promoted():
+    """The operator ignores a promote of what is in quarantine, and the CLI said that it passes all gates."""
+    failed = story("Failed").view
+    with pytest.raises(Refused, match=r"v2 failed, and is judged no more: kubectl modelfleet retry line v2 lifts that"):
+        sense.promote(failed, None)
+    assert "1 node goes back to v1" in sense.abort(failed, None).effect
+    world = installed()
+    kept(world)
+    world.run(lambda: world.phase == "Failed")
+    world.annotate("promote", "v2")
+    world.rest()
+    assert (world.phase, world.events[-1]) == ("Failed", "CommandIgnored")
+    assert sense.retry(failed, None).version == "v2"
