@@ -35,12 +35,12 @@ def history(session: Session, rollout: str) -> None:
 
 def told(shown: RolloutView, width: int) -> Group:
     """As a table; where the terminal is narrow, a line each with the reason beneath."""
-    if not shown.status.history:
-        return Group(Text(f"{shown.name} has no history yet: nothing was installed."))
     lines = [
         Text(f"{shown.called(entry)} is quarantined since {to_minute(entry.at)}: {entry.reason}", style="red")
         for entry in shown.status.quarantined
     ]
+    if not shown.status.history:  # a first install that failed is in quarantine, and is not over
+        return Group(Text(f"{shown.name} has no history yet: nothing was installed."), *lines)
     if width < _NARROW:
         return Group(*_listed(shown), *lines)
     table = Table(box=None, pad_edge=False, header_style="bold")

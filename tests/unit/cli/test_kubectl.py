@@ -20,7 +20,9 @@ from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, Kubectl, failure
 from kubectl_modelfleet.main import complete, run
 from kubectl_modelfleet.streams import Streams
 from modelfleet.api import crd, names
-from unit.cli.stories import story
+from modelfleet.kinds import ROLLOUT
+from unit.cli.stories import GATE, fails, story
+from unit.rollout.simulation import fleet
 
 FORBIDDEN = (
     'Error from server (Forbidden): rollouts.modelfleet.dev "line" is forbidden: User "jane" cannot patch resource'
@@ -317,6 +319,18 @@ def test_status_right_after_a_retry_is_not_that_of_the_failure_before_it(fake: F
     revisions = (["get", "controllerrevisions"], items(*acted))
     fake.answer(revisions, *annotated("RolledBack", "retry", "v2"))
     assert run(["status", "line"]) == 1, "it was, and it failed again"
+
+
+def test_the_history_of_a_first_install_that_failed_says_so(fake: Fake, capsys):
+    world = fleet(gate=GATE)
+    world.judge = fails
+    world.run(lambda: world.phase == "Failed")
+    fake.answer((["get", ROLLOUTS, "line"], world.get(ROLLOUT, "line")), (["get", "pods"], items()))
+    assert run(["history", "line"]) == 0
+    said = capsys.readouterr().out
+    assert "line has no history yet: nothing was installed." in said
+    assert "v1 (with the template of line-" in said
+    assert "GateFailed: worse by 0.2" in said
 
 
 def test_status_waits_no_longer_than_it_is_told(fake: Fake, capsys: pytest.CaptureFixture[str]):
