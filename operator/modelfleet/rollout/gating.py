@@ -19,13 +19,15 @@ from modelfleet.measurement import calibration
 from modelfleet.rollout import commands, groups, reviewed
 from modelfleet.rollout.position import Moving, Position
 from modelfleet.rollout.revisions import GateStart, Revision
-from modelfleet.wording import ended
+from modelfleet.wording import clip, ended
 
 HOLDS = frozenset({Verdict.NO_DATA, Verdict.PROVIDER_DOWN})
 """Verdicts that say nothing about the version."""
 
 MOST_ANEW = 3
 """So many gates in a row begin again in a group, each with a whole soak, before somebody is asked."""
+
+_LONGEST = 1024  # characters of a message in a status
 
 
 def started(position: Position) -> GateStatus | None:
@@ -201,7 +203,7 @@ def judged(latched: GateStatus, version: str, judgement: Judgement | None, now: 
             "verdict": verdict,
             "since": latched.since if latched.verdict == verdict and latched.since else now,
             "method": judgement.method,
-            "message": f"{ended(judgement.message)} {more}" if more else judgement.message,
+            "message": _with(judgement.message, more),
             "looks": judgement.looks,
             "canaryNodes": judgement.canary_nodes,
             "controlNodes": judgement.control_nodes,
@@ -210,3 +212,8 @@ def judged(latched: GateStatus, version: str, judgement: Judgement | None, now: 
             "interval": judgement.interval,
         }
     )
+
+
+def _with(message: str, more: str) -> str:
+    """A message and what else must be known about it, for which there is room in any case."""
+    return f"{clip(ended(message), max(1, _LONGEST - len(more) - 1))} {more}" if more else message

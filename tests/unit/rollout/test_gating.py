@@ -300,3 +300,12 @@ def test_status_shows_the_figures_of_the_look():
         "estimate": "-0.01",
         "interval": ["-0.02", "0.004"],
     }
+
+
+def test_a_long_message_leaves_room_for_what_else_must_be_known():
+    latched = GateStatus.model_validate({"group": "canary", "startedAt": wire(STARTED)})
+    long = replace(look("Inconclusive"), message="word " * 250)
+    shown = gating.judged(latched, "v2", long, NOW, "Judged anew (1 of at most 3 times).")
+    assert shown.message is not None
+    assert len(shown.message) <= 1024
+    assert shown.message.endswith("… Judged anew (1 of at most 3 times).")
