@@ -75,7 +75,8 @@ def _ends(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
         if (entry.version, entry.at) not in known:
             cause, _, why = entry.reason.partition(": ")
             held = new.candidate_revision is not None
-            what = "stays where it is" if held else f"is rolled back to {new.stable_version}"
+            of = f" of {new.stable_model}" if entry.model != new.stable_model else ""  # both may be called v1
+            what = "stays where it is" if held else f"is rolled back to {new.stable_version}{of}"
             reason = cause if held or cause == Reason.ABORTED else Reason.ROLLED_BACK
             said = f"{entry.version} failed and {what} ({cause}): {why}"
             yield Announce("Warning", reason, said, version=entry.version)

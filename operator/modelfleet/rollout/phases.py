@@ -93,12 +93,13 @@ def rolled_back(assessment: Assessment) -> Step | None:
     why = f"{version} was rolled back ({quarantine.cause}): {quarantine.reason}"
     if pending:
         failed = f"{version} failed ({quarantine.cause}): {quarantine.reason}"
-        message = f"Going back to {stable.version} in {_listed(pending)}, since {failed}"
+        message = f"Going back to {stable.beside(course.chosen)} in {_listed(pending)}, since {failed}"
         problems = groups.describe(found for progress in assessment.progress for found in progress.problems)
         message = f"{ended(message)} {problems}" if problems else message
         return Step("RollingBack", "Reconciling", Reason.ROLLING_BACK, message, wake=_next_end(assessment))
     again = commands.hint(position.revisions, Verb.RETRY, version)
-    message = f"{ended(why)} The fleet runs {stable.version}. Choose another version, or try again with {again}."
+    runs = stable.beside(course.chosen)
+    message = f"{ended(why)} The fleet runs {runs}. Choose another version, or try again with {again}."
     return Step("RolledBack", "Stalled", Reason.ROLLED_BACK, message)
 
 

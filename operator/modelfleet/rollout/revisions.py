@@ -133,6 +133,10 @@ class Revision:
         """The name of the ModelVersion, for example parts-detector-v4."""
         return str(self.data["modelVersion"])
 
+    def beside(self, other: "Revision") -> str:
+        """Its version, with its model where the other one is of another: both may be called v1."""
+        return self.version if self.model == other.model else f"{self.version} of {self.model}"
+
     def is_of(self, model: str, version: str) -> bool:
         """Whether this is what it was made from."""
         return (self.model, self.version) == (model, version)

@@ -194,3 +194,18 @@ def test_a_retraining_does_not_start_from_a_version_of_the_other_model(asked: bo
         world.rest()
         [training] = world.store.list(TRAINING_JOB)
         assert training["spec"]["from"] == {"version": "v2"}, "what was asked for was kept"
+
+
+def test_it_is_said_of_which_model_the_version_is_that_it_goes_back_to():
+    world = world_of(fails=lambda plan: plan.model == "screws")
+    chosen(world, "screws", "v1")
+    world.run(lambda: world.phase == "RollingBack")
+    assert "Going back to v1 of parts in group canary" in world.message()
+    world.run(lambda: failed(world))
+    assert "The fleet runs v1 of parts." in world.message()
+    [told] = [each.message for each in world.announced if each.reason == "RolledBack"]
+    assert told.startswith("v1 failed and is rolled back to v1 of parts (GateFailed)")
+    chosen(world, "parts", "v2")
+    world.judge = lambda plan, now: said(plan, now, Verdict.FAIL)
+    world.run(lambda: failed(world) and "v2" in world.message())
+    assert "The fleet runs v1. " in world.message()
