@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from labeler.calibration import Calibration, calibrate
 from labeler.settings import Deployed
 
 LEAST_FRAMES = 20  # below, nothing is said
+RECENT = timedelta(days=28)  # before the newest frame: what was found earlier hides what has changed since
+ENOUGH = 200  # frames; where those of RECENT are fewer, older ones count as well
 WORST = 10  # classes named
 _LEAST_OF_CLASS = 10  # frames with an object or a detection of a class, for it to be named
 
@@ -69,7 +72,8 @@ class Figures:
 
 
 def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures | None:
-    """Of the deployed version that most frames were reviewed of (the first of several); None for no frame at all."""
+    """Of the deployed version that most frames were reviewed of (the first of several), by the newest of them; None for
+    no frame at all."""
     by_model: dict[str, list[Reviewed]] = {each.sha256: [] for each in deployed}
     for frame in reviewed:
         if frame.capture.weight is not None and frame.capture.model_sha256 in by_model:
@@ -77,7 +81,7 @@ def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures
     best = max(deployed, key=lambda each: len(by_model[each.sha256]), default=None)
     if best is None or not by_model[best.sha256]:
         return None
-    return figures(best.version, by_model[best.sha256])
+    return figures(best.version, _newest(by_model[best.sha256]))
 
 
 def figures(version: str, frames: Sequence[Reviewed]) -> Figures:
@@ -97,6 +101,15 @@ def figures(version: str, frames: Sequence[Reviewed]) -> Figures:
         worst=tally.worst() if enough else (),
         calibration=tally.calibration(),
     )
+
+
+def _newest(frames: Sequence[Reviewed]) -> Sequence[Reviewed]:
+    """Those of the last four weeks; as many older ones as ENOUGH takes. By the time alone, which nothing on the frames
+    decides: so they are a random sample as all of them are."""
+    ordered = sorted(frames, key=lambda frame: (frame.capture.key.at, frame.capture.key.text))
+    since = ordered[-1].capture.key.at - RECENT
+    recent = sum(frame.capture.key.at > since for frame in ordered)
+    return ordered[-max(recent, ENOUGH) :]
 
 
 class _Tally:

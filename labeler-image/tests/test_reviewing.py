@@ -152,6 +152,29 @@ def test_only_sampled_frames_of_deployed_versions_count() -> None:
     assert review.judge(of(MODEL, 5, sampled=False), deployed) is None
 
 
+def over(days: range, missed: bool, a_day: int = 10) -> list[Reviewed]:
+    """Frames of these days (so many ago), with one object each."""
+    return [
+        frame([] if missed else [BOLT], [TRUE], node=f"n{number}", day=day) for day in days for number in range(a_day)
+    ]
+
+
+def test_figures_are_of_the_last_four_weeks() -> None:
+    """What was right for months does not cover that half of the objects have been missed since the scene changed."""
+    before, since = over(range(30, 130), missed=False), [*over(range(14), missed=True), *over(range(14), missed=False)]
+    found = review.judge([*before, *since], [Deployed("v2", MODEL)])
+    assert found is not None
+    assert found.recall is not None
+    assert (found.frames, found.recall.value) == (280, 0.5)
+
+
+def test_where_few_frames_are_reviewed_the_newest_two_hundred_count_however_old() -> None:
+    found = review.judge([*over(range(100, 200), missed=True), *over(range(0, 95, 5), False)], [Deployed("v2", MODEL)])
+    assert found is not None
+    assert found.recall is not None
+    assert (found.frames, found.recall.value) == (200, pytest.approx(0.95))
+
+
 @pytest.mark.parametrize("degrees", [4, 5, 7, 10, 30, 100, 1000])
 def test_students_quantile(degrees: int) -> None:
     assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=0.01)
