@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from modelfleet.drift.anchor import Anchor
 from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, PASSED, TRUE, Hours
-from modelfleet.drift.policy import ALWAYS, FIGURES, GAP, LEAST_WINDOWS, MIN_HOURS, PARTS, SHAPE, WEEK, Figure, Policy
+from modelfleet.drift.policy import (
+    ALWAYS,
+    FEWEST_HOURS,
+    FIGURES,
+    GAP,
+    LEAST_WINDOWS,
+    MIN_HOURS,
+    PARTS,
+    SHAPE,
+    WEEK,
+    Figure,
+    Policy,
+)
 
 MIN_DETECTIONS = 20
 """An hour with fewer says nothing about the shape of the confidences. On nodes that usually have fewer, an hour speaks
@@ -95,7 +107,9 @@ def recent_rate(policy: Policy, hours: Hours, look: int) -> Array:
             for part in (now, then)
         ]
         change = np.log((rates[0] + 1e-6) / (rates[1] + 1e-6))
-    return np.where(both.sum(axis=1) >= MIN_HOURS * PARTS, change, np.nan).astype(np.float32)
+    usual = np.isfinite(hours.counts[:, then, FRAMES]).sum(axis=1)
+    enough = both.sum(axis=1) >= np.maximum(MIN_HOURS * usual, FEWEST_HOURS)
+    return np.where(enough, change, np.nan).astype(np.float32)
 
 
 def _values(hours: Hours, figure: Figure) -> Array:
@@ -127,19 +141,29 @@ def _pooled(part: Array, every: Array) -> tuple[Array, Array]:
 def _by_hour(policy: Policy, values: Array, kept: Array) -> Array:
     """Mean over the last window of (hour - the same hour of the windows before), and how far those are from what was
     kept of the baseline. Where Prometheus does not remember enough of them: the whole window against what was kept."""
-    base = _same_hours_before(policy, values)
-    change = _rolling_mean(values - base, PARTS, MIN_HOURS)
+    whole_windows = _same_hours_before(policy, values)
+    base, least = (each[:, : values.shape[1]] for each in (whole_windows, _least_hours(whole_windows)))
+    change = _rolling_mean(values - base, PARTS, least)
     known = np.isfinite(kept)
     if known.any():
-        change[known] += _rolling_mean(base[known], PARTS, MIN_HOURS) - kept[known, None]
+        change[known] += _rolling_mean(base[known], PARTS, least[known]) - kept[known, None]
         upto = int(np.flatnonzero(~np.isfinite(change[known]).all(axis=0)).max(initial=-1)) + 1
         whole = _rolling_mean(values[:, :upto], PARTS, MIN_WINDOW) - kept[:, None]
         change[:, :upto] = np.where(np.isfinite(change[:, :upto]), change[:, :upto], whole)
     return change
 
 
+def _least_hours(base: Array) -> Array:
+    """How much of the window that ends at each hour must be known. It goes by the hours that are known as a rule, those
+    with a `base`: a line that works one shift is off, or has nothing to detect, for the rest of the day."""
+    usual = np.isfinite(base).reshape(len(base), -1, PARTS).sum(axis=2)
+    usual[:, 1:] = np.maximum(usual[:, 1:], usual[:, :-1])  # one that ends within a window began in the one before
+    return np.repeat(np.maximum(MIN_HOURS * usual, FEWEST_HOURS) / PARTS, PARTS, axis=1).astype(np.float32)
+
+
 def _same_hours_before(policy: Policy, values: Array) -> Array:
-    """(nodes, hours): mean of the same hour in the windows of the rolling baseline; NaN where too few are known."""
+    """Mean of the same hour in the windows of the rolling baseline; NaN where too few are known. (nodes, hours), to the
+    end of the last window."""
     nodes, hours = values.shape
     windows = -(-hours // PARTS)
     padded = np.full((nodes, windows * PARTS), np.nan, np.float32)
@@ -155,7 +179,7 @@ def _same_hours_before(policy: Policy, values: Array) -> Array:
             total, count = total - sums[:, before], count - counts[:, before]
         with np.errstate(invalid="ignore", divide="ignore"):
             base[:, window] = np.where(count >= LEAST_WINDOWS, total / count, np.nan)
-    return base.reshape(nodes, -1)[:, :hours]
+    return base.reshape(nodes, -1)
 
 
 def _of_traffic(policy: Policy, hours: Hours, figure: Figure) -> Array:
@@ -174,8 +198,9 @@ def week(policy: Policy) -> int:
     return min(WEEK, policy.windows)
 
 
-def _rolling_mean(values: Array, length: int, least: float) -> Array:
-    """Mean of the last `length` values at each place, of those that are known; NaN where they are too few."""
+def _rolling_mean(values: Array, length: int, least: float | Array) -> Array:
+    """Mean of the last `length` values at each place, of those that are known; NaN where they are too few. `least`: the
+    share of them that must be known, of all places alike or of each."""
     there = np.isfinite(values)
     sums, counts = _rolling_sum(np.where(there, values, 0), length), _rolling_sum(there, length)
     with np.errstate(invalid="ignore", divide="ignore"):

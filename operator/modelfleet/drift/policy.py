@@ -23,7 +23,10 @@ GAP = 2
 judged."""
 
 MIN_HOURS = 0.4
-"""A node has a figure where this share of a window's hours is known."""
+"""A node has a figure where this share is known of the window's hours that are known as a rule."""
+
+FEWEST_HOURS = 3
+"""And at least so many."""
 
 
 class Figure(StrEnum):

@@ -9,7 +9,7 @@ import pytest
 
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.drift import Before, Judgement, State, anchor, figures, judge, provider_down
-from modelfleet.drift.hours import ALL, FRAMES, PASSED, TRUE, Hours
+from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, PASSED, TRUE, Hours
 from modelfleet.drift.policy import FEWER, Figure, Policy, Signal
 from modelfleet.prometheus.results import ProviderDown
 from unit.drift.fleets import DAY, HOUR, START, Fleet, plan, until, without
@@ -175,6 +175,41 @@ def test_a_gap_of_thirty_hours_changes_nothing(precision: float) -> None:
     hours = Fleet(precision=precision, days=16).hours()
     with_gap = without(hours, slice(None), slice(11 * 24, 11 * 24 + 30))
     assert judged(with_gap).state == judged(hours).state
+
+
+def one_shift(hours: Hours, *, off: bool) -> Hours:
+    """The table of a line that works from 6 to 14, Monday to Friday: then its nodes are off, or have nothing to see."""
+    counts, number = hours.counts.copy(), np.arange(hours.hours)
+    rest = (number % 24 < 6) | (number % 24 >= 14) | (number // 24 % 7 >= 5)
+    if off:
+        counts[:, rest] = np.nan
+    else:
+        counts[:, rest, : LOW + 1] = 0
+        counts[:, rest, EMPTY] = counts[:, rest, FRAMES]
+    return replace(hours, counts=counts)
+
+
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize(("precision", "state"), [(0.0, "Steady"), (-0.08, "Drifting")])
+def test_a_line_that_works_one_shift_is_watched(precision: float, state: str, off: bool) -> None:
+    """It is known for a third of the hours of a window, and that is all that there is to know."""
+    hours = one_shift(Fleet(precision=precision, days=18.6).hours(), off=off)  # until Friday's shift is over
+    assert judged(hours).state == state
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_a_line_that_works_one_shift_and_to_which_nothing_happens_is_left_alone(off: bool) -> None:
+    hours = one_shift(Fleet(onset=99, days=21).hours(), off=off)
+    found = {judged(until(hours, day)).state for day in np.arange(1, 21, 0.375)}
+    assert found <= {State.LEARNING, State.STEADY, State.PAUSED}
+
+
+def test_a_window_of_which_little_is_known_says_nothing_of_a_line_that_never_rests() -> None:
+    """A third of its hours is not enough, though it is for one that works no more."""
+    hours = Fleet(days=14, onset=99).hours()
+    found = figures.changes(Policy(), without(hours, slice(None), slice(13 * 24, 13 * 24 + 16)), None, "b")
+    assert not np.isfinite(found.change[0, :, 13 * 24 + 23]).any()
+    assert np.isfinite(found.change[0, :, 13 * 24 + 7]).all()
 
 
 def test_without_figures_for_a_window_it_is_paused_since_the_last_ones() -> None:
