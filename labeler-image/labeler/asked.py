@@ -2,8 +2,8 @@
 
 Label Studio keeps no record of tasks that are gone. Ours is in the store, `asked/<day>.txt` for each day of capture, a
 key (of an image) a line, written after the tasks were seen or made. Killed before that, the next run sees them where
-they are and writes them down then. It only grows, until a day's captures are too old to be asked about. Who wants to be
-asked again removes the day's file.
+they are and writes them down then. It only grows, until a day's captures are too old to be asked about, or there is no
+task left at all. Who wants to be asked again removes the day's file.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ def read(store: str, now: datetime) -> frozenset[str]:
         if entry.name.endswith(".txt") and PurePosixPath(entry.name).stem >= oldest
     ]
     return frozenset(key for found in artifactstore.in_parallel(keys, days) for key in found)
+
+
+def forget(store: str, known: frozenset[str]) -> frozenset[str]:
+    """Forget all that is `known`; returns what still is. Raises ArtifactError."""
+    for day in {f"{found.at:%Y-%m-%d}" for key in known if (found := parse_key(key)) is not None}:
+        artifactstore.put_bytes(b"", f"{store.rstrip('/')}/{_FOLDER}/{day}.txt", overwrite=True)
+    return frozenset()
 
 
 def write(store: str, known: frozenset[str], asked: Iterable[str], now: datetime) -> None:

@@ -178,8 +178,11 @@ class _Look:
         asked = dict(tool.asked())
         with _told("StoreUnreachable"):
             remembered = record.read(self.settings.store, self.now)
-        # Where there is no task at all, it is another project, or it was emptied: people are asked from the start.
-        deleted = remembered - asked.keys() - self.known.keys() if asked else frozenset()
+            if not asked:
+                # It is another project, or it was emptied: people are asked from the start. What there is no room for
+                # today must not look as if somebody had deleted it tomorrow.
+                remembered = record.forget(self.settings.store, remembered)
+        deleted = remembered - asked.keys() - self.known.keys()
         done = asked.keys() | self.known.keys() | deleted
         ours = self._of_our_rollouts([key for key in self.keys if key.image not in done])
         waiting, readable = choose.worth_reading(ours, done, self.now)

@@ -567,6 +567,25 @@ def test_a_project_that_was_emptied_is_asked_from_the_start(world: World, tool: 
     assert len(tool.tasks) == 36
 
 
+def test_of_a_project_that_was_emptied_all_is_asked_again_a_day_at_a_time(world: World, tool: TasksInMemory) -> None:
+    """What the first of these days has no room for is no task that somebody deleted."""
+    world.fleet()
+    settings = world.settings(per_day=10)
+
+    def ask(days: range) -> list[str]:
+        notes: list[str] = []
+        for day in days:
+            tool.now = NOW + timedelta(days=day)
+            notes += runs.run(settings, tool, tool.now).notes
+        return notes
+
+    assert ask(range(3)) == []
+    assert len(tool.tasks) == 30
+    delete(tool, *list(tool.tasks))
+    assert ask(range(3, 7)) == []
+    assert len(tool.tasks) == 36
+
+
 def test_what_was_asked_long_ago_is_forgotten(world: World, tool: TasksInMemory) -> None:
     world.fleet()
     settings = world.settings()
