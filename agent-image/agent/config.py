@@ -159,7 +159,7 @@ class ServeConfig:
     MODEL_IMAGE_SIZE  side of the square, in pixels, to which frames are letterboxed
     FRAMES            directory:///path | file:///x.mp4 | camera://0 | camera:///dev/v4l/by-id/x | rtsp://...
     FRAME_RATE        frames per second given to the model. Default 10. More than the node can do is not an error: the
-                      frames that can't be taken are dropped, and counted
+                      frames that can't be taken are dropped, and counted; more than the camera gives isn't, either
     FRAME_BACKLOG     decoded frames that may wait for the model. Default 2, enough to bridge one slow inference. More
                       only adds delay and memory (a 1080p frame is 6 MB)
     CONFIDENCE        detections at or below it are discarded. Default 0.25, the lowest edge of the confidence histogram

@@ -55,7 +55,9 @@ class Script:
 class Run:
     """A feed over a source, and what it reported."""
 
-    def __init__(self, source: Source, rate: float, backlog: int = 1000) -> None:
+    def __init__(
+        self, source: Source, rate: float, backlog: int = 1000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.dropped = 0
         self.broken = 0
         self.lost: list[str] = []
@@ -68,6 +70,7 @@ class Run:
             on_dropped=self._drop,
             on_broken=self._break,
             on_lost=self.lost.append,
+            clock=clock,
         )
         self.feed.start()
 
@@ -86,8 +89,8 @@ class Run:
 def run() -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def start(source: Source, rate: float, backlog: int = 1000) -> Run:
-        runs.append(Run(source, rate, backlog))
+    def start(source: Source, rate: float, backlog: int = 1000, clock: Callable[[], float] = time.monotonic) -> Run:
+        runs.append(Run(source, rate, backlog, clock))
         return runs[-1]
 
     yield start
@@ -113,6 +116,10 @@ def test_pace_leaves_out_what_it_missed() -> None:
     assert pace.take(0.55) == 4  # frames 1 to 4, due at .1 to .4, are lost; this is the one of .5
     assert pace.wait(0.55) == pytest.approx(0.05)
     assert pace.take(0.6) == 0
+    assert (
+        pace.take(1.0, busy_until=0.85) == 2
+    )  # those of .7 and .8; when that of .9 was due, the camera was waited for
+    assert pace.wait(1.0) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("rate", [0.1, 1, 3, 7, 10, 29.97, 30, 60])
@@ -159,6 +166,45 @@ def test_of_a_live_source_only_what_is_due_is_taken(run: Callable[..., Run]) -> 
     origins = [int(origin) for origin in one.origins(6)]
     steps = [after - before for before, after in itertools.pairwise(origins)]
     assert sum(steps) / len(steps) > 3  # 25 come in a period, fewer on a busy machine
+
+
+class Timed(Script):
+    """A camera by a clock of its own: each frame comes `period` seconds after the one before, and none is there sooner;
+    to decode one takes `busy` seconds. It gives `count` frames."""
+
+    def __init__(self, period: float, busy: float, count: int) -> None:
+        super().__init__(iter(range(count)), live=True)
+        self._every, self._busy = period, busy
+        self._given = 0
+        self.now = 100.0
+
+    def advance(self) -> None:
+        super().advance()
+        self._given += 1
+        self.now = max(self.now, 100.0 + self._given * self._every)
+
+    def decode(self) -> Frame:
+        self.now += self._busy
+        return super().decode()
+
+
+@pytest.mark.parametrize(
+    ("period", "busy", "dropped"),
+    [
+        (0.2, 0.01, 0),  # half as fast as it is asked for: nothing was there that could be dropped
+        (0.101, 0.01, 0),
+        (10.0, 0.01, 0),  # silent for long, again and again
+        (0.1, 0.01, 0),
+        (0.05, 0.25, 29),  # twice as fast, and too much for the node: 2.5 frames are due while it decodes one
+    ],
+)
+def test_frames_that_a_camera_never_gave_are_not_dropped_ones(
+    run: Callable[..., Run], period: float, busy: float, dropped: int
+) -> None:
+    source = Timed(period, busy, count=20)
+    one = run(source, rate=10, clock=lambda: source.now)
+    wait_until(lambda: bool(one.lost), "the camera is gone")
+    assert one.dropped == dropped
 
 
 def test_broken_frames_are_counted_and_passed_over(run: Callable[..., Run]) -> None:

@@ -5,7 +5,8 @@ not be taken when it was due is left out, not caught up: after a stall come no b
 grabbed, and those that are due are decoded: what the model gets is never older than the backlog.
 
 Backlog. When the model is slower than the pace the oldest waiting frame gives way. Frames that were left out or gave
-way are reported as dropped, those that can't be decoded as broken. When the source is lost it is opened again, after
+way are reported as dropped, but for those that a live source never gave: a camera may be slower than the pace. Those
+that can't be decoded are reported as broken. When the source is lost it is opened again, after
 1 s at first and every 30 s in the end.
 
 No evidence. A frame that is damaged, and one of a picture that is frozen, say nothing of the model. They are reported
@@ -43,13 +44,19 @@ class Pace:
         """Seconds until the next frame is due; 0 when it is."""
         return max(0.0, self._start + self._next / self._rate - now)
 
-    def take(self, now: float) -> int:
-        """The frame that is due is taken now. Returns how many before it were missed: due, and now too late."""
-        # The newest frame that is due; a hair is forgiven, or rounding would call a frame taken on the dot missed.
-        newest = math.floor((now - self._start) * self._rate + 1e-6)
-        missed = max(0, newest - self._next)
-        self._next += missed + 1
+    def take(self, now: float, busy_until: float | None = None) -> int:
+        """The frame that is due is taken now. Returns how many before it were missed: due, and now too late; with
+        `busy_until` those that were due up to then."""
+        newest = until = self._newest(now)
+        if busy_until is not None:  # before the first frame there is nothing to be busy with
+            until = min(newest, self._newest(busy_until) + 1) if self._next else 0
+        missed = max(0, until - self._next)
+        self._next = max(self._next, newest) + 1
         return missed
+
+    def _newest(self, now: float) -> int:
+        """The newest frame that is due; a hair is forgiven, or rounding would call a frame taken on the dot missed."""
+        return math.floor((now - self._start) * self._rate + 1e-6)
 
 
 class Feed:
@@ -141,11 +148,13 @@ class Feed:
         if not self._source.live and not self._pause(pace.wait(self._clock())):
             return False
         self._health.beat(PART)
+        asked = self._clock()
         self._source.advance()
         now = self._clock()
         if pace.wait(now) > 0:
             return not self._stop.is_set()
-        for _ in range(pace.take(now)):
+        # While a live source is waited for nobody is busy: what was due then was not dropped, it never came.
+        for _ in range(pace.take(now, asked if self._source.live else None)):
             self._on_dropped()
         try:
             frame = self._source.decode()
