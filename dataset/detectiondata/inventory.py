@@ -6,6 +6,7 @@ are refused: such a folder is not in the digest that pins the source, and is the
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from detectiondata.errors import DatasetError
 from detectiondata.suffixes import IMAGE_SUFFIXES, PICTURE_SUFFIXES
 
 _LOST = "lost+found"  # what ext4 makes at the top of a volume, for root alone
+# A link in a circle, through a file, to a name that can be none: that of nothing at all is no error to the system.
+_NOWHERE = (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG)
 _HEAD = 12  # bytes that tell what a file is
 _PICTURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP|BM.{4}\0{4}"
@@ -62,12 +65,13 @@ def walk(root: Path, uri: str) -> Iterator[tuple[str, bool]]:
                     continue
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 is_hidden = hidden or entry.name.startswith(".") or entry.name == "__MACOSX"
-                if entry.is_dir():
+                is_dir, is_file = _kind(entry)
+                if is_dir:
                     inside = Path(entry.path).resolve() if entry.is_symlink() else above[-1] / entry.name
                     if not (is_hidden and entry.is_symlink()):
                         _refuse_link(name, inside, above, top, uri)
                         pending.append((name, is_hidden, (*above, inside)))
-                elif entry.is_file():
+                elif is_file:
                     yield name, is_hidden
                 elif entry.is_symlink() and not is_hidden:
                     target = Path(entry.path).readlink()
@@ -75,6 +79,16 @@ def walk(root: Path, uri: str) -> Iterator[tuple[str, bool]]:
                         f"{uri}: {name} is a link that leads nowhere ({target}); fetch what it stands for (git annex "
                         "get, dvc pull), or remove it",
                     )
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether it is a folder, and whether a file; neither for a link that leads nowhere, in whatever way."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError as error:
+        if not entry.is_symlink() or error.errno not in _NOWHERE:
+            raise
+        return False, False
 
 
 def _refuse_link(name: str, inside: Path, above: tuple[Path, ...], top: Path, uri: str) -> None:

@@ -835,6 +835,12 @@ def _(to: Folder) -> None:
     (to.root / "images/train/im0.jpg").symlink_to(".git/annex/x")
 
 
+for target, told in (("again.jpg", "again.jpg"), ("im0.jpg/x", "im0.jpg/x"), ("x" * 300, "xxx")):
+    row(f"a link to {told}", Refused(f"images/train/again.jpg is a link that leads nowhere ({told}"))(
+        lambda to, target=target: (to.yolo(), (to.root / "images/train/again.jpg").symlink_to(target))
+    )
+
+
 def linked(to: Folder, elsewhere: Path) -> None:
     to.yolo()
     for kind in ("images", "labels"):
