@@ -23,6 +23,8 @@ from detectiondata.suffixes import PICTURE_SUFFIXES
 
 IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "jpgs", "photos", "pictures"})
 _DRIVE = re.compile(r"^[A-Za-z]:")
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")  # of a store that images came from: s3://bucket/a.jpg
+_SERVED = "/data/local-files/?d="  # what Label Studio calls a file of its own disk
 _DATA = "data/"  # darknet's lists count from the folder above
 
 
@@ -33,13 +35,19 @@ def folded(name: str) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """A path with its slashes right. `foreign` says that its beginning means nothing here."""
+    """A path with its slashes right, or that of a URL. `foreign` says that its beginning means nothing here."""
 
     path: str
     foreign: bool
 
     @staticmethod
     def of(text: str) -> Written:
+        if _SERVED in text:
+            return Written(unquote(text.strip().partition(_SERVED)[2]), True)
+        if scheme := _SCHEME.match(text.strip()):
+            path = text.strip()[scheme.end() :]
+            signed = scheme.group().lower().startswith("http")  # in the key of a store ? is a character like others
+            return Written(path.partition("?")[0] if signed else path, True)
         plain = _DRIVE.sub("", text.strip().replace("\\", "/"))
         return Written(plain, plain.startswith("/") or plain != text.strip().replace("\\", "/"))
 

@@ -22,7 +22,23 @@ import numpy as np
 import pytest
 import wild
 from PIL import Image
-from wild import HEIGHT, LIST, NAMED, NAMES, PARTS, PLAIN, STEMS, TRUTH, WIDTH, Folder, Truth, box, line, picture
+from wild import (
+    HEIGHT,
+    LIST,
+    NAMED,
+    NAMES,
+    PARTS,
+    PLAIN,
+    STEMS,
+    TRUTH,
+    WIDTH,
+    Folder,
+    Truth,
+    box,
+    document,
+    line,
+    picture,
+)
 
 from detectiondata.assemble import assemble
 from detectiondata.errors import DatasetError
@@ -691,6 +707,34 @@ def test_classes_of_the_parent_count_for_data_that_names_none_and_as_many(
         return
     with pytest.raises(DatasetError, match=words):
         check_source(fetched, "Auto", NAMES)
+
+
+# --- names that are addresses of the place that images came from ------------------------------------------------------
+
+for address in (
+    "s3://bucket/parts/{}",
+    "gs://bucket/{}",
+    "https://host:8080/x/{}?X-Amz-Signature=abc%2F",
+    "/data/local-files/?d={}",
+    "/data/local-files/?d=parts%2F{}",
+    "http://ls:8080/data/local-files/?d=parts/{}",
+    "file:///home/me/{}",
+):
+
+    @row(f"COCO's names as {address}", Taken(undivided()))
+    def _(to: Folder, address: str = address) -> None:
+        whole: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": []}
+        for part in TEXTS:
+            each = document(part)
+            whole["images"] += [image | {"file_name": address.format(image["file_name"])} for image in each["images"]]
+            whole["annotations"] += each["annotations"]
+            whole["categories"] = each["categories"]
+        for stem in STEMS:
+            to.put(f"images/{stem}.jpg", picture(stem))
+        to.put("result.json", json.dumps(whole))
+
+
+row("lists of addresses", RIGHT)(lambda to: (to.yolo(**FLAT, yaml=NAMED), to.lists("s3://bucket/parts/{stem}.jpg")))
 
 
 # --- labels of kinds that are not read --------------------------------------------------------------------------------
