@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import artifactstore
 from artifactstore import Entry
-from detectiondata import annotated, coco
+from detectiondata import annotated, coco, otherkinds
 from detectiondata.captures import Capture, Key
 from detectiondata.description import NAME_FILES, Description, read_descriptions
 from detectiondata.errors import DatasetError
@@ -154,7 +154,15 @@ def _labels(root: Path, texts: Sequence[Entry], uri: str, format: Format) -> tup
         return labels, [*problems, *(Problem(kind, each.name, "") for each in yolo)]
     labels, problems = _yolo(root, texts, yolo, uri)
     kind = "COCO annotations beside label files, which alone count (give them a folder each, or say format)"
-    return labels, [*problems, *unreadable, *(Problem(kind, name, "") for name in others)]
+    problems = [*problems, *unreadable, *(Problem(kind, name, "") for name in others)]
+    return labels, [*problems, *_of_another_kind(root, texts, others)]
+
+
+def _of_another_kind(root: Path, texts: Sequence[Entry], known: Sequence[str]) -> Iterator[Problem]:
+    """JSON with boxes that is not COCO (LabelMe)."""
+    for name in (each.name for each in texts if each.name.lower().endswith(".json") and each.name not in known):
+        if any(True for _ in otherkinds.listed(root, name)):
+            yield Problem("JSON files that are not COCO annotations", name, "")
 
 
 def _annotations(root: Path, texts: Sequence[Entry], uri: str) -> tuple[list[str], list[Problem]]:
