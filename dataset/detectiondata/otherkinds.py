@@ -1,4 +1,5 @@
-"""Labels of kinds that are not read: lists of boxes (keras-retinanet's annotations.csv and its like), VOC, LabelMe.
+"""Labels of kinds that are not read: lists of boxes (keras-retinanet's annotations.csv and its like), VOC, CVAT's XML,
+LabelMe, Supervisely.
 
 Alone they are refused by name. Beside YOLO labels they matter where they have boxes of an image that has no label file:
 that image would be trained on as one without objects.
@@ -7,6 +8,7 @@ that image would be trained on as one without objects.
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +21,7 @@ from detectiondata.suffixes import PICTURE_SUFFIXES
 _LISTS = (".csv", ".tsv", ".txt")
 _LOOKED_AT = 20  # lines, of which one must be of a box, or a file is no list
 _LIMIT = 16 << 20  # bytes of a VOC or LabelMe file
+_CVAT = re.compile(rb"""<image\b[^>]*?\bname="([^"]*)"[^>]*(?<!/)>\s*<(?:box|polygon|polyline|points|mask|ellipse)\b""")
 _OBJECT = re.compile(rb"<bndbox\b|<polygon\b|<robndbox\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9]")
 _CORNERS = ({"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"}, {"left", "top", "right", "bottom"})
@@ -51,8 +54,10 @@ def listed(root: Path, file: str) -> Iterator[str]:
             yield from _of_list(lines)
     elif suffix in (".xml", ".json") and (root / file).stat().st_size <= _LIMIT:
         content = (root / file).read_bytes()
-        if _has_objects(content) if suffix == ".xml" else _has_shapes(content):
-            yield PurePosixPath(file).stem
+        if b"<annotations" in content and suffix == ".xml":
+            yield from (html.unescape(name.decode("utf-8", "replace")) for name in _CVAT.findall(content))
+        elif _has_objects(content) if suffix == ".xml" else _has_shapes(content):
+            yield PurePosixPath(file).stem  # Supervisely's a.jpg.json is called after the whole name
 
 
 def _of_list(lines: Iterable[str]) -> Iterator[str]:
@@ -113,15 +118,16 @@ def _has_objects(content: bytes) -> bool:
 
 
 def _has_shapes(content: bytes) -> bool:
-    """Of LabelMe."""
-    if b'"shapes"' not in content:
+    """Of LabelMe and Supervisely."""
+    if b'"shapes"' not in content and b'"classTitle"' not in content:
         return False
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    shapes = document.get("shapes") if isinstance(document, dict) else None
-    return isinstance(shapes, list) and any(isinstance(shape, dict) and shape.get("points") for shape in shapes)
+    listed = [document.get(key) for key in ("shapes", "objects")] if isinstance(document, dict) else []
+    shapes = [shape for each in listed if isinstance(each, list) for shape in each if isinstance(shape, dict)]
+    return any(shape.get("points") or "classTitle" in shape for shape in shapes)
 
 
 def _images(name: str, file: str, names: Names) -> Sequence[str]:

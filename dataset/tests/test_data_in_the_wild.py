@@ -784,6 +784,22 @@ def labelme(stem: str) -> str:
     return json.dumps({"version": "5.4.1", "shapes": [shape], "imagePath": f"{stem}.jpg"})
 
 
+def supervisely(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    points = {"exterior": [[left, top], [right, bottom]], "interior": []}
+    thing = {"classTitle": name, "geometryType": "rectangle", "points": points, "tags": []}
+    return json.dumps({"size": {"height": HEIGHT, "width": WIDTH}, "tags": [], "objects": [thing]})
+
+
+def cvat(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    corners = f'xtl="{left}.0" ytl="{top}.0" xbr="{right}.0" ybr="{bottom}.0"'
+    return (
+        f'  <image id="1" name="images/{stem}.jpg" width="{WIDTH}" height="{HEIGHT}">\n'
+        f'    <box label="{name}" occluded="0" {corners}>\n    </box>\n  </image>\n'
+    )
+
+
 def list_of(name: str, one: Callable[[str], str], head: str = "") -> Callable[[Folder, Iterable[str]], None]:
     def write(to: Folder, stems: Iterable[str]) -> None:
         to.put(name, head + "".join(map(one, stems)))
@@ -807,6 +823,11 @@ OTHER_KINDS: dict[str, tuple[str, Callable[[Folder, Iterable[str]], None]]] = {
     "VIA's csv": ("1 file (via.csv)", list_of("via.csv", via, VIA)),
     "VOC": ("4 files (Annotations/im4.xml, Annotations/im5.xml,", one_each("Annotations/{stem}.xml", voc)),
     "LabelMe": ("4 files (images/im4.json, images/im5.json,", one_each("images/{stem}.json", labelme)),
+    "Supervisely": ("4 files (ann/im4.jpg.json, ann/im5.jpg.json,", one_each("ann/{stem}.jpg.json", supervisely)),
+    "CVAT's XML": (
+        "1 file (annotations.xml)",
+        list_of("annotations.xml", cvat, "<annotations>\n  <version>1.1</version>\n"),
+    ),
 }
 
 
@@ -853,6 +874,12 @@ for kind, (files, other) in OTHER_KINDS.items():
         ("images/im5.xml", "<annotation><filename>im5.jpg</filename></annotation>"),
         ("images/im5.json", '{"shapes": [], "imagePath": "im5.jpg"}'),
         ("images/im5.json", '{"shapes": '),
+        ("ann/im5.jpg.json", '{"size": {"height": 40, "width": 60}, "tags": [{"classTitle": "x"}], "objects": []}'),
+        (
+            "annotations.xml",
+            '<annotations><image id="1" name="im5.jpg" width="60" height="40"/><image id="2" name="im6.jpg"></image>'
+            '<image id="3" name="im7.jpg"><tag label="dark"></tag></image><image id="0" name="im0.jpg"><box/></image>',
+        ),
         ("notes.txt", "see images/im5.jpg, 1, 2\n\0\n"),
         ("big.csv", "a" * 200_000 + ",1,2,3,4,nut\n"),
     ],
