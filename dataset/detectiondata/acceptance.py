@@ -22,6 +22,7 @@ LEAST = 10  # pixels of each side
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "JPEG2000": ".jp2", "TIFF": ".tif"}
 _ORIENTATION = 274  # EXIF's number of it
 _NO_PICTURE = "empty, cut short or no picture"
+_DAMAGED = "damaged, or cut short in the middle: a part of it is missing"
 _EXIF_OF_PNG = b"eXIf"
 _LFS = b"version https://git-lfs.github.com/spec"
 _HEIF = re.compile(rb"....ftyp(?:hei|hev|mif|msf)", re.DOTALL)
@@ -105,7 +106,7 @@ def why_not(content: bytes) -> str:
         return _NO_PICTURE
     if known is not None and known.lower() not in FORMATS:
         return f"{known}, which the trainer can't read; convert it to JPEG or PNG"
-    return _NO_PICTURE
+    return _DAMAGED if known in ("JPEG", "MPO") and b"\xff\xd9" in content else _NO_PICTURE
 
 
 def _kind_of_tiff(tags: object) -> str:

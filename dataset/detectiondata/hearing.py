@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,26 +24,29 @@ picture, and which leave it whole."""
 
 Result = TypeVar("Result")
 
+_one_at_a_time = threading.Lock()
+
 
 def hear(function: Callable[[], Result]) -> tuple[Result, bytes]:
     """What `function` returns, and what is written to stderr meanwhile; that goes there afterwards.
 
-    For a process of one thread (`isolated`): what other threads write would be heard, too.
+    One thread at a time. What others write to stderr in these milliseconds comes a little later, and is among it.
     """
-    sys.stderr.flush()
-    kept, heard = os.dup(_STDERR), os.memfd_create("heard")
-    try:
-        os.dup2(heard, _STDERR)
+    with _one_at_a_time:
+        sys.stderr.flush()
+        kept, heard = os.dup(_STDERR), os.memfd_create("heard")
         try:
-            result = function()
+            os.dup2(heard, _STDERR)
+            try:
+                result = function()
+            finally:
+                os.dup2(kept, _STDERR)
+                said = os.pread(heard, _MOST, 0)
+                if said:
+                    os.write(_STDERR, said)
         finally:
-            os.dup2(kept, _STDERR)
-            said = os.pread(heard, _MOST, 0)
-            if said:
-                os.write(_STDERR, said)
-    finally:
-        os.close(heard)
-        os.close(kept)
+            os.close(heard)
+            os.close(kept)
     return result, said
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from detectiondata.hearing import hear, tells_of_damage
+
 THUMB = 8  # pictures are decoded to an eighth of their size
 
 
@@ -23,8 +25,8 @@ class Picture:
 def read_picture(content: bytes) -> Picture | None:
     """None for what can't be decoded whole.
 
-    OpenCV paints what is missing of a picture grey and says nothing, so the end marks are looked for. What is missing
-    before them only the decoder can tell, on stderr (`hearing`).
+    OpenCV paints what is missing of a picture grey and says nothing, so the end marks are looked for. Of what is
+    missing before them nothing tells but the decoder's words on stderr.
     """
     length = len(content)
     if content.startswith(b"\xff\xd8"):
@@ -39,9 +41,10 @@ def read_picture(content: bytes) -> Picture | None:
         length = end + 8
     try:
         # the smallest of OpenCV's reduced sizes: all of the stream is read, little of it computed
-        picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        encoded = np.frombuffer(content, dtype=np.uint8)
+        picture, said = hear(lambda: cv2.imdecode(encoded, cv2.IMREAD_REDUCED_GRAYSCALE_8))
     except cv2.error:
         return None
-    if picture is None or picture.size == 0:
+    if picture is None or picture.size == 0 or tells_of_damage(said):
         return None
     return Picture(length, (picture.shape[1], picture.shape[0]), int(picture.max()))

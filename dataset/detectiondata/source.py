@@ -14,7 +14,6 @@ from detectiondata.balance import Balance, counted, groups
 from detectiondata.description import check_counts
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched, Format
-from detectiondata.hearing import hear, tells_of_damage
 from detectiondata.isolated import Died, isolated
 from detectiondata.labels import KEYPOINTS, Bad, Row, count, look_like_keypoints, parse
 from detectiondata.layout import UNUSED, Boxes, Layout, NoLabels, Sample, detect
@@ -24,7 +23,6 @@ from detectiondata.problems import Problem, summary
 from detectiondata.suffixes import IMAGE_SUFFIXES
 from detectiondata.turned import Turned, settle
 
-_DAMAGED = "damaged, or cut short in the middle: a part of it is missing"
 _BLACK = 16  # of 255; what holds nothing brighter looks black
 
 
@@ -264,9 +262,9 @@ def _read_one(
             return Problem(f"label files {bad.kind}", sample.label, bad.detail)
         except UnicodeDecodeError:
             return Problem("label files that are not text", sample.label, "")
-    picture, said = hear(partial(read_picture, content))
-    if picture is None or tells_of_damage(said):
-        why = why_not(content) if picture is None else _DAMAGED
+    picture = read_picture(content)
+    if picture is None:
+        why = why_not(content)
         if Path(sample.image).suffix.lower() in IMAGE_SUFFIXES:
             return Problem("images that can't be read", sample.image, why)
         objects = listed if sample.boxes is None else len(sample.boxes.rows)

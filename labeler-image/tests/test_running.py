@@ -394,9 +394,14 @@ def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_bein
     ]
 
 
-def test_a_picture_that_nobody_can_read_is_no_image_of_a_version(world: World, tool: TasksInMemory) -> None:
+@pytest.mark.parametrize(
+    "content", [b"\xff\xd8 not a picture", picture(900)[:1500] + b"\xff\xd9"], ids=["none", "cut short in the middle"]
+)
+def test_a_picture_that_nobody_can_read_is_no_image_of_a_version(
+    world: World, tool: TasksInMemory, content: bytes
+) -> None:
+    """The trainer would refuse every version that has it."""
     made = world.fleet(nodes=1, days=1, a_day=6)
-    content = b"\xff\xd8 not a picture"
     digest = hashlib.sha256(content).hexdigest()
     broken = replace(made[0], sha256=digest, size=len(content))
     broken = replace(broken, key=replace(made[0].key, text=made[0].key.text[:-8] + digest[:8]))
