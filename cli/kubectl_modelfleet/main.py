@@ -25,7 +25,7 @@ from kubectl_modelfleet.commands import (
     undo,
 )
 from kubectl_modelfleet.failures import Exit, Failure
-from kubectl_modelfleet.output import discard, open_closed, put
+from kubectl_modelfleet.output import discard, open_closed, put, tell
 
 NAME = "kubectl modelfleet"
 
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Failure as failure:
-        click.echo(f"{NAME}: {failure}", err=True)
+        tell(f"{NAME}: {failure}")
         return failure.exit
     except OSError as error:  # where click itself prints: --help, --version
         discard()

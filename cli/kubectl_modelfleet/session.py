@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 from kubectl_modelfleet import wording
 from kubectl_modelfleet.failures import Forbidden, NotFound, near
 from kubectl_modelfleet.kubectl import MODEL_VERSIONS, PODS, ROLLOUTS, Json, Kubectl
-from kubectl_modelfleet.output import put
+from kubectl_modelfleet.output import Harmless, put
 from kubectl_modelfleet.view import RolloutView, view
 from modelfleet.api import names
 
@@ -70,7 +70,7 @@ class Session:
     def say(self, what: RenderableType) -> bool:
         """Print for people; whether somebody still reads. Lines end where their text ends."""
         if self.terminal:
-            self.console.print(what)
+            self.console.print(Harmless(what))
             return True
         text = io.StringIO()
         Console(file=text, width=_WIDE, highlight=False, markup=False, emoji=False).print(what)

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
+from kubectl_modelfleet.output import Harmless
 from kubectl_modelfleet.session import Session, options, where
 from kubectl_modelfleet.streams import Streams
 from kubectl_modelfleet.tree import NODES_SHOWN, line, tree
@@ -95,7 +96,7 @@ def _live(session: Session, rollout: str, nodes: int) -> None:
             found = streams.objects(ROLLOUTS)
             if found:
                 shown = session.seen(found[0], streams.objects(PODS))
-                picture.update(tree(shown, session.now, signs, nodes), refresh=True)
+                picture.update(Harmless(tree(shown, session.now, signs, nodes)), refresh=True)
             elif streams.seen(ROLLOUTS):
                 picture.update(Text(f"Rollout {rollout} is gone."), refresh=True)
                 return

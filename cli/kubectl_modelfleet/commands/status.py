@@ -9,6 +9,7 @@ from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.failures import Exit, ServerFault, Unreachable
 from kubectl_modelfleet.kubectl import REVISIONS
 from kubectl_modelfleet.outcome import Outcome, commanded, outcome, to_come
+from kubectl_modelfleet.output import tell
 from kubectl_modelfleet.session import Session, options
 from kubectl_modelfleet.view import RolloutView
 from modelfleet.api import names
@@ -49,7 +50,7 @@ def status(session: Session, rollout: str, version: str | None, wait: bool, time
             break
         if found.message != told and not session.output:
             told = found.message
-            click.echo(told, err=True)
+            tell(told)
         left = until - time.monotonic()
         if left <= 0:
             found = Outcome(Exit.IN_PROGRESS, f"Timed out after {format_duration(timeout)}. {found.message}")
@@ -86,5 +87,5 @@ def _look(session: Session, rollout: str, version: str | None, until: float | No
                 raise
             if str(failure) != told:
                 told = str(failure)
-                click.echo(f"Waiting: {told}", err=True)
+                tell(f"Waiting: {told}")
             time.sleep(_LOOK)
