@@ -154,7 +154,11 @@ class _Session:
                 if response.status_code not in (301, 302, 303, 307, 308):
                     yield response
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                location = response.headers.get("Location", "")
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                raise self._no_address() from None
             self._allowed(url, "it redirects to")
             sent = headers
         raise error("Unreachable", self.reference.uri, hint=f"was redirected more than {_HOPS} times")
@@ -166,11 +170,18 @@ class _Session:
             with self.client.stream("GET", url, headers={"Accept-Encoding": "identity", **headers}) as response:
                 yield response
         except httpx.InvalidURL:
-            hint = "can't be read: the registry names an address that is none"
-            raise error("Unsupported", self.reference.uri, hint=hint) from None
+            raise self._no_address() from None
+
+    def _no_address(self) -> ArtifactError:
+        return error(
+            "Unsupported", self.reference.uri, hint="can't be read: the registry names an address that is none"
+        )
 
     def _allowed(self, url: str, what: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise self._no_address() from None
         # a registry that is spoken to by TLS sends nobody to this machine's own ports
         plainly = _oci_reference.plain_http(parts.netloc) and _oci_reference.plain_http(self.reference.registry)
         if parts.scheme == "https" or (parts.scheme == "http" and plainly):
@@ -252,7 +263,7 @@ def _begins(response: httpx.Response, offset: int) -> int:
     """The first byte of the file that the answer holds. Raises httpx.RemoteProtocolError where that is too late."""
     if response.status_code != 206:
         return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes ([0-9]{1,19})-", response.headers.get("Content-Range", ""))
     if found is None or int(found[1]) > offset:
         raise httpx.RemoteProtocolError("an answer of status 206 is not the part that was asked for")
     return int(found[1])

@@ -21,7 +21,9 @@ from ._errors import error
 from ._oci_reference import known
 
 _LIMIT = 1 << 20  # bytes of a configuration
-_PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
+_PART = re.compile(
+    r'(?P<name>[A-Za-z]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s,"]+))|(?P<scheme>[A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,20 @@ class Challenge:
 
 
 def challenge(header: str) -> Challenge | None:
-    """The challenge of a WWW-Authenticate header; None for one that can't be answered."""
-    scheme, _, rest = header.strip().partition(" ")
-    if scheme.lower() == "basic":
-        return Challenge("basic")
-    found = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(rest)}
-    if scheme.lower() != "bearer" or not found.get("realm"):
-        return None
-    return Challenge("bearer", found["realm"], found.get("service", ""), found.get("scope", ""))
+    """The challenge of a WWW-Authenticate header; None where none can be answered.
+
+    There may be several: a token is asked for rather than that name and password go with each request.
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for part in _PART.finditer(header):
+        if part["scheme"]:
+            found.append((part["scheme"].lower(), {}))
+        elif found:
+            found[-1][1].setdefault(part["name"].lower(), part["quoted"] or part["bare"] or "")
+    for scheme, given in found:
+        if scheme == "bearer" and given.get("realm"):
+            return Challenge("bearer", given["realm"], given.get("service", ""), given.get("scope", ""))
+    return Challenge("basic") if any(scheme == "basic" for scheme, _ in found) else None
 
 
 def basic(uri: str, registry: str, repository: str) -> str | None:

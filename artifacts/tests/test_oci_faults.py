@@ -481,3 +481,59 @@ def test_what_is_no_manifest_is_refused(registry: tuple[type[Handler], str], tmp
 def test_no_challenge_breaks_the_reader(header: str) -> None:
     found = _oci_credentials.challenge(header)
     assert found is None or found.scheme == "basic"
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme", "realm"),
+    [
+        ('Bearer realm="https://t",service="s",scope="a:b:pull,push"', "bearer", "https://t"),
+        ('Bearer realm="https://t",service="s", Basic realm="Registry Realm"', "bearer", "https://t"),
+        ('Basic realm="Registry Realm", Bearer realm="https://t",service="s"', "bearer", "https://t"),
+        ("Negotiate, Basic realm=x", "basic", ""),
+        ('Negotiate abc==, bearer REALM = "https://t" , Service=s', "bearer", "https://t"),
+        ('Digest realm="https://t"', "", ""),
+        ('realm="https://t"', "", ""),
+    ],
+)
+def test_of_several_challenges_the_one_for_a_token_is_answered(header: str, scheme: str, realm: str) -> None:
+    """Headers that come twice are one with a comma between; each challenge has parameters of its own."""
+    found = _oci_credentials.challenge(header)
+    assert ((found.scheme, found.realm) if found else ("", "")) == (scheme, realm)
+    if found is not None and "service" in header.lower():
+        assert found.service == "s"
+    if "scope" in header:
+        assert found is not None
+        assert found.scope == "a:b:pull,push"
+
+
+def many_digits(handler: Handler) -> None:
+    handler.reply(206, DATA[1_000_000:], {"Content-Range": f"bytes {'9' * 5000}-"})
+
+
+def unauthorized_by(realm: str) -> Callable[[Handler], None]:
+    return lambda handler: handler.reply(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}"'})
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("manifests", redirecting("//[")),
+        ("blobs", redirecting("//[")),
+        ("manifests", unauthorized_by("https://[::1")),
+    ],
+)
+def test_an_address_that_is_none_is_the_registrys_fault(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, kind: str, fault: Callable[[Handler], None]
+) -> None:
+    handler, _ = registry
+    handler.faults[kind] = [fault] * 20
+    error = refused(uri, tmp_path)
+    assert (error.reason, "names an address that is none" in str(error)) == ("Unsupported", True)
+
+
+def test_a_part_that_begins_nowhere_is_asked_for_again(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path
+) -> None:
+    handler, _ = registry
+    handler.faults["blobs"] = [broken, many_digits]
+    assert fetched(uri, tmp_path) == DATA
