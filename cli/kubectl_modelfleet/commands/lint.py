@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kubectl_modelfleet.lint.folders import LeftOut
     from kubectl_modelfleet.lint.problem import Problem
 
+_NOTHING = "{} is empty: did the command that writes it fail? (In a pipeline set -o pipefail says so.)"
+"""Of a pipe: all would be good with what was never looked at. A file of a folder may be empty."""
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
@@ -80,6 +83,8 @@ def _documents(paths: tuple[str, ...]) -> Iterator[Document | Problem | LeftOut]
         except UnicodeDecodeError as error:
             yield Problem(file, "", "", f"can't be read: it is no text in UTF-8 (byte {error.start + 1})")
         else:
+            if not text.strip() and not Path(file).is_file():
+                raise Failure(_NOTHING.format("standard input" if file == "-" else file))
             yield from files.documents(file, text)
 
 

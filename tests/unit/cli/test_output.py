@@ -57,3 +57,16 @@ def test_streams_that_are_closed_or_full(script: str, code: Exit, said: str, tmp
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
     assert bool(done.stderr) is bool(said)
+
+
+@pytest.mark.parametrize("reads", ["false | {} lint -", "{} lint <(false)", "printf '\\n \\n' | {} lint -o json -"])
+def test_a_pipe_with_nothing_in_it_is_not_all_good(reads: str, tmp_path: Path):
+    """Where helm or kustomize fails, and nobody has set pipefail, that is all there is to see of it."""
+    done = run(reads.format(CLI), tmp_path)
+    assert (done.returncode, done.stdout) == (Exit.UNKNOWN, "")
+    assert "is empty: did the command that writes it fail?" in done.stderr
+
+
+def test_an_empty_file_has_no_problem(tmp_path: Path):
+    done = run(f"touch empty.yaml; {CLI} lint empty.yaml && echo '# nothing is switched on' | {CLI} lint -", tmp_path)
+    assert (done.returncode, done.stderr) == (Exit.DONE, "")
