@@ -21,9 +21,7 @@ application wrote, without being root.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from modelfleet.api import names
 from modelfleet.api.common import ObjectMeta
@@ -195,10 +193,9 @@ def _pull_policy(application: Mapping[str, Any]) -> Json:
 
 def _mount_path(destination: str, template: Mapping[str, Any]) -> str | None:
     """The mount of some container that a file:// destination lies in, the innermost one."""
-    address = urlsplit(destination)
-    if address.scheme != "file":
+    folder = mounts.path_of(destination)
+    if folder is None:
         return None
-    folder = PurePosixPath(unquote(address.path))
     paths = [
         str(mount["mountPath"])
         for container in (template.get("spec") or {}).get("containers") or ()

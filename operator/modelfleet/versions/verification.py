@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from modelfleet.api import ModelVersion, format_duration, schemes
 from modelfleet.api.names import VERIFY_CONTAINER
@@ -118,7 +117,7 @@ def look(
         return Finding(
             Reason.AVAILABLE, f"{_declared(version)} Not verified at the source: verification is switched off."
         )
-    scheme = urlsplit(version.spec.artifact.uri).scheme
+    scheme = mounts.scheme_of(version.spec.artifact.uri)
     if scheme in verifier.exempt:
         told = f"the operator's settings exempt {scheme}:// (verification.exempt)"
         return Finding(Reason.AVAILABLE, f"{_declared(version)} Not verified at the source: {told}.")
