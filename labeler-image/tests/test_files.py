@@ -256,29 +256,6 @@ def test_what_is_as_the_model_found_it_is_not_edited(boxes: list[Detection], edi
     assert files._accepted(given, A) is not edited
 
 
-@pytest.mark.parametrize("beside", [{}, {f"{STEM}.txt": LINE, "data.yaml": NAMES}], ids=["alone", "beside labels"])
-@pytest.mark.parametrize("name", ["annotations.csv", f"{STEM}.xml", "export.zip", "tasks/export.JSONL"])
-def test_reviews_in_a_format_that_is_not_read_are_named(name: str, beside: Mapping[str, str], tmp_path: Path) -> None:
-    matched = read(write(tmp_path, {name: "a.jpg,1,2,3,4,bolt\n", ".cache/a.xml": "", **beside}))
-    assert matched.problems == (
-        Problem("files of formats that are not read (export YOLO label files, or COCO)", name, ""),
-    )
-    assert len(matched.labels) == bool(beside)
-
-
-def test_labelme_beside_label_files_is_named(tmp_path: Path) -> None:
-    shapes = json.dumps({"shapes": [{"label": "bolt", "points": [[1, 2], [9, 9]]}], "imagePath": "b.jpg"})
-    content = {f"{STEM}.txt": LINE, "data.yaml": NAMES, "b.json": shapes, "info.json": "{}"}
-    matched = read(write(tmp_path, content))
-    assert matched.problems == (Problem("JSON files that are not COCO annotations", "b.json", ""),)
-
-
-def test_annotations_that_are_too_large_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_TEXT_LIMIT", 1 << 20)
-    matched = read(write(tmp_path, {"a.json": b" " * ((1 << 20) + 1)}))
-    assert matched.problems == (Problem("files of more than 1 MiB, which are not read", "a.json", ""),)
-
-
 def test_labelme_beside_label_files_is_named(tmp_path: Path) -> None:
     shapes = json.dumps({"shapes": [{"label": "bolt", "points": [[1, 2], [9, 9]]}], "imagePath": "b.jpg"})
     content = {f"{STEM}.txt": LINE, "data.yaml": NAMES, "b.json": shapes, "info.json": "{}"}
