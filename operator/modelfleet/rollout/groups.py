@@ -67,6 +67,14 @@ class NodeView:
         return max(self.node.since, *(end for end in ends if end)) if ends and all(ends) else None
 
     @property
+    def idle_since(self) -> datetime | None:
+        """Since when a node that does not run the revision has been out of reach, or its pod not ready; None where
+        neither says so."""
+        if not self.node.reachable:
+            return self.node.since
+        return None if self.current is None else self.current.since
+
+    @property
     def problem(self) -> Problem | None:
         """What keeps the node's pod of the revision from being ready, where something is known."""
         if self.current is None or self.current.problem is None or self.occupied:
@@ -133,6 +141,12 @@ class Progress:
     def sampled(self) -> bool:
         """At least one reachable node runs the revision: there is something to judge."""
         return any(view.node.reachable and view.ready for view in self.views)
+
+    def idle_since(self, now: datetime) -> datetime | None:
+        """Since when no reachable node has run the revision, as far as nodes and pods tell; None where one does."""
+        if self.sampled:
+            return None
+        return max((view.idle_since or now for view in self.views), default=None) or now
 
     @cached_property
     def settled(self) -> bool:

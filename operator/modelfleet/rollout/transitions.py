@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from modelfleet.api.reasons import Reason
 from modelfleet.gate import Verdict
+from modelfleet.measurement.node_table import MIN_COVERAGE
 from modelfleet.rollout import commands, gating, groups, retraining
 from modelfleet.rollout import revisions as revs
 from modelfleet.rollout.assessment import Assessment
@@ -33,7 +34,7 @@ def establish(assessment: Assessment) -> Assessment:
     for link in CHAIN:
         found = link(assessment)
         if found != assessment.position.revisions:
-            if link is begun_again:  # what was said of the gate that is over is not said of the next one
+            if link in (begun_again, interrupted):  # what was said of the gate that is over is not said of the next one
                 snapshot = replace(snapshot, judgement=None)
             assessment = Assessment(locate(snapshot, found, now), now)
     return assessment
@@ -142,6 +143,24 @@ def begun_again(assessment: Assessment) -> Revisions:
     return revs.with_changed(position.revisions, replace(course.candidate, gate=None, waiting=None, anew=anew))
 
 
+def interrupted(assessment: Assessment) -> Revisions:
+    """No node has run the candidate for more than a fifth of the soak: what was before it is none, and another gate
+    begins, with a whole soak, when the group is done again. What passed before stays so.
+
+    (Where figures are compared, the same share of the time is asked of each node: a gate by checks or the soak alone
+    has no other sign of it.)
+    """
+    position, course, latched = assessment.position, assessment.position.course, assessment.latched
+    if not isinstance(course, Moving) or latched is None or assessment.skips_gate or course.candidate.waiting:
+        return position.revisions
+    policy, idle = gating.policy(position, course), assessment.here.idle_since(assessment.now)
+    if idle is None or (assessment.here.nodes == 0 and policy.on_no_data == "Rollback"):
+        return position.revisions
+    if assessment.here.nodes and assessment.now - idle <= policy.soak * (1 - MIN_COVERAGE):
+        return position.revisions
+    return revs.with_changed(position.revisions, replace(course.candidate, gate=None))
+
+
 def gated(assessment: Assessment) -> Revisions:
     """The gate of the group that the candidate is in starts; it says Pass, or does so no longer. A Pass is a verdict:
     what gates before it lacked does not count any more."""
@@ -212,6 +231,7 @@ CHAIN: tuple[Callable[[Assessment], Revisions], ...] = (
     missed_deadline,
     judged_bad,
     begun_again,
+    interrupted,
     gated,
     finished,
     # What is kept with the stable revision, once it is known which one that is.

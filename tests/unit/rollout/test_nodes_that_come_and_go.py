@@ -108,6 +108,78 @@ def test_a_canary_out_of_reach_is_never_judged():
     world.run(lambda: world.is_at("v2"))
 
 
+GATE = {"soak": "5m", "interval": "1m", "timeout": "1h"}
+
+
+def removed(world: World, name: str) -> None:
+    world.delete(NODE, name)
+    for pod in world.store.list(POD):
+        if pod["spec"]["nodeName"] == name:
+            world.delete(POD, pod["metadata"]["name"])
+
+
+@pytest.mark.parametrize("how", ["out of reach", "another node in its place"])
+def test_a_canary_that_was_away_soaks_all_over_again(how: str):
+    """It went out of reach a minute after its gate had begun; v2 went to the fleet ten seconds after it was back."""
+    world = installed(gate=GATE)
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    world.rest(6)
+    if how == "out of reach":
+        world.reach("canary-0", False)
+    else:
+        removed(world, "canary-0")
+    world.rest(60)
+    assert world.running["fleet-0"] == "v1"
+    if how == "out of reach":
+        world.reach("canary-0", True)
+    else:
+        world.put(builders.node("canary-9", {"group": "canary"}, since=world.now))
+    back = world.now
+    world.run(lambda: world.phase == "Soaking")
+    assert world.status["gate"]["startedAt"] >= builders.wire(back), "another gate"
+    world.run(lambda: world.status["currentGroup"] == "fleet")
+    assert world.now - back >= timedelta(minutes=5)
+    world.run(lambda: world.is_at("v2"))
+
+
+def test_a_canary_that_was_away_for_a_moment_goes_on_soaking():
+    world = installed(gate=GATE)
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    began = world.now
+    world.rest(6)
+    world.reach("canary-0", False)
+    world.rest(3)
+    world.reach("canary-0", True)
+    world.run(lambda: world.status["currentGroup"] == "fleet")
+    assert world.now - began < timedelta(minutes=6)
+
+
+def test_one_canary_of_two_that_is_away_does_not_interrupt_the_gate():
+    world = installed(gate=GATE, canary=2)
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    began = world.now
+    world.reach("canary-0", False)
+    world.run(lambda: world.status["currentGroup"] == "fleet")
+    assert world.now - began < timedelta(minutes=6)
+
+
+def test_what_has_passed_and_waits_for_approval_is_not_judged_again_for_a_canary_that_was_away():
+    world = installed(gate=GATE)
+    world.spec(groups=[builders.group("canary", approval="Manual"), builders.group("fleet")])
+    world.choose("v2")
+    world.run(lambda: world.phase == "WaitingForApproval")
+    world.reach("canary-0", False)
+    world.rest(60)
+    world.reach("canary-0", True)
+    world.annotate("approve", "v2")
+    back = world.now
+    world.run(lambda: world.status["currentGroup"] == "fleet")
+    assert world.now - back < timedelta(minutes=1)
+
+
 def test_a_node_that_was_away_is_given_its_time():
     world = installed(progressDeadline="3m", canary=2)
     world.broken.add("v2")
