@@ -17,7 +17,7 @@ from modelfleet.gate import Verdict
 from modelfleet.rollout import commands, gating, groups, handover, windows
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.groups import NodeView, Progress
-from modelfleet.rollout.position import AtStable, GoingBack, Held, Moving, NotBegun
+from modelfleet.rollout.position import AtStable, Blocked, GoingBack, Held, Moving, NotBegun
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState
 from modelfleet.times import to_minute, to_second
@@ -48,8 +48,28 @@ def nothing_usable(assessment: Assessment) -> Step | None:
     stall = assessment.position.stall
     if stall is None:
         return None
-    message = " ".join(filter(None, (stall.message, handover.told(assessment.position))))
+    message = " ".join(filter(None, (stall.message, _unjudged(assessment), handover.told(assessment.position))))
     return Step("Stalled", "Stalled", stall.reason, message, wake=_next_look(assessment))
+
+
+def _unjudged(assessment: Assessment) -> str:
+    """What is on nodes and neither stable nor judged, where the spec comes to nothing: as a sentence; "" for none."""
+    position = assessment.position
+    if not isinstance(position.course, Blocked) or position.stable is None:
+        return ""
+    stable = position.stable
+    left = [
+        (revision, group)
+        for group, revision in zip(position.snapshot.groups, position.targets, strict=True)
+        if revision is not None and revision.hash != stable.hash and groups.carried(group) == revision.hash
+    ]
+    if not left:
+        return ""
+    there, where = left[0][0], _listed([group for _, group in left])
+    what, back = there.beside(stable), f"choose {stable.beside(there)} to take it back"
+    if there.is_of(stable.model, stable.version):
+        what, back = f"another template of {what}", "choose that version, with the template before, to take it back"
+    return f"Meanwhile {what} stays in {where}, and nothing judges it: {back}."
 
 
 def regrouping_waits(assessment: Assessment) -> Step | None:
