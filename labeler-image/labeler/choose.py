@@ -64,10 +64,11 @@ def distinct(captures: Iterable[Capture], seen: Iterable[str]) -> Iterator[Captu
 
 
 def recent(asked: Mapping[str, datetime], now: datetime) -> Counter[str]:
-    """How many images of each node were asked about in the last 24 hours, by their keys."""
+    """How many images of each node were asked about in the last 24 hours, by their keys. What is dated later than a day
+    from now, a clock has dated that was wrong then."""
     found: Counter[str] = Counter()
     for text, at in asked.items():
-        if at > now - DAY:
+        if now - DAY < at <= now + DAY:
             key = parse_key(text)
             found[key.node if key else ""] += 1
     return found

@@ -64,6 +64,12 @@ def test_the_budget_is_that_of_the_last_24_hours(already: int, left: int) -> Non
     assert len(choose.choose(heap("sample", {"n1": 30}), counted, 10, (), NO)) == left
 
 
+def test_what_a_wrong_clock_has_dated_does_not_use_up_the_budget_until_then() -> None:
+    asked = {key(sha8=f"{number:08x}").image: NOW + timedelta(days=300) for number in range(10)}
+    asked[key("n2").image] = NOW + timedelta(hours=1)  # two clocks may differ a little
+    assert recent(asked, NOW) == Counter({"n2": 1})
+
+
 def test_a_task_of_something_else_counts_too() -> None:
     assert recent({"not a capture": NOW}, NOW).total() == 1
 

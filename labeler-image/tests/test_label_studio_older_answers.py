@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -62,6 +63,35 @@ def studio_at(server: Server) -> LabelStudio:
     return LabelStudio(
         "http://ls:8080", "0123", "parts", CLASSES, environment={}, transport=httpx.MockTransport(server)
     )
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=-40), timedelta(days=40), timedelta(seconds=20)])
+def test_when_a_task_was_made_is_told_by_our_clock(wrong: timedelta) -> None:
+    """Label Studio's may be wrong; by it, as many would be asked about at each sync, or nobody for weeks."""
+    server, real = Server(answered(1)), datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    server.tasks[1][0]["created_at"] = (real + wrong).isoformat()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = server(request)
+        response.headers["date"] = format_datetime(datetime.now(UTC) + wrong, usegmt=True)
+        return response
+
+    studio = LabelStudio("http://ls:8080", "0", "parts", CLASSES, environment={}, transport=httpx.MockTransport(answer))
+    assert abs(studio.asked()["n1/1.jpg"] - real) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Mon, 30 Nov 2026 10:00:00 -0000"])
+def test_without_a_date_in_its_answers_label_studios_clock_is_believed(date: str | None) -> None:
+    server = Server(answered(1))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = server(request)
+        if date is not None:
+            response.headers["date"] = date
+        return response
+
+    studio = LabelStudio("http://ls:8080", "0", "parts", CLASSES, environment={}, transport=httpx.MockTransport(answer))
+    assert studio.asked() == {"n1/1.jpg": datetime(2026, 11, 29, 11, tzinfo=UTC)}
 
 
 POLYGON = rectangle() | {"type": "polygonlabels"}

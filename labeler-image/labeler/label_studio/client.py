@@ -120,14 +120,15 @@ class LabelStudio:
 
     @_expected_form()
     def asked(self) -> dict[str, datetime]:
-        """The keys of all images that have a task, in either project, and since when. Raises LabelStudioError."""
+        """The keys of all images that have a task, in either project, and since when, by our clock. Raises
+        LabelStudioError."""
         found: dict[str, datetime] = {}
         answered: dict[str, _Answered] = {}
         for project, blind in self._projects():
             for task in self._tasks(project, "task_only", "id,data,created_at,total_annotations", []):
                 key = (task.get("data") or {}).get("key")
                 if isinstance(key, str):
-                    found[key] = datetime.fromisoformat(task["created_at"])
+                    found[key] = datetime.fromisoformat(task["created_at"]) - self._http.ahead
                     if task["total_annotations"] > 0:
                         answered[key] = _Answered(project, blind, task["id"])
         self._answered = answered

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ REFUSED = "LabelStudioRefused"  # somebody has to change something
 _BUSY = (429, 502, 503, 504)
 _ATTEMPTS = 6  # half a minute: Label Studio restarts within
 _LONGEST_WAIT = 60.0  # seconds, also where Retry-After asks for more
+_SAME_TIME = timedelta(minutes=5)  # by which two clocks may differ and are right
 _WORDS = 400  # of what the server says, at most
 
 
@@ -37,7 +40,10 @@ class _NoTokenYet(Exception):
 
 
 class Http:
-    """One Label Studio and the token for it."""
+    """One Label Studio and the token for it.
+
+    ahead  by how much its clock is ahead of ours, by the last answer; 0 where that is little, or not told
+    """
 
     def __init__(
         self,
@@ -59,6 +65,7 @@ class Http:
         self._personal = self._token.count(".") == 2  # a JWT, which buys access tokens of 5 minutes
         self._access: str | None = None
         self._sleep = sleep
+        self.ahead = timedelta(0)
         try:
             usable = httpx.URL(self.url).scheme in ("http", "https") and httpx.URL(self.url).host
         except httpx.InvalidURL:
@@ -133,6 +140,7 @@ class Http:
                     raise LabelStudioError(UNREACHABLE, _no_answer(self.url, error)) from None
                 self._sleep(_backoff(attempt))
             else:
+                self.ahead = _ahead(response.headers.get("date"), datetime.now(UTC))
                 if response.status_code == 401 and self._personal and not renewed:
                     self._access, renewed = None, True
                     continue
@@ -175,6 +183,14 @@ class Http:
 
 def _backoff(attempt: int) -> float:
     return float(2**attempt)
+
+
+def _ahead(date: str | None, now: datetime) -> timedelta:
+    try:
+        found = parsedate_to_datetime(date or "") - now
+    except (ValueError, TypeError):  # none, or one without a time zone
+        return timedelta(0)
+    return found if abs(found) > _SAME_TIME else timedelta(0)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
