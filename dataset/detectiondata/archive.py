@@ -28,6 +28,10 @@ from detectiondata.unpacked import Unpacked
 _CHUNK = 1 << 20
 _BLOCK = 4096  # bytes; a file takes whole ones
 _PADDING = 1 << 26  # bytes; tar fills up to a multiple of 10 KiB, and nobody to more than this
+# What GNU's tar writes beside files: the archive's name (tar --label), which is none of them; and backups, in which it
+# has times where others have a part of the names.
+_LABEL = b"V"
+_BACKUPS = {b"D": "an incremental backup (tar -g)", b"M": "a part of an archive of several volumes (tar -M)"}
 _ZIP_END = struct.Struct("<4s4H2LH")  # the last record of a zip, but for its comment
 _DAMAGED = (
     tarfile.TarError,
@@ -129,8 +133,12 @@ def _unpack_tar(stream: IO[bytes], unpacked: Unpacked, uri: str) -> None:
         errors="surrogateescape",
     ) as opened:
         for member in opened:
-            if member.isdir():
+            if member.isdir() or member.type == _LABEL:
                 continue
+            if member.type in _BACKUPS:
+                raise DatasetError(
+                    f"{uri} is {_BACKUPS[member.type]}, of which not all files can be told; pack with a plain tar -cf"
+                )
             if member.islnk():
                 unpacked.link(member.name, member.linkname)
                 continue

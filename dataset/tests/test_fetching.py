@@ -61,6 +61,24 @@ def test_archives_are_unpacked(name: str, pinned: bool, tmp_path: Path) -> None:
     assert listing(fetched.root) == listing(root)
 
 
+def gnu_tar(root: Path, archive: Path, *options: str) -> Path:
+    subprocess.run(["tar", "--format=gnu", *options, "-C", root, "-cf", archive, "."], check=True, capture_output=True)
+    return archive
+
+
+def test_the_label_of_a_tar_is_no_file(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "made")
+    archive = gnu_tar(root, tmp_path / "parts.tar", "--label=parts of november")
+    assert listing(fetch(Source(f"file://{archive}"), tmp_path / "work").root) == listing(root)
+
+
+def test_a_backup_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "made")
+    archive = gnu_tar(root, tmp_path / "parts.tar", "-g", str(tmp_path / "list"))
+    with pytest.raises(DatasetError, match=r"is an incremental backup \(tar -g\), of which not all files can be told"):
+        fetch(Source(f"file://{archive}"), tmp_path / "work")
+
+
 @contextlib.contextmanager
 def as_nobody() -> Iterator[None]:
     """As the trainer's pod runs: not as root."""
