@@ -8,7 +8,9 @@ holdout too is an error.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,6 +30,8 @@ from detectiondata.split import held_back
 from detectiondata.version import place
 
 _BARE = "without labels, and with labels in the data too"
+_UNSAID = re.compile(r"[\s_-]+")  # what names of one thing differ by, from tool to tool, beside capitals
+_NAMED = 5  # such names in notes
 _URI_LIMIT = 1024  # characters; what a ModelVersion's lineage holds
 
 
@@ -332,6 +336,12 @@ def _observations(train: Sequence[Item], classes: tuple[str, ...], uri: str) -> 
     absent = [name for index, name in enumerate(classes) if index not in present]
     if absent:
         notes.append(f"{uri}: no training image shows {', '.join(absent[:10])}")
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[_UNSAID.sub(" ", unicodedata.normalize("NFKC", name).casefold())].append(name)
+    for names in [names for names in alike.values() if len(names) > 1][:_NAMED]:
+        said = " and ".join(map(repr, names))
+        notes.append(f"{uri}: {said} are classes of their own; give them one name if they are one thing")
     return notes
 
 

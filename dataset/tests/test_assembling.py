@@ -61,6 +61,17 @@ def test_a_validation_part_is_kept(tmp_path: Path) -> None:
         assert (dataset.yaml.parent / "train" / "labels" / f"{image.stem}.txt").read_text() == trees.LABEL
 
 
+def test_classes_that_are_spelled_almost_alike_are_said(tmp_path: Path) -> None:
+    """Two sources, labelled by two people: the model would tell apart what is one thing."""
+    one = source(tmp_path / "a", "[bolt, hex nut, Mutter-ö]", train=4)
+    other = source(tmp_path / "b", "[Bolt, hex_nut, Mutter-o\u0308, bold]", train=4, val=2, start=100)
+    dataset = assemble([one, other], SPLIT, 0, tmp_path / "set")
+    assert [note for note in dataset.warnings if "classes of their own" in note] == [
+        f"s3://d/a, s3://d/b: {names} are classes of their own; give them one name if they are one thing"
+        for names in ("'bolt' and 'Bolt'", "'hex nut' and 'hex_nut'", "'Mutter-ö' and 'Mutter-o\u0308'")
+    ]
+
+
 def test_without_one_a_share_is_held_back(tmp_path: Path) -> None:
     dataset = assemble([source(tmp_path / "a", train=10)], SPLIT, 7, tmp_path / "set")
     assert (len(images(dataset, "train")), len(images(dataset, "val"))) == (8, 2)
