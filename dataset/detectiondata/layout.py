@@ -27,6 +27,7 @@ from detectiondata.pairing import LABEL_FOLDERS, UPLOADED, Pairing
 from detectiondata.parts import PARTS, Part, part_called, split
 from detectiondata.problems import Problem
 from detectiondata.resolve import IMAGE_FOLDERS, Resolver
+from detectiondata.suffixes import PICTURE_SUFFIXES
 from detectiondata.texts import read_text
 
 _ASIDE = frozenset(
@@ -109,7 +110,7 @@ def detect(root: Path, uri: str) -> Layout:
         raise NoLabels(_no_labels(found))
     aside = _aside(found.images, paired.labels)
     resolver = Resolver(
-        str(root.resolve()), found.files, found.images, description, lambda name: read_text(root, name, uri), aside
+        str(root.resolve()), found.files, found.images, description, lambda name: _read_list(root, name, uri), aside
     )
     parts, left, notes, lists = split(found.images, aside, description, resolver, paired.left, uri)
     samples: dict[Part, tuple[Sample, ...]] = {
@@ -128,6 +129,19 @@ def detect(root: Path, uri: str) -> Layout:
     )
     keypoints, counts = description.keypoints, description.counts
     return Layout(samples, description.names, tuple(notes), ledger, problems, keypoints, counts)
+
+
+def _read_list(root: Path, name: str, uri: str) -> str:
+    """A text that may be a list of images. Raises DatasetError for a list in another encoding than UTF-8; the log of a
+    training that is called after it (train_log.txt) may be in any."""
+    try:
+        return read_text(root, name, uri)
+    except DatasetError:
+        roughly = (root / name).read_bytes().replace(b"\0", b"").decode("latin-1")
+        pictures = any(PurePosixPath(line.strip()).suffix.lower() in PICTURE_SUFFIXES for line in roughly.splitlines())
+        if pictures or part_called(PurePosixPath(name).stem):
+            raise
+        return ""
 
 
 def _one_of(labels: Sequence[str]) -> str:

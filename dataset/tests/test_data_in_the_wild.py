@@ -734,6 +734,16 @@ for address in (
         to.put("result.json", json.dumps(whole))
 
 
+row("a log in another encoding", RIGHT)(
+    lambda to: (to.yolo(yaml=NAMED), to.put("train_log.txt", "für 10 Epochen\n".encode("latin-1")))
+)
+for encoding in ("latin-1", "utf-16"):
+    row(f"a list in {encoding}", Refused("train_list.txt is not UTF-8 text; save it as UTF-8"))(
+        lambda to, encoding=encoding: (to.yolo(yaml=NAMED), to.put("train_list.txt", "images/ü.jpg\n".encode(encoding)))
+    )
+row("a list of names in latin-1", Refused("train.txt is not UTF-8 text; save it as UTF-8"))(
+    lambda to: (to.yolo(yaml=NAMED), to.put("train.txt", "ü\n".encode("latin-1")))
+)
 row("lists of addresses", RIGHT)(lambda to: (to.yolo(**FLAT, yaml=NAMED), to.lists("s3://bucket/parts/{stem}.jpg")))
 
 
