@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from modelfleet.api import schemes
+from modelfleet.api import podshape, schemes
 from modelfleet.api.base import Constraint, Rule, SpecModel, StatusModel
 from modelfleet.api.names import LATEST
 from modelfleet.api.quantities import Text, Time
@@ -235,11 +235,12 @@ def _pod_template(**declared: dict[str, Any]) -> dict[str, Any]:
 
 
 # A pod template as Kubernetes has it, raw: modelfleet passes on what it does not know.
-PodTemplate = Annotated[Mapping[str, Any], WithJsonSchema(_pod_template())]
+PodTemplate = Annotated[Mapping[str, Any], AfterValidator(podshape.checked), WithJsonSchema(_pod_template())]
 
 # The same for pods on the fleet's nodes, with what the rules of a Rollout go by.
 NodePodTemplate = Annotated[
     Mapping[str, Any],
+    AfterValidator(podshape.checked),
     WithJsonSchema(
         _pod_template(
             hostNetwork={"type": "boolean", "description": "Use the network of the node."},

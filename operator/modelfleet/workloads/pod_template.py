@@ -55,7 +55,8 @@ def _mergeable(key: str, value: Any) -> bool:
     merge_key = _MERGE_KEYS.get(key)
     if merge_key is None or not isinstance(value, Sequence) or isinstance(value, str):
         return False
-    return all(isinstance(entry, Mapping) and merge_key in entry for entry in value)
+    # a key that is neither is none to Kubernetes: the list goes on as it is, and the API server says what is wrong
+    return all(isinstance(entry, Mapping) and isinstance(entry.get(merge_key), str | int) for entry in value)
 
 
 def _merge_list(key: str, base: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]]) -> list[Json]:

@@ -54,6 +54,12 @@ TRAINER = {"name": "trainer", "image": "ours", "env": [{"name": "HOME", "value":
             {"initContainers": [{"name": "prepare", "$patch": "delete"}, {"name": "other"}]},
             {"initContainers": [{"name": "other"}]},
         ),
+        # a key that can be none is for the API server to refuse
+        (
+            {"imagePullSecrets": [{"name": "ours"}]},
+            {"imagePullSecrets": [{"name": ["theirs"]}]},
+            {"imagePullSecrets": [{"name": ["theirs"]}]},
+        ),
         # lists that Kubernetes calls atomic
         ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}, {"tolerations": [{"key": "b"}]}),
         ({"envFrom": [{"secretRef": {"name": "a"}}]}, {"envFrom": []}, {"envFrom": []}),
