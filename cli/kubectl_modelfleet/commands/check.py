@@ -14,7 +14,6 @@ from rich.text import Text
 from kubectl_modelfleet import __version__, findings
 from kubectl_modelfleet.failures import Failure, Forbidden, NotFound
 from kubectl_modelfleet.findings import RIGHTS, Address, Finding, SettingsError, State, unknown, wrong
-from kubectl_modelfleet.kubectl import Json
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import crd, names
 
@@ -120,7 +119,7 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
     yield from findings.series(answer)
 
 
-def _ask(session: Session, at: Address, query: str, *, direct: bool) -> Json:
+def _ask(session: Session, at: Address, query: str, *, direct: bool) -> findings.Json:
     """An instant query: through the API server where the address is a Service's, else directly.
 
     Where it may be a Service's: directly if there is none, or it may not be asked. Raises Failure, OSError, ValueError.
