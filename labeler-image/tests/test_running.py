@@ -343,7 +343,8 @@ def test_captures_of_another_model_wait_for_no_labels_as_files(world: World) -> 
     (world.root / "reviewed/labels.txt").touch()
     outcome = runs.run(world.settings(labelling=world.files_settings), None, NOW)
     assert outcome.waiting == 1
-    assert [note.split(" in ")[0] for note in outcome.notes] == ["1 capture of dents"]
+    told = [note.split(" in ")[0] for note in outcome.notes]
+    assert told == ["1 capture of dents", "There is no label of a capture"]
 
 
 class Listening(TasksInMemory):
