@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 from kubectl_modelfleet import wording
 from kubectl_modelfleet.failures import Forbidden, NotFound, near
 from kubectl_modelfleet.kubectl import MODEL_VERSIONS, PODS, ROLLOUTS, Json, Kubectl
-from kubectl_modelfleet.output import Harmless, put
+from kubectl_modelfleet.output import Harmless, put, tell
 from kubectl_modelfleet.view import RolloutView, view
 from modelfleet.api import names
 
@@ -106,13 +106,17 @@ class Session:
             return " Which there are, you may not list."
         return near(name, known) or " There is none; another one with -n."
 
-    def pods(self, rollout: str) -> list[Json]:
-        """The pods of a Rollout."""
-        return self.kubectl.list(PODS, f"{names.ROLLOUT}={rollout}")
+    def pods(self, rollout: str) -> list[Json] | None:
+        """The pods of a Rollout; None where they may not be read, which is told: the rest of it may be."""
+        try:
+            return self.kubectl.list(PODS, f"{names.ROLLOUT}={rollout}")
+        except Forbidden as error:
+            tell(f"Its nodes are not shown: {error}")
+            return None
 
     def view(self, name: str, *, pods: bool = True) -> RolloutView:
         """The Rollout as it is shown."""
-        return self.seen(self.rollout(name), self.pods(name) if pods else ())
+        return self.seen(self.rollout(name), (self.pods(name) or ()) if pods else ())
 
     def seen(self, rollout: Json, pods: Iterable[Json] = (), *, everywhere: bool = False) -> RolloutView:
         """A raw Rollout as it is shown. `everywhere`: it was found in any of all namespaces."""

@@ -6,6 +6,7 @@ from rich.live import Live
 from rich.text import Text
 
 from kubectl_modelfleet import completing, documents
+from kubectl_modelfleet.failures import Failure
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
 from kubectl_modelfleet.output import Harmless
 from kubectl_modelfleet.session import Session, options, where
@@ -43,10 +44,11 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, all_namespac
     if rollout is None:
         if watch:
             raise click.UsageError("-w needs the name of a Rollout")
-        listed = session.kubectl.list(ROLLOUTS, everywhere=all_namespaces)
-        every = [session.seen(each, everywhere=all_namespaces) for each in listed]
+        every, unread = _every(session, everywhere=all_namespaces)
         found = [documents.rollout(each) for each in every]
         session.show(found, lambda: _lines(session, every, all_namespaces=all_namespaces))
+        if unread:
+            raise Failure(" ".join(map(str, unread)))
     elif watch and session.terminal and not session.output:
         _live(session, rollout, nodes)
     elif watch:
@@ -57,6 +59,17 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, all_namespac
 
 
 get.add_command(get_rollout, "rollouts")
+
+
+def _every(session: Session, *, everywhere: bool) -> tuple[list[RolloutView], list[Failure]]:
+    """All that can be read, and why others can't: one with a status of another release hides none of them."""
+    every, unread = [], []
+    for each in session.kubectl.list(ROLLOUTS, everywhere=everywhere):
+        try:
+            every.append(session.seen(each, everywhere=everywhere))
+        except Failure as failure:
+            unread.append(failure)
+    return every, unread
 
 
 def _lines(session: Session, every: list[RolloutView], *, all_namespaces: bool) -> Group:
@@ -77,13 +90,10 @@ def _lines(session: Session, every: list[RolloutView], *, all_namespaces: bool) 
 def _streams(session: Session, rollout: str) -> Streams:
     session.rollout(rollout)  # says what is near where there is none
     kubectl, namespace = session.kubectl, session.kubectl.namespace
-    return Streams(
-        kubectl,
-        {
-            ROLLOUTS: (namespaced(ROLLOUTS, namespace), {"fieldSelector": f"metadata.name={rollout}"}),
-            PODS: (namespaced(PODS, namespace), {"labelSelector": f"{names.ROLLOUT}={rollout}"}),
-        },
-    )
+    asked = {ROLLOUTS: (namespaced(ROLLOUTS, namespace), {"fieldSelector": f"metadata.name={rollout}"})}
+    if session.pods(rollout) is not None:
+        asked[PODS] = (namespaced(PODS, namespace), {"labelSelector": f"{names.ROLLOUT}={rollout}"})
+    return Streams(kubectl, asked)
 
 
 def _live(session: Session, rollout: str, nodes: int) -> None:

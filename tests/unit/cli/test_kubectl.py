@@ -627,6 +627,7 @@ def test_a_watch_ends_when_nobody_reads_on(fake: Fake, output: list[str], monkey
     listed = items(rollout) | {"metadata": {"resourceVersion": "7"}}
     fake.answer(
         (["watch=true"], {"lines": [], "sleep": 60}),
+        (["get", "pods"], items()),
         (["get", "rollouts.modelfleet.dev"], rollout),
         (["/rollouts?"], listed),
         (["/pods?"], items()),
@@ -660,3 +661,29 @@ def test_a_stream_that_may_not_be_read_says_so(fake: Fake):
     fake.answer((["/pods"], {"error": FORBIDDEN}))
     with Streams(Kubectl(), {PODS: ("/api/v1/pods", {})}) as streams, pytest.raises(Forbidden, match="jane may not"):
         streams.wait(20)
+
+
+def test_who_may_not_read_pods_sees_a_rollout_without_its_nodes(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    refused = (
+        'Error from server (Forbidden): pods is forbidden: User "jane" cannot list resource "pods" in API group ""'
+        ' in the namespace "factory"'
+    )
+    answers = [each for each in answers_of("Soaking") if each[0] != ["get", "pods"]]
+    fake.answer(*answers, (["get", "pods"], {"error": refused}))
+    assert run(["get", "rollout", "line"]) == 0
+    said = capsys.readouterr()
+    assert "canary" in said.out
+    assert said.err.startswith("Its nodes are not shown: jane may not list pods in namespace factory: ask for a role")
+    assert said.err.count("\n") == 1
+
+
+def test_a_rollout_that_cant_be_read_hides_no_other_one(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    whole = story("Ready").rollout
+    odd = whole | {"metadata": whole["metadata"] | {"name": "odd"}, "status": {"groups": "none"}}
+    fake.answer((["get", ROLLOUTS], items(odd, whole)))
+    assert run(["get", "rollout"]) == 3
+    said = capsys.readouterr()
+    assert said.out.startswith("line ")
+    assert "the status of Rollout odd can't be read: " in said.err
+    assert run(["get", "rollout", "-o", "json"]) == 3
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["line"]
