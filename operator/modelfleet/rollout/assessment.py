@@ -58,8 +58,8 @@ class Assessment:
         course = self.position.course
         if not isinstance(course, Moving) or self.skips_gate:
             return None
-        if self.latched is not None and not self.here.nodes:
-            return gating.unseen(self.latched, self.now)
+        if not self.here.nodes and (last := self.latched or gating.interrupted(self.position)) is not None:
+            return gating.unseen(last, self.now)
         if self.latched is not None:
             more = " ".join(filter(None, (architectures.unseen(self.position, course), gating.anew(course))))
             return gating.judged(self.latched, course.candidate.version, self.judgement, self.now, more)

@@ -51,6 +51,14 @@ def started(position: Position) -> GateStatus | None:
     return latched
 
 
+def interrupted(position: Position) -> GateStatus | None:
+    """The status of a gate of the candidate in this group that counts no more, without a start: another one begins."""
+    course, status = position.course, position.snapshot.rollout.status
+    if not isinstance(course, Moving) or status.gate is None or status.candidate_revision != course.candidate.name:
+        return None
+    return status.gate.replace(started_at=None) if status.gate.group == course.current.name else None
+
+
 def _start(candidate: Revision) -> GateStart | None:
     """The gate that the candidate is in. A ControllerRevision that was restored from a backup is younger than what it
     says: what was before does not count as soaking here."""
