@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness import Cluster, OperatorProcess, binaries, definitions
-from harness.control_plane import free_port
+from harness.ports import free_port
 from harness.processes import Process
 from scale.driver import Json, Resource
 

@@ -21,11 +21,11 @@ import pytest
 from label_studio_answers import CLASSES, rectangle
 
 from detectiondata.version import Box
-from harness.control_plane import free_port
 from harness.label_studio import USER
 from harness.label_studio import LabelStudio as Service
 from harness.object_store import ObjectStore
 from harness.paths import state_folder
+from harness.ports import free_port
 from harness.processes import Supervisor, wait_until
 from harness.timing import slowness
 from labeler.label_studio import LabelStudio, LabelStudioError

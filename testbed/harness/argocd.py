@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import binaries, debian, definitions
 from harness.any_cluster import AnyCluster
-from harness.control_plane import free_port
+from harness.ports import free_port
 from harness.processes import Process
 
 _MODULE = "github.com/argoproj/argo-cd/v3"

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from harness import binaries
 from harness.lifetime import run
 from harness.paths import TOOLS, cache, locked
+from harness.ports import free_port
 from harness.processes import wait_until
 from harness.progress import step
 
@@ -34,7 +35,7 @@ _AZURITE = "azurite"
 @contextmanager
 def google(folder: Path, bucket: str) -> Iterator[dict[str, str]]:
     """A fake-gcs-server with a bucket, for the block alone; the variables by which clients find it."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         str(binaries.path("fake-gcs-server")), "-scheme=http", "-host=127.0.0.1", f"-port={port}",
@@ -57,7 +58,7 @@ def google(folder: Path, bucket: str) -> Iterator[dict[str, str]]:
 @contextmanager
 def azure(folder: Path, container: str) -> Iterator[dict[str, str]]:
     """An Azurite with a container, for the block alone; the variables by which clients find it."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         str(_azurite()), "--blobHost=127.0.0.1", f"--blobPort={port}", f"--location={folder}", "--silent",
@@ -116,12 +117,6 @@ def _make_container(url: str, container: str) -> None:
 def _send(method: str, url: str, headers: dict[str, str], data: bytes | None = None) -> None:
     request = urllib.request.Request(url, data, headers, method=method)
     urllib.request.urlopen(request, timeout=10).close()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from harness import kube_proxy, network, network_policy, records
-from harness.control_plane import ControlPlane, Network, free_port, kubectl
+from harness.control_plane import ControlPlane, Network, kubectl
 from harness.image import ImageRef
 from harness.kwok import Kwok
 from harness.label_studio import LabelStudio
@@ -20,6 +20,7 @@ from harness.network import Block
 from harness.node import Node
 from harness.object_store import ObjectStore
 from harness.paths import cache, state_folder
+from harness.ports import free_port
 from harness.processes import Supervisor
 from harness.prometheus import Prometheus
 

@@ -7,7 +7,6 @@ network; otherwise it listens on 127.0.0.1 and a free port, so that several cont
 from __future__ import annotations
 
 import json
-import random
 import socket
 import urllib.request
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 from harness import binaries
 from harness.lifetime import CommandFailed, run
 from harness.pki import ADMIN_GROUP, Authority
+from harness.ports import free_port
 from harness.processes import NotReady, Process, Supervisor, wait_until
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -49,22 +49,6 @@ class Network:
     def own(cls, address: str) -> Network:
         """For a cluster with a network of its own, in which it has ``address``."""
         return cls(address, "0.0.0.0", 6443, 2379, 2380)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now.
-
-    It is taken from below the kernel's range for outgoing connections, so that the kernel does not hand it out between
-    this look and the listener's start.
-    """
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class ControlPlane:

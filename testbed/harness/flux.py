@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness import binaries, definitions
 from harness.any_cluster import AnyCluster
-from harness.control_plane import free_port
 from harness.health import answers
+from harness.ports import free_port
 from harness.processes import Process
 
 CONTROLLERS = ("source-controller", "kustomize-controller")

@@ -17,8 +17,8 @@ import yaml
 
 from harness import binaries, definitions
 from harness.any_cluster import AnyCluster
-from harness.control_plane import free_port
 from harness.health import answers
+from harness.ports import free_port
 from harness.processes import Process
 
 _NAMESPACE = "kueue-system"

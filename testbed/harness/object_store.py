@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import binaries
+from harness.ports import free_port
 from harness.processes import Supervisor, wait_until
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ def gateway(buckets: Path, access_key: str, secret_key: str, *, access_log: Path
     ``access_log`` gets a line for each request, in their order, as :func:`written` reads it.
     """
     program = binaries.ensure(["versitygw"]) / "versitygw"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     keys = {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
     options = ["--port", address, f"--region={REGION}", "--quiet"]
     if access_log is not None:

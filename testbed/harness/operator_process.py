@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.any_cluster import AnyCluster
-from harness.control_plane import free_port
 from harness.paths import REPOSITORY
+from harness.ports import free_port
 from harness.processes import Process
 
 

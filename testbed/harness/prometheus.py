@@ -18,8 +18,8 @@ from typing import Any
 
 from harness import binaries
 from harness.any_cluster import AnyCluster
-from harness.control_plane import free_port
 from harness.health import answers
+from harness.ports import free_port
 from harness.processes import Supervisor
 
 _SCRAPE_ANNOTATION = "modelfleet_dev_scrape"

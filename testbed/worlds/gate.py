@@ -17,7 +17,7 @@ from threading import Condition
 from typing import Any
 
 from harness import Cluster, OperatorProcess
-from harness.control_plane import free_port
+from harness.ports import free_port
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
 from modelfleet.measurement.endpoints import EDGES

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from harness.control_plane import free_port
+from harness.ports import free_port
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster.argocd_states import STATES, Album, record
 from harness import Behaviour, Cluster, Outcome, StartOperator
-from harness.control_plane import free_port
+from harness.ports import free_port
 from harness.prometheus import Prometheus
 from modelfleet.api.commands import Command, Verb
 from worlds import datasets, training

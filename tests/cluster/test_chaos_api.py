@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness import Cluster, definitions
-from harness.control_plane import free_port
 from harness.paths import REPOSITORY
+from harness.ports import free_port
 from harness.prometheus import Prometheus
 from worlds.api_faults import Guard, Storm
 from worlds.chaos_stories import STORIES, Seen

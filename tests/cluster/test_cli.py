@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from harness import Cluster, OperatorProcess, binaries, debian
-from harness.control_plane import free_port
 from harness.paths import REPOSITORY
+from harness.ports import free_port
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
 from worlds.rollout import Fleet, model_version, nodes

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.control_plane import free_port
+from harness.ports import free_port
 from modelfleet.gate import Check, Comparison, ComparisonMethod, Judgement, Plan, Policy, Verdict, judge
 from modelfleet.gate.observe import gather
 from modelfleet.measurement.node_table import Aside
