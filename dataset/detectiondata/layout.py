@@ -27,7 +27,7 @@ from detectiondata.pairing import LABEL_FOLDERS, UPLOADED, Pairing
 from detectiondata.parts import PARTS, Part, part_called, split
 from detectiondata.problems import Problem
 from detectiondata.resolve import IMAGE_FOLDERS, Resolver
-from detectiondata.suffixes import PICTURE_SUFFIXES
+from detectiondata.suffixes import is_picture
 from detectiondata.texts import read_text
 
 _ASIDE = frozenset(
@@ -138,7 +138,7 @@ def _read_list(root: Path, name: str, uri: str) -> str:
         return read_text(root, name, uri)
     except DatasetError:
         roughly = (root / name).read_bytes().replace(b"\0", b"").decode("latin-1")
-        pictures = any(PurePosixPath(line.strip()).suffix.lower() in PICTURE_SUFFIXES for line in roughly.splitlines())
+        pictures = any(is_picture(line.strip()) for line in roughly.splitlines())
         if pictures or part_called(PurePosixPath(name).stem):
             raise
         return ""

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from detectiondata.resolve import Names, Written, nearest
-from detectiondata.suffixes import PICTURE_SUFFIXES
+from detectiondata.suffixes import PICTURE_SUFFIXES, is_picture
 
 _LISTS = (".csv", ".tsv", ".txt")
 _LOOKED_AT = 20  # lines, of which one must be of a box, or a file is no list
@@ -89,10 +89,10 @@ def _of_list(lines: Iterable[str]) -> Iterator[str]:
 def _of_line(line: str, separator: str) -> str | None:
     """The image of `a.jpg,x1,y1,x2,y2,class` (keras-retinanet) or `a.jpg x1,y1,x2,y2,class ...` (keras-yolo3)."""
     fields = _fields(line, separator)
-    if len(fields) == 6 and _is_picture(fields[0]) and fields[5].strip() and _are_corners(fields[1:5]):
+    if len(fields) == 6 and is_picture(fields[0].strip()) and fields[5].strip() and _are_corners(fields[1:5]):
         return fields[0].strip()
     name, *boxes = line.split()
-    if boxes and _is_picture(name) and all(_PACKED.match(box) for box in boxes):
+    if boxes and is_picture(name) and all(_PACKED.match(box) for box in boxes):
         return name if all(_are_corners(box.split(",")[:4]) for box in boxes) else None
     return None
 
@@ -133,7 +133,7 @@ def _has_shapes(content: bytes) -> bool:
 def _images(name: str, file: str, names: Names) -> Sequence[str]:
     """Of a list, as much of the end of a path as leads to an image; of VOC and LabelMe, what is called as the file."""
     steps = Written.of(name).steps
-    if steps and not _is_picture(name):
+    if steps and not is_picture(name.strip()):
         found = [image for suffix in PICTURE_SUFFIXES for image in names.ending([f"{steps[-1]}{suffix}"])]
         return nearest(found, file)
     for start in range(len(steps)):
@@ -141,7 +141,3 @@ def _images(name: str, file: str, names: Names) -> Sequence[str]:
         if found:
             return nearest(found, file)
     return []
-
-
-def _is_picture(name: str) -> bool:
-    return PurePosixPath(name.strip().replace("\\", "/")).suffix.lower() in PICTURE_SUFFIXES

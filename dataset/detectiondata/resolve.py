@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from detectiondata.description import Description
-from detectiondata.suffixes import PICTURE_SUFFIXES
+from detectiondata.suffixes import is_picture
 
 IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages", "jpgs", "photos", "pictures"})
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -147,7 +147,7 @@ class Resolver:
 
     def pictures(self, file: str) -> tuple[str, ...]:
         """The lines of a text file that are called as pictures are, wherever they lead."""
-        return tuple(line for line in self._lines(file) if _is_picture(line))
+        return tuple(line for line in self._lines(file) if is_picture(line))
 
     def words(self, file: str) -> tuple[str, ...]:
         """The lines of a text file where each is one word, as it is in a list of names without suffixes; else none."""
@@ -206,7 +206,7 @@ class Resolver:
 
     def _without_suffix(self, steps: Sequence[str]) -> list[str]:
         """The images that `steps` mean where they end in no picture's suffix."""
-        if not steps or _is_picture(steps[-1]):
+        if not steps or is_picture(steps[-1]):
             return []
         return [image for bare in self._stems.ending(steps) for image in self._bare[bare]]
 
@@ -222,7 +222,3 @@ def _shared(image: str, file: str) -> int:
     """How many folders both lie in."""
     pairs = zip(PurePosixPath(image).parts[:-1], PurePosixPath(file).parts[:-1], strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-
-
-def _is_picture(name: str) -> bool:
-    return PurePosixPath(name.replace("\\", "/")).suffix.lower() in PICTURE_SUFFIXES
