@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from functools import cached_property
 
 from modelfleet import chain
 from modelfleet.api import Condition, Dataset, DatasetStatus, conditions, names
@@ -68,12 +69,12 @@ class Look:
     deployed: tuple[Deployed, ...]
     now: datetime
 
-    @property
+    @cached_property
     def unmounted(self) -> list[str]:
         """Addresses on volumes that the Job would not have."""
         return manifests.unmounted(self.dataset)
 
-    @property
+    @cached_property
     def excess(self) -> int:
         """Bytes of what the labeler would be told that do not fit into its variable."""
         return labeler_run.excess(self.dataset, self.deployed)
