@@ -5,7 +5,6 @@ Its API server is not there: what its users click is written by kubectl instead 
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from harness import binaries, debian, definitions
 from harness.any_cluster import AnyCluster
-from harness.ports import free_port
+from harness.ports import free_port, listens
 from harness.processes import Process
 
 _MODULE = "github.com/argoproj/argo-cd/v3"
@@ -62,7 +61,7 @@ def argocd(cluster: AnyCluster, namespace: str) -> Iterator[None]:
     try:
         server = debian.program("redis-server") or "redis-server"
         flags = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-        start("redis", [server, "--port", _port(redis), *flags], {}, lambda: _listens(redis))
+        start("redis", [server, "--port", _port(redis), *flags], {}, lambda: listens("127.0.0.1", int(_port(redis))))
         own = ["--address=127.0.0.1", f"--port={_port(repository)}", f"--metrics-port={free_port()}", "--disable-tls"]
         own += ["--revision-cache-expiration=2s"]  # of a branch; 3 min by default
         program = binaries.path("argocd")
@@ -70,7 +69,7 @@ def argocd(cluster: AnyCluster, namespace: str) -> Iterator[None]:
             "argocd-repo-server",
             [program, "repo-server", *own, f"--redis={redis}"],
             environment,
-            lambda: _listens(repository),
+            lambda: listens("127.0.0.1", int(_port(repository))),
         )
         own = [f"--namespace={namespace}", f"--repo-server={repository}", "--repo-server-plaintext"]
         own += ["--app-resync=5", "--app-resync-jitter=0", f"--metrics-port={_port(metrics)}"]
@@ -89,14 +88,6 @@ def argocd(cluster: AnyCluster, namespace: str) -> Iterator[None]:
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
-
-
-def _listens(address: str) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", int(_port(address))), timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def _is_healthy(address: str) -> bool:

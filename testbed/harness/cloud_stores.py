@@ -11,7 +11,6 @@ import hmac
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from urllib.parse import quote
 from harness import binaries
 from harness.lifetime import run
 from harness.paths import TOOLS, cache, locked
-from harness.ports import free_port
+from harness.ports import free_port, listens
 from harness.processes import wait_until
 from harness.progress import step
 
@@ -119,11 +118,6 @@ def _send(method: str, url: str, headers: dict[str, str], data: bytes | None = N
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def _served(command: Sequence[str], port: int, log: Path, env: dict[str, str] | None = None) -> Iterator[None]:
     """A program that listens on a port, for the block alone."""
@@ -132,7 +126,7 @@ def _served(command: Sequence[str], port: int, log: Path, env: dict[str, str] | 
         subprocess.Popen(command, stdout=output, stderr=output, env=env) as process,
     ):
         try:
-            assert wait_until(lambda: process.poll() is not None or _listens(port), 180), (
+            assert wait_until(lambda: process.poll() is not None or listens("127.0.0.1", port), 180), (
                 f"does not listen: {log.read_text()}"
             )
             assert process.poll() is None, f"ended: {log.read_text()}"

@@ -7,7 +7,6 @@ network; otherwise it listens on 127.0.0.1 and a free port, so that several cont
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +16,7 @@ from typing import Any
 from harness import binaries
 from harness.lifetime import CommandFailed, run
 from harness.pki import ADMIN_GROUP, Authority
-from harness.ports import free_port
+from harness.ports import free_port, listens
 from harness.processes import NotReady, Process, Supervisor, wait_until
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -228,13 +227,6 @@ def kubectl(kubeconfig: Path, *arguments: str | Path, input: str | None = None, 
     program = binaries.path("kubectl")
     cache = kubeconfig.parent / "kubectl-cache"
     return run([program, f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}", *arguments], input=input, check=check)
-
-
-def listens(address: str, port: int) -> bool:
-    """Whether something accepts TCP connections there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((address, port)) == 0
 
 
 # every request that the operator process makes, without bodies: tests count them to show that a steady state is silent

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import binaries, definitions
-from harness.control_plane import kubectl, listens
+from harness.control_plane import kubectl
 from harness.pki import Authority
-from harness.ports import free_port
+from harness.ports import free_port, listens
 from harness.processes import NotReady, Supervisor, wait_until
 
 LABEL = "modelfleet.dev/kwok"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import binaries
-from harness.ports import free_port
+from harness.ports import free_port, listens
 from harness.processes import Supervisor, wait_until
 
 if TYPE_CHECKING:
@@ -31,7 +30,8 @@ def gateway(buckets: Path, access_key: str, secret_key: str, *, access_log: Path
     ``access_log`` gets a line for each request, in their order, as :func:`written` reads it.
     """
     program = binaries.ensure(["versitygw"]) / "versitygw"
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
     keys = {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
     options = ["--port", address, f"--region={REGION}", "--quiet"]
     if access_log is not None:
@@ -41,7 +41,9 @@ def gateway(buckets: Path, access_key: str, secret_key: str, *, access_log: Path
         command, env=os.environ | keys, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     ) as process:
         try:
-            assert wait_until(lambda: process.poll() is not None or _listens(address), 20), "versitygw does not listen"
+            assert wait_until(lambda: process.poll() is not None or listens("127.0.0.1", port), 20), (
+                "versitygw does not listen"
+            )
             assert process.poll() is None, "versitygw ended"
             yield f"http://{address}"
         finally:
@@ -56,15 +58,6 @@ def written(access_log: Path) -> list[str]:
     """
     put = re.compile(r" s3_PutObject (\S+) \S+ 200 ")  # keys without spaces, which would end them
     return [found[1] for line in access_log.read_text().splitlines() if (found := put.search(line))]
-
-
-def _listens(address: str) -> bool:
-    host, port = address.split(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class ObjectStore:

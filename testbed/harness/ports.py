@@ -1,4 +1,5 @@
-"""Ports for what tests start: free, and promised to nobody else, neither here nor in another worker's process."""
+"""Ports of what tests start: free, and promised to nobody else, neither here nor in another worker's process; and
+whether anything listens there yet."""
 
 from __future__ import annotations
 
@@ -27,6 +28,13 @@ def free_port() -> int:
         if port not in _promised and _lock(port) and _is_free(port):
             _promised.add(port)
             return port
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether something accepts TCP connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, port)) == 0
 
 
 @cache

@@ -9,12 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import binaries
+from harness.ports import listens
 from harness.processes import wait_until
-
-
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((address, port)) == 0
 
 
 @contextmanager
@@ -34,7 +30,7 @@ def running(folder: Path, auth: str = "", address: str = "127.0.0.1") -> Iterato
         subprocess.Popen([binaries.path("registry"), "serve", configuration], stdout=log, stderr=log) as process,
     ):
         try:
-            assert wait_until(lambda: process.poll() is not None or _listens(address, port), 30), (
+            assert wait_until(lambda: process.poll() is not None or listens(address, port), 30), (
                 folder / "log"
             ).read_text()
             yield f"{address}:{port}"
