@@ -48,28 +48,30 @@ def nothing_usable(assessment: Assessment) -> Step | None:
     stall = assessment.position.stall
     if stall is None:
         return None
-    message = " ".join(filter(None, (stall.message, _unjudged(assessment), handover.told(assessment.position))))
+    message = " ".join(filter(None, (stall.message, _meanwhile(assessment), handover.told(assessment.position))))
     return Step("Stalled", "Stalled", stall.reason, message, wake=_next_look(assessment))
 
 
-def _unjudged(assessment: Assessment) -> str:
-    """What is on nodes and neither stable nor judged, where the spec comes to nothing: as a sentence; "" for none."""
-    position = assessment.position
-    if not isinstance(position.course, Blocked) or position.stable is None:
+def _meanwhile(assessment: Assessment) -> str:
+    """What becomes of what was on its way when the spec came to nothing usable, in sentences; "" where nothing was."""
+    position, course = assessment.position, assessment.position.course
+    if not position.unasked or isinstance(course, Blocked | AtStable):
         return ""
-    stable = position.stable
-    left = [
-        (revision, group)
-        for group, revision in zip(position.snapshot.groups, position.targets, strict=True)
-        if revision is not None and revision.hash != stable.hash and groups.carried(group) == revision.hash
-    ]
-    if not left:
-        return ""
-    there, where = left[0][0], _listed([group for _, group in left])
-    what, back = there.beside(stable), f"choose {stable.beside(there)} to take it back"
-    if there.is_of(stable.model, stable.version):
-        what, back = f"another template of {what}", "choose that version, with the template before, to take it back"
-    return f"Meanwhile {what} stays in {where}, and nothing judges it: {back}."
+    left = course.candidate if isinstance(course, NotBegun | Moving) else course.chosen
+    stable, back = position.stable, commands.hint(position.revisions, Verb.ABORT, left.version)
+    what = left.version if stable is None else left.beside(stable)
+    if stable is not None and left.is_of(stable.model, stable.version):
+        what = f"another template of {what}"
+    where = _listed([group for group in position.snapshot.groups if groups.carried(group) == left.hash])
+    if isinstance(course, GoingBack):
+        why = f"it failed ({course.quarantine.cause}): {ended(course.quarantine.reason)}"
+        return f"Meanwhile {what} goes back to {course.stable.beside(left)} in {where}, since {why}"
+    out = f" To take it back now: {back}." if stable is not None else ""
+    if isinstance(course, Held):
+        return f"Meanwhile {what}, which failed, stays in {where}: {ended(course.quarantine.reason)}{out}"
+    judged = isinstance(course, Moving) and not assessment.skips_gate
+    gate = "its gate goes on, and what fails it is dealt with as ever" if judged else "nothing judges it there"
+    return f"Meanwhile {what} stays in {where} and goes no further; {gate}. Choose it again to let it go on.{out}"
 
 
 def regrouping_waits(assessment: Assessment) -> Step | None:
@@ -84,7 +86,7 @@ def regrouping_waits(assessment: Assessment) -> Step | None:
 def left_where_it_failed(assessment: Assessment) -> Step | None:
     """Stalled: the chosen revision failed and is not taken back."""
     position, course = assessment.position, assessment.position.course
-    if not isinstance(course, Held):
+    if not isinstance(course, Held) or position.unasked:
         return None
     version, quarantine = course.chosen.version, course.quarantine
     again = commands.hint(position.revisions, Verb.RETRY, version)
@@ -106,7 +108,7 @@ def left_where_it_failed(assessment: Assessment) -> Step | None:
 def rolled_back(assessment: Assessment) -> Step | None:
     """Reconciling while the groups go back to stable, Stalled from then on: what the spec asks for has failed."""
     position, course = assessment.position, assessment.position.course
-    if not isinstance(course, GoingBack):
+    if not isinstance(course, GoingBack) or position.unasked:
         return None
     version, stable, quarantine = course.chosen.version, course.stable, course.quarantine
     pending = _not_at(assessment, stable)

@@ -21,7 +21,8 @@ from modelfleet.wording import listed
 
 @dataclass(frozen=True)
 class Blocked:
-    """The spec comes to nothing that can be used; the position's `stall` says why."""
+    """The spec comes to nothing that can be used, and no group has anything but stable; the position's `stall` says
+    why."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Position:
     reached    so many groups, counted from the first, carry the chosen revision, and all but the last have passed it
     stall      what in the spec or around it has to change before anything can move on; what is on its way is still
                judged, and taken back if it fails
+    unasked    the spec comes to nothing that can be used: what is on its way was asked for before. Whatever its gate
+               says, it is not promoted
     """
 
     snapshot: Snapshot
@@ -92,10 +95,13 @@ class Position:
     course: Course
     reached: int
     stall: Stall | None
+    unasked: bool = False
 
     @property
     def chosen(self) -> Revision | None:
         """What the spec comes to; None where it comes to nothing usable."""
+        if self.unasked:
+            return None
         match self.course:
             case Blocked():
                 return None
@@ -156,7 +162,10 @@ def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> 
     stall = _blocked(snapshot, now)
     found = choose(rollout, snapshot.versions, stable, _carried(snapshot, known))
     if isinstance(found, Stall):
-        return Position(snapshot, known, stable, Blocked(), 0, stall or found)
+        left = _left(snapshot, known, stable)
+        reached = 0 if left is None else _reached(snapshot, left)
+        at: Course = Blocked() if left is None else _course(snapshot, known, stable, left, reached)
+        return Position(snapshot, known, stable, at, reached, stall or found, unasked=True)
     chosen = revs.desired(rollout, found, known, snapshot.agent_image, now, snapshot.signing)
     reached = _reached(snapshot, chosen)
     course = _course(snapshot, known, stable, chosen, reached)
@@ -184,6 +193,17 @@ def _course(
     if reached == 0:
         return NotBegun(chosen, snapshot.groups[0])
     return Moving(chosen, snapshot.groups[reached - 1], next(iter(snapshot.groups[reached:]), None))
+
+
+def _left(snapshot: Snapshot, known: tuple[Revision, ...], stable: Revision | None) -> Revision | None:
+    """What the spec asked for before it came to nothing usable: the first group has it, since a version enters the
+    groups in their order, and nothing is applied to others since. None where the groups have stable alone.
+
+    It is found by what the DaemonSets carry, as always: a status that was wiped in between makes no difference.
+    """
+    by_hash = {revision.hash: revision for revision in known if stable is None or revision.hash != stable.hash}
+    carried = (groups.carried(group) for group in snapshot.groups)
+    return next((by_hash[hash] for hash in carried if hash in by_hash), None)
 
 
 def _carried(snapshot: Snapshot, revisions: Sequence[Revision]) -> frozenset[str]:

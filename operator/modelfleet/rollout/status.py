@@ -16,7 +16,7 @@ from modelfleet.api.rolloutstatus import GateStatus, GroupStatus, HistoryEntry, 
 from modelfleet.rollout import capture_pods, commands, drifting, gating, groups, selection
 from modelfleet.rollout.assessment import Assessment
 from modelfleet.rollout.phases import Step
-from modelfleet.rollout.position import Blocked, GoingBack, Held, Moving, NotBegun, Position
+from modelfleet.rollout.position import GoingBack, Held, Moving, NotBegun, Position
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.snapshot import GroupState, Snapshot
 from modelfleet.wording import LISTED, listed, sentence
@@ -192,7 +192,7 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
             ConditionType.GROUPS_WITHOUT_NODES, Reason.NO_NODE_MATCHES, f"Groups without a node: {said}."
         )
     passed = selection.passed_over(snapshot.rollout, snapshot.versions)
-    if passed and not isinstance(assessment.position.course, Blocked):  # where nothing was chosen, the stall says it
+    if passed and not assessment.position.unasked:  # where nothing was chosen, the stall says it
         said = f"The tag does not mean the newest Ready version: {passed}."
         yield conditions.true(ConditionType.VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
     if unmounted := capture_pods.unmounted(snapshot.rollout):

@@ -74,7 +74,7 @@ def retried(assessment: Assessment) -> Revisions:
 def let_past(assessment: Assessment) -> Revisions:
     """Somebody lets the candidate pass its gates."""
     position = assessment.position
-    if isinstance(position.course, Blocked):
+    if position.unasked:  # it is said of a version that the spec asks for: it waits for one
         return position.revisions
     return commands.latch_promote(position.snapshot.rollout, position.revisions, position.candidate)
 
@@ -83,7 +83,7 @@ def approved(assessment: Assessment) -> Revisions:
     """Somebody approves that the candidate leaves the Manual group it is in."""
     position = assessment.position
     course = position.course
-    if isinstance(course, Blocked):
+    if position.unasked:
         return position.revisions
     group = course.current.name if isinstance(course, Moving) and assessment.needs_approval else None
     return commands.latch_approve(position.snapshot.rollout, position.revisions, position.candidate, group)
@@ -174,9 +174,10 @@ def gated(assessment: Assessment) -> Revisions:
 
 
 def finished(assessment: Assessment) -> Revisions:
-    """The candidate went through all groups, the last one's watch included: it is the stable one from now on."""
+    """The candidate went through all groups, the last one's watch included: it is the stable one from now on. One that
+    the spec does not ask for any more is not: nobody wants the fleet to be brought back to it later."""
     position, course = assessment.position, assessment.position.course
-    if not isinstance(course, Moving) or course.following is not None:
+    if not isinstance(course, Moving) or course.following is not None or position.unasked:
         return position.revisions
     candidate = course.candidate
     if not assessment.judged_well or assessment.needs_approval:

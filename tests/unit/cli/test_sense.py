@@ -102,6 +102,20 @@ def test_only_what_moves_can_be_promoted_or_aborted(name: str):
                 command(shown, None)
 
 
+def test_what_the_spec_does_not_ask_for_any_more_can_be_aborted_and_not_promoted():
+    """A typo in spec.model.version, while v2 soaks."""
+    world = installed(gate=GATE)
+    world.judge = undecided
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    world.choose("v33")
+    world.rest(1)
+    shown = recorded(world).view
+    assert sense.abort(shown, None).version == "v2"
+    with pytest.raises(Refused, match=r"v2 is on its way, and spec\.model does not come to it: line is Stalled: .*v33"):
+        sense.promote(shown, "v2")
+
+
 def test_what_happens_is_said():
     soaking = story("Soaking").view
     assert sense.promote(soaking, None).effect == "v2 passes all remaining gates and approvals: of canary, fleet."

@@ -227,10 +227,31 @@ def test_the_first_obstacle_is_named(of, fields, reason, says):
         assert at.stall.reason == reason
         assert says in at.stall.message
     found = of.spec.model.version == "v2"
-    assert at.candidate == (V2 if found else None), "what is on its way is still judged"
-    assert (at.chosen, at.reached) == ((V2, 1) if found else (None, 0))
-    assert type(at.course) is (Moving if found else Blocked)
+    assert at.candidate == V2, "what is on its way is still judged"
+    assert (at.chosen, at.unasked, at.reached) == (V2 if found else None, not found, 1)
+    assert type(at.course) is Moving
     assert (at.stable, at.revisions) == (V1, (V1, V2))
+
+
+@pytest.mark.parametrize(
+    ("carry", "revisions", "course", "of", "reached"),
+    [
+        (["v1", "v1", "v1"], (V1,), Blocked, None, 0),
+        ([None, None, None], (), Blocked, None, 0),
+        (["v2", "v1", "v1"], (V1, V2), Moving, "v2", 1),
+        (["v3", "v2", "v1"], (V1, V2, revision("v3")), Moving, "v3", 1),
+        (["v1", "v2", "v1"], (V1, V2), NotBegun, "v2", 0),
+        (["v2", "v1", "v1"], (V1, failed("v2")), GoingBack, "v2", 1),
+        (["v2", None, None], (failed("v2"),), Held, "v2", 1),
+        (["away", "v1", "v1"], (V1,), Blocked, None, 0),
+    ],
+)
+def test_where_the_spec_comes_to_nothing_what_the_first_group_has_is_on_its_way(carry, revisions, course, of, reached):
+    at = locate(snapshot(carry, rollout("v9")), *revisions)
+    assert (type(at.course), at.reached, at.unasked, at.chosen) == (course, reached, True, None)
+    if of is not None:
+        left = at.course.candidate if isinstance(at.course, NotBegun | Moving) else at.course.chosen
+        assert left.version == of
 
 
 def test_without_a_key_nothing_that_must_be_signed_moves():

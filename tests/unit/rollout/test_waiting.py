@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from modelfleet.gate import Verdict
-from unit.rollout import builders
 from unit.rollout.builders import START
 from unit.rollout.simulation import installed, said
 
@@ -132,27 +131,3 @@ def test_an_impossible_window_is_named():
     assert world.reason("Stalled") == "InvalidWindow"
     assert "0 22 31 2 *" in world.message()
     assert world.versions == {"v1"}
-
-
-def test_where_the_spec_comes_to_nothing_it_is_said_what_stays_unjudged_meanwhile():
-    """A typo in spec.model.version, while v2 soaks: its gate is gone, and abort has nothing to act on."""
-    world = installed()
-    world.judge = lambda plan, now: said(plan, now, Verdict.INCONCLUSIVE)
-    world.choose("v2")
-    world.run(lambda: world.phase == "Soaking")
-    world.choose("v33")
-    world.rest()
-    assert world.reason("Stalled") == "ModelVersionNotFound"
-    left = "Meanwhile v2 stays in group canary, and nothing judges it: choose v1 to take it back."
-    assert left in world.message()
-    world.choose("v1")
-    world.run(lambda: world.is_at("v1"))
-    world.spec(template=builders.template("app:2"))
-    world.run(lambda: world.phase == "Soaking")
-    world.choose("v33")
-    world.rest()
-    assert "Meanwhile another template of v1 stays in group canary" in world.message()
-    world = installed()
-    world.choose("v33")
-    world.rest()
-    assert "Meanwhile" not in world.message()
