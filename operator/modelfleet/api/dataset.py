@@ -228,6 +228,8 @@ class VersionEntry(StatusModel):
     """How many images."""
     added: Count = 0
     """How many of them the version before did not have."""
+    changed: Count | None = None
+    """How many of them have other labels, or another split, than in the version before, where that is known."""
     created_at: Time | None = None
     """When it was made."""
     holdout: Sha256 | None = None

@@ -123,10 +123,10 @@ class Retrain(SpecModel):
     require_new_data: bool = True
     """Do not retrain on the data that the stable version was trained on: where the template pins every source by its
     sha256, and these are the sources of the stable version; or where it names a Dataset that has fewer than
-    minNewImages new images since."""
+    minNewImages new or corrected images since."""
     min_new_images: Annotated[int, Field(ge=1, le=1_000_000)] = 200
-    """With requireNewData: minimum number of images added to the Dataset since the version that the stable version was
-    trained on; where it was trained on other data, of images in the Dataset."""
+    """With requireNewData: minimum number of images added to the Dataset, or corrected in it, since the version that
+    the stable version was trained on; where it was trained on other data, of images in the Dataset."""
     schedule: CronSchedule | None = None
     """Also retrain on this schedule: minute, hour, day of month, month, day of week (UTC)."""
     suspend: bool = False

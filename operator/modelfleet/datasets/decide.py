@@ -248,8 +248,10 @@ def _made(before: DatasetStatus, after: DatasetStatus) -> Announce | None:
     latest, known = after.latest, 0 if before.latest is None else before.latest.number
     if latest is None or latest.number <= known or (before.last_sync is None and latest.number > 1):
         return None
-    added = next((entry.added for entry in after.versions if entry.number == latest.number), 0)
+    entry = next((entry for entry in after.versions if entry.number == latest.number), None)
+    added, changed = (0, 0) if entry is None else (entry.added, entry.changed or 0)
     images = f"{latest.images} images with {latest.objects} objects, {added} images new"
+    images += f", {changed} corrected" if changed else ""
     message = f"Version {latest.number} was created: {images}."
     return Announce("Normal", Reason.DATASET_VERSION_CREATED, message, version=str(latest.number))
 

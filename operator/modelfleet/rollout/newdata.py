@@ -88,10 +88,14 @@ def _of_dataset(
         return f"{stable} was trained on {what} already, the newest to train on: {_to_label(dataset)}."
     # Of a Dataset that it was not trained on at all, every image is new to it.
     added = _sizes(dataset).get(newest) if trained is None else _added(dataset, lineage, trained, newest)
-    if added is None or added >= spec.min_new_images or not stable:
+    if added is None or not stable:
         return ""
+    corrected = 0 if trained is None else _corrected(dataset, trained, newest, added)
+    if added + corrected >= spec.min_new_images:
+        return ""
+    other = f", and {corrected} whose labels were corrected since" if corrected else ""
     return (
-        f"Dataset {name} has {added} images that {stable} was not trained on (version {newest}), and "
+        f"Dataset {name} has {added} images that {stable} was not trained on{other} (version {newest}), and "
         f"{spec.min_new_images} are asked for (minNewImages): {_to_label(dataset)}."
     )
 
@@ -135,6 +139,15 @@ def _added(dataset: Dataset, lineage: LineageDataset | None, trained: int, newes
         if _is_version(source.uri, trained) and source.images:
             sizes.setdefault(trained, source.images)
     return max(added, sizes[newest] - sizes[trained]) if {newest, trained} <= sizes.keys() else added
+
+
+def _corrected(dataset: Dataset, trained: int, newest: int, added: int) -> int:
+    """How many images have had other labels since version `trained`, up to `newest`, beside those `added` since: to
+    train on them again teaches something else. As far as is known; an image counts for each version that corrects it,
+    and all together for no more than there are."""
+    changed = sum(entry.changed or 0 for entry in dataset.status.versions if trained < entry.number <= newest)
+    size = _sizes(dataset).get(newest)
+    return changed if size is None else max(0, min(changed, size - added))
 
 
 def _sizes(dataset: Dataset) -> dict[int, int]:

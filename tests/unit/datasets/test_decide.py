@@ -413,8 +413,9 @@ def test_a_sync_that_succeeds_again_is_announced():
     assert removed(decision) == [], "the last good one and the last failed one stay"
 
 
-def test_a_new_version_is_announced():
-    versions = [entry(13, added=52), entry(12)]
+@pytest.mark.parametrize(("changed", "says"), [({}, ""), ({"changed": 0}, ""), ({"changed": 3}, ", 3 corrected")])
+def test_a_new_version_is_announced(changed, says):
+    versions = [entry(13, added=52, **changed), entry(12)]
     good = (
         job(START + HALF, ended=START + HALF + timedelta(seconds=60)),
         (pod(report(latest=latest(13, images=692), versions=versions)),),
@@ -422,7 +423,7 @@ def test_a_new_version_is_announced():
     decision = look(dataset(status=DONE), GOOD, good, now=START + HALF + timedelta(seconds=70))
     (announced,) = decision.announcements
     assert announced.reason == "DatasetVersionCreated"
-    assert announced.message == "Version 13 was created: 692 images with 1900 objects, 52 images new."
+    assert announced.message == "Version 13 was created: 692 images with 1900 objects, 52 images new" + f"{says}."
     assert removed(decision) == ["parts-20261121080000"]
 
 

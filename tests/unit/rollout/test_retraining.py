@@ -702,6 +702,54 @@ def read_from(number: int, *, store: str = "s3://data/parts/", sha256: str = "",
     return trained_on(dataset="parts", version=number, sources=[source])
 
 
+def corrected(changed: int | None, *, added: int = 0, images: int = 900, versions: int = 1) -> Dataset:
+    """Dataset parts, whose versions from 13 on correct labels of so many images each."""
+    numbers = range(12 + versions, 12, -1)
+    entries = [
+        {"number": n, "sha256": f"{n:064x}", "images": images, "added": added, "changed": changed} for n in numbers
+    ]
+    latest = {"number": numbers[0], "sha256": f"{numbers[0]:064x}", "uri": "s3://d/", "images": images}
+    return dataset(newest=numbers[0], latest=latest, versions=entries)
+
+
+@pytest.mark.parametrize(
+    ("data", "stable"),
+    [
+        pytest.param(corrected(200), ON_12, id="corrected"),
+        pytest.param(corrected(80, added=120), ON_12, id="new, and corrected"),
+        pytest.param(corrected(100, versions=2), ON_12, id="by two versions"),
+    ],
+)
+def test_corrected_labels_are_new_data(data: Dataset, stable: ModelVersion):
+    assert look(standing(spec=from_dataset(), datasets=(data,), versions=(stable,))).create is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "stable", "says"),
+    [
+        pytest.param(
+            corrected(30, added=120),
+            ON_12,
+            "has 120 images that v1 was not trained on, and 30 whose labels were corrected since (version 13), and 200",
+            id="too few",
+        ),
+        pytest.param(corrected(None), ON_12, "has 0 images that v1 was not trained on (version 13)", id="not known"),
+        pytest.param(
+            corrected(90, images=150, versions=5),
+            ON_12,
+            "and 150 whose labels were corrected since",
+            id="the same ones again",
+        ),
+        pytest.param(corrected(900), ON_13, "was trained on version 13", id="it was trained on them"),
+    ],
+)
+def test_too_few_corrected_labels_are_not(data: Dataset, stable: ModelVersion, says: str):
+    outcome = look(standing(spec=from_dataset(), datasets=(data,), versions=(stable,)))
+    assert outcome.status is not None
+    assert (outcome.create, outcome.status.reason) == (None, "NoNewData")
+    assert says in outcome.status.message
+
+
 def small_steps(newest: int = 40, images: int = 900) -> Dataset:
     """A Dataset with versions of 15 new images each, of which the status lists the newest ten."""
     numbers = range(newest, newest - 10, -1)
