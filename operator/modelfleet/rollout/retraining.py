@@ -250,11 +250,34 @@ def _missed(position: Position, spec: Retrain, done: Sequence[Retraining], now: 
     where it is too long ago."""
     status = position.snapshot.rollout.status.drift
     slot = status.retrain.next if status is not None and status.retrain is not None else None
+    if _is_wiped(position):
+        slot = _last_slot(position, spec, now)
     if spec.schedule is None or slot is None or not slot <= now < slot + MADE_UP:
         return None
     if _slot_after(spec.schedule, slot - timedelta(seconds=1)) != slot:  # of another schedule than this
         return None
     return None if any(entry.at >= slot - _SKEW for entry in done) else slot
+
+
+def _is_wiped(position: Position) -> bool:
+    """Whether there was a status once: something is stable, and nothing is said of it."""
+    status = position.snapshot.rollout.status
+    return position.stable is not None and status.phase is None and status.drift is None
+
+
+def _last_slot(position: Position, spec: Retrain, now: datetime) -> datetime | None:
+    """The last slot that has come, for a status that does not say what it had announced. What was started for it stands
+    in TrainingJobs and ControllerRevisions. None where it is older than the Rollout, which may itself be younger than
+    its ControllerRevisions: it was restored."""
+    stable, created = position.stable, position.snapshot.rollout.metadata.creation_timestamp
+    if spec.schedule is None or stable is None:
+        return None
+    try:
+        slot = cron.following(spec.schedule, now + timedelta(seconds=1), reverse=True)
+    except cron.BadCron:
+        return None
+    known = [moment for moment in (created, stable.promoted_at) if moment is not None]
+    return slot if any(moment <= slot for moment in known) else None
 
 
 def _next_slot(spec: Retrain, now: datetime) -> datetime | None:

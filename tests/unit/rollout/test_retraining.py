@@ -494,6 +494,47 @@ def test_a_slot_missed_by_less_is_made_up_for():
     assert scheduled(SLOT + 5 * HOUR).create is not None
 
 
+def wiped(*trainings: TrainingJob, now: Any, spec: Any = NIGHTLY, created: Any = NOW, **facts: Any) -> Outcome:
+    """The status is gone; the ControllerRevision of what is stable (since a week, if not said otherwise) is there."""
+    rollout = positions.rollout("v1", **spec, metadata={"creationTimestamp": wire(created)})
+    seen = positions.snapshot(["v1"] * 3, rollout, trainings=trainings)
+    stable = positions.revision("v1", **{"promoted_at": NOW - 7 * 24 * HOUR, **facts})
+    return look(positions.locate(seen, stable), None, now=now)
+
+
+@pytest.mark.parametrize("now", [SLOT, SLOT + timedelta(milliseconds=1), SLOT + 5 * HOUR])
+@pytest.mark.parametrize("since", [{}, {"created": SLOT - HOUR, "promoted_at": SLOT + timedelta(minutes=1)}])
+def test_a_slot_is_made_up_for_though_the_status_was_wiped(now: Any, since: Any):
+    outcome = wiped(now=now, **since)
+    assert made(outcome).metadata.annotations[names.RETRAIN_TRIGGER] == "Schedule"
+    assert "03:00 UTC" in made(outcome).metadata.annotations[names.RETRAIN_CAUSE]
+    assert outcome.status is not None
+    assert outcome.status.next == SLOT, "it may be refused"
+    assert wiped(made(outcome, at=now), now=now).create is None, "killed right after that write"
+    assert wiped(now=now, retrained={"line-r1": f"Schedule {wire(now)}"}).create is None, "somebody deleted it"
+
+
+def test_a_slot_that_a_guard_holds_is_announced_again_where_the_status_was_wiped():
+    outcome = wiped(now=SLOT + HOUR, spec=drift(schedule="0 3 * * *", suspend=True))
+    assert outcome.create is None
+    assert outcome.status is not None
+    assert (outcome.status.reason, outcome.status.next) == ("Suspended", SLOT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"now": SLOT - timedelta(seconds=1)}, id="not yet"),
+        pytest.param({"now": SLOT + 6 * HOUR}, id="missed by too much"),
+        pytest.param({"now": SLOT + HOUR, "promoted_at": SLOT + timedelta(minutes=1)}, id="before there was a Rollout"),
+        pytest.param({"now": SLOT + HOUR, "spec": drift()}, id="no schedule"),
+        pytest.param({"now": SLOT + HOUR, "spec": drift(schedule="0 0 31 2 *")}, id="no date"),
+    ],
+)
+def test_no_slot_is_made_up_for_after_a_wiped_status(arguments: Any):
+    assert wiped(**arguments).create is None
+
+
 def held_slot(now: Any, done: tuple[Retraining, ...] = (), wanted: Wanted | None = None, **retrain: Any) -> Outcome:
     """The slot of 03:00 came while v2 was on its way, or the retrainings `done` are too near."""
     status = DriftStatus.model_validate(
