@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from modelfleet.api import podshape
 from modelfleet.kube import ROLLOUT, Index, Key, Object, Store, View, key_of
 from modelfleet.rollout import manifests, membership, nodes
 from modelfleet.rollout.affinity import Conjunction
@@ -37,12 +38,18 @@ def _paths(spec: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> 
             yield f"host path {path.rstrip('/') or '/'}"
 
 
-def _taken(rollout: Object) -> frozenset[str]:
-    return host_resources(rollout["spec"]["template"])
+def taken(rollout: Object) -> frozenset[str]:
+    """What a raw Rollout takes of a host, in words. Nothing where its template has another form than Kubernetes': no
+    pod is made from it, and what is wrong is said by its own look."""
+    try:
+        template = podshape.checked(rollout["spec"].get("template") or {})
+    except ValueError:
+        return frozenset()
+    return host_resources(template)
 
 
-RESOURCES = View(ROLLOUT, _taken)
-ROLLOUTS_BY_RESOURCE = Index(ROLLOUT, _taken)
+RESOURCES = View(ROLLOUT, taken)
+ROLLOUTS_BY_RESOURCE = Index(ROLLOUT, taken)
 """Rollouts by what their pods take of a host."""
 
 

@@ -36,7 +36,7 @@ def _neighbours(changed: Object, store: Store) -> Iterable[Key]:
 
 def _on_nodes(rollout: Object) -> object:
     """What of a Rollout its neighbours go by."""
-    return overlaps.host_resources(rollout["spec"]["template"]), membership.selectors_of(rollout)
+    return overlaps.taken(rollout), membership.selectors_of(rollout)
 
 
 def node_essence(node: Object) -> object:

@@ -87,6 +87,30 @@ def test_neighbours_are_those_that_want_the_same_of_a_node():
     assert woken(WATCHES, ROLLOUT, moved, world.store, before=mine) == ["mine", "same"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"spec": {"containers": "agent"}},
+        {"spec": {"containers": [{"name": "agent", "ports": {"hostPort": 80}}]}},
+        {"spec": {"containers": [{"name": "agent", "volumeMounts": [{"mountPath": "/x", "name": ["v"]}]}]}},
+        {"spec": {"containers": [{"name": "agent"}], "volumes": [{"name": "v", "hostPath": "/dev"}]}},
+        {"spec": "agent"},
+    ],
+)
+def test_a_template_of_another_form_wakes_nobody_else(odd, caplog):
+    """Its own look says what is wrong with it: an exception would have all owners look again at each change."""
+    store, before = Store(), rollout("mine", "a", 80)
+    for each in (obj(NODE, "n", 1, labels={"group": "a"}), rollout("same", "a", 80), rollout("none", "a")):
+        store.put({**each, "metadata": {**each["metadata"], "resourceVersion": "1"}})
+    strange = {**before, "spec": {**before["spec"], "template": odd}}
+    assert woken(WATCHES, ROLLOUT, strange, store) == ["mine"]
+    assert woken(WATCHES, ROLLOUT, strange, store, before=before) == ["mine", "same"]
+    assert woken(WATCHES, ROLLOUT, before, store, before=strange) == ["mine", "same"]
+    store.put({**strange, "metadata": {**strange["metadata"], "resourceVersion": "2"}})
+    assert woken(WATCHES, ROLLOUT, rollout("same", "a", 80), store) == ["same"]
+    assert not caplog.records, "an index reads it"
+
+
 def test_a_changed_or_deleted_configmap_wakes_the_rollout_that_it_was_made_for():
     before = obj(CONFIG_MAP, "line-capture", 1, labels={"modelfleet.dev/rollout": "line"})
     for now in (None, {**before, "data": {}}, {**before, "metadata": {**before["metadata"], "labels": {}}}):
