@@ -40,6 +40,7 @@ from modelfleet.kube import (
 )
 from modelfleet.reconcile import Controller, Deps
 from modelfleet.rollout import (
+    capture_folders,
     capture_pods,
     capture_settings,
     drifting,
@@ -244,6 +245,7 @@ def snapshot(store: Store, key: Key, agent_image: str, memberships: Memberships 
         overlaps=overlaps.find(raw, selectors, store),
         trainings=tuple(store.readable(TRAININGS, store.find(RETRAININGS, (key.namespace, key.name)))),
         capture=store.get(CONFIG_MAP, key.namespace, capture_pods.settings_name(key.name)),
+        capture_shared=capture_folders.sharing(raw, store),
         datasets=_datasets(store, rollout),
         replays=_replays(store, rollout),
         prefetch=store.get(DAEMON_SET, key.namespace, prefetch.name(key.name)),

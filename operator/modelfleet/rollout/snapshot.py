@@ -14,6 +14,7 @@ from modelfleet.api.trainingjob import TrainingJob
 from modelfleet.drift import Judgement as DriftJudgement
 from modelfleet.drift import Plan as DriftPlan
 from modelfleet.gate import Judgement
+from modelfleet.kinds import Key
 from modelfleet.rollout.replay.job import ReplayJob
 from modelfleet.rollout.revisions import Revision
 from modelfleet.rollout.signatures import UNSIGNED, Signing
@@ -158,6 +159,8 @@ class Snapshot:
     capture     the raw ConfigMap with the settings of capture, where there is one
     capture_taken
                 whether the name of that ConfigMap is one of somebody else's
+    capture_shared
+                the Rollouts of other namespaces whose captures go to the same folder
     datasets    the Datasets of its model, and the one that drift.retrain's template names
     refused     what the API server said of the last TrainingJob that this Rollout was to make
     replays     the Jobs of its replays
@@ -182,6 +185,7 @@ class Snapshot:
     trainings: tuple[TrainingJob, ...] = ()
     capture: Mapping[str, Any] | None = None
     capture_taken: bool = False
+    capture_shared: tuple[Key, ...] = ()
     datasets: tuple[Dataset, ...] = ()
     refused: Refusal | None = None
     replays: tuple[ReplayJob, ...] = ()

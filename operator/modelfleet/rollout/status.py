@@ -197,6 +197,8 @@ def _conditions(outcome: Outcome) -> Iterable[Condition]:
         yield conditions.true(ConditionType.VERSIONS_PASSED_OVER, Reason.NO_USABLE_FILE, said)
     if unmounted := capture_pods.unmounted(snapshot.rollout):
         yield conditions.true(ConditionType.CAPTURES_NOT_MOUNTED, Reason.SOURCE_NOT_MOUNTED, unmounted)
+    if snapshot.capture_shared:
+        yield conditions.true(ConditionType.CAPTURES_SHARED, Reason.SAME_FOLDER, _shared(snapshot))
     if outcome.drift.condition is not None:
         yield outcome.drift.condition
 
@@ -207,6 +209,17 @@ def _overlaps(snapshot: Snapshot) -> str:
         for overlap in snapshot.overlaps
     )
     return f"Another Rollout uses the same resources of a node: {told}."
+
+
+def _shared(snapshot: Snapshot) -> str:
+    others, capture = snapshot.capture_shared, snapshot.rollout.spec.delivery.capture
+    whose = "Rollout" if len(others) == 1 else "Rollouts"
+    where = capture.destination if capture is not None else "one folder"
+    return (
+        f"{whose} {listed(map(str, others))} of the same name can't be told from this one by the keys of captures in "
+        f"{where}: a Dataset or a replay that reads them takes those of both. Choose another "
+        "delivery.capture.destination for one of them."
+    )
 
 
 def _quarantined(revisions: Sequence[Revision]) -> tuple[Quarantined, ...]:

@@ -18,7 +18,7 @@ from modelfleet.kinds import (
     key_of,
 )
 from modelfleet.kube import Index, Object, Store
-from modelfleet.rollout import membership, overlaps
+from modelfleet.rollout import capture_folders, membership, overlaps
 from modelfleet.rollout.retraining import number_in
 from modelfleet.views import ROLLOUTS_OF_MODEL, usability
 from modelfleet.watches import Watch, itself, labelled
@@ -37,6 +37,11 @@ def _neighbours(changed: Object, store: Store) -> Iterable[Key]:
 def _on_nodes(rollout: Object) -> object:
     """What of a Rollout its neighbours go by."""
     return overlaps.taken(rollout), membership.selectors_of(rollout)
+
+
+def _sharing(changed: Object, store: Store) -> Iterable[Key]:
+    """Rollouts that report, or may have to report, that their captures go to the same folder as this one's."""
+    return capture_folders.sharing(changed, store)
 
 
 def node_essence(node: Object) -> object:
@@ -124,6 +129,7 @@ _REPLAY = labelled(names.REPLAY)
 WATCHES: tuple[Watch, ...] = (
     Watch(ROLLOUT, ROLLOUT, itself),
     Watch(ROLLOUT, ROLLOUT, _neighbours, _on_nodes),
+    Watch(ROLLOUT, ROLLOUT, _sharing, capture_folders.folder),
     Watch(ROLLOUT, DAEMON_SET, _CHILD),
     Watch(ROLLOUT, CONTROLLER_REVISION, _CHILD),
     Watch(ROLLOUT, CONFIG_MAP, _CHILD),

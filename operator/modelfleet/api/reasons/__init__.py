@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     GROUPS_WITHOUT_NODES = "GroupsWithoutNodes"
     VERSIONS_PASSED_OVER = "VersionsPassedOver"
     CAPTURES_NOT_MOUNTED = "CapturesNotMounted"
+    CAPTURES_SHARED = "CapturesShared"
     DRIFT_DETECTED = "DriftDetected"
 
 
@@ -149,6 +150,7 @@ class Reason(StrEnum):
     SIGNATURE_KEYS_MISSING = "SignatureKeysMissing"
     NO_POD = "NoPod"
     SAME_HOST_RESOURCES = "SameHostResources"
+    SAME_FOLDER = "SameFolder"
     NO_NODE_MATCHES = "NoNodeMatches"
     NO_USABLE_FILE = "NoUsableFile"
     POD_STUCK = "PodStuck"

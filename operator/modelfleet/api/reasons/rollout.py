@@ -294,6 +294,14 @@ _CAPTURES = (
         "Captures are to be stored on a volume that the pods of a group do not have, and would be lost with the pod.",
         "Mount the volume in the container that `delivery.container` names, or choose another `destination`.",
     ),
+    Entry(
+        Reason.SAME_FOLDER,
+        (ConditionType.CAPTURES_SHARED,),
+        "Warning",
+        "A Rollout of the same name in another namespace sends its captures to the same folder, where their keys do "
+        "not tell them apart.",
+        "Choose another `delivery.capture.destination` for one of them.",
+    ),
 )
 
 _NODES = (
