@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -95,8 +96,63 @@ def _paths(schema: Json, path: str = "") -> Iterator[str]:
         yield from _paths(values, f"{path}.*")
 
 
-def operator(deployments: Iterable[Json], version: str) -> Iterator[Finding]:
-    """Whether an operator runs, is ready, and is of this version."""
+def _watched(deployment: Json) -> list[str]:
+    """The namespaces that an operator serves, by its arguments; none means all."""
+    pod = (deployment["spec"].get("template") or {}).get("spec") or {}
+    given = [str(each) for container in pod.get("containers") or () for each in container.get("args") or ()]
+    joined = [each.partition("=")[2] for each in given if each.startswith("--namespace=")]
+    return joined + [value for flag, value in pairwise(given) if flag == "--namespace"]
+
+
+def _serves(deployment: Json, namespace: str) -> bool:
+    watched = _watched(deployment)
+    return not watched or namespace in watched
+
+
+def settings_for(namespace: str, deployments: Iterable[Json], settings: Iterable[Json]) -> list[Json]:
+    """Of the ConfigMaps with settings those of the operators that serve a namespace; all, where no Deployment is known
+    to mount one of them."""
+    found = [each for each in settings if "settings.yaml" in (each.get("data") or {})]
+    mounted = {key: each for each in deployments for key in _mounted(each)}
+    known = [each for each in found if _key(each) in mounted]
+    if not known:
+        return found
+    return [each for each in known if namespace in (_watched(mounted[_key(each)]) or _namespaces(each) or [namespace])]
+
+
+def _mounted(deployment: Json) -> list[tuple[str, str]]:
+    pod = (deployment["spec"].get("template") or {}).get("spec") or {}
+    names = [(volume.get("configMap") or {}).get("name") for volume in pod.get("volumes") or ()]
+    return [(deployment["metadata"].get("namespace", ""), name) for name in names if name]
+
+
+def _namespaces(settings: Json) -> list[str]:
+    """The namespaces that settings name; none where they name none, or can't be read, which is said where they are."""
+    try:
+        found = yaml.safe_load(settings["data"]["settings.yaml"])
+    except yaml.YAMLError:
+        return []
+    named = found.get("namespaces") if isinstance(found, Mapping) else None
+    return [str(each) for each in named] if isinstance(named, list) else []
+
+
+def _key(settings: Json) -> tuple[str, str]:
+    metadata = settings.get("metadata") or {}
+    return metadata.get("namespace", ""), metadata.get("name", "")
+
+
+def prometheus_urls(settings: Iterable[Json]) -> dict[str, list[str]]:
+    """The addresses of Prometheus that ConfigMaps with settings name, with the ConfigMaps that do. Raises
+    SettingsError."""
+    found: dict[str, list[str]] = {}
+    for each in settings:
+        if url := prometheus_url(each):
+            found.setdefault(url, []).append("/".join(filter(None, _key(each))))
+    return found
+
+
+def operator(deployments: Iterable[Json], version: str, namespace: str) -> Iterator[Finding]:
+    """Whether an operator that serves this namespace runs, is ready, and is of this version."""
     found = list(deployments)
     if not found:
         advice = "helm install modelfleet charts/modelfleet (docs/install.md)"
@@ -104,6 +160,9 @@ def operator(deployments: Iterable[Json], version: str) -> Iterator[Finding]:
     for each in found:
         metadata, status = each["metadata"], each.get("status") or {}
         name = f"operator {metadata['namespace']}/{metadata['name']}"
+        if not _serves(each, namespace):
+            yield ok(f"{name}: serves other namespaces ({listed(_watched(each))})")
+            continue
         wanted, ready = each["spec"].get("replicas", 1), status.get("readyReplicas", 0)
         if wanted == 0:
             yield wrong(
@@ -118,6 +177,11 @@ def operator(deployments: Iterable[Json], version: str) -> Iterator[Finding]:
         runs = (metadata.get("labels") or {}).get("app.kubernetes.io/version", "")
         if runs and runs != version:
             yield wrong(f"{name}: version {runs}, and this CLI is {version}", "use the two of one release")
+    if found and not any(_serves(each, namespace) for each in found):
+        advice = (
+            f"add it to watchNamespaces of one of them (chart), or look where one serves: -n {_watched(found[0])[0]}"
+        )
+        yield wrong(f"operator: none serves namespace {namespace}", advice)
 
 
 def seen(objects: Iterable[Json]) -> Finding:

@@ -16,6 +16,7 @@ from kubectl_modelfleet.failures import Failure, Forbidden, NotFound
 from kubectl_modelfleet.findings import RIGHTS, Address, Finding, SettingsError, State, unknown, wrong
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import crd, names
+from modelfleet.wording import listed
 
 _SELECTOR = "app.kubernetes.io/part-of=modelfleet"
 _SECONDS = 10.0
@@ -72,7 +73,7 @@ def _operator(session: Session) -> Iterator[Finding]:
     except Forbidden as failure:
         yield unknown("operator: whether it runs", str(failure))
         return
-    yield from findings.operator(deployments, __version__)
+    yield from findings.operator(deployments, __version__, session.kubectl.namespace)
 
 
 def _objects(session: Session) -> Iterator[Finding]:
@@ -88,12 +89,19 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
         except Forbidden as failure:
             yield unknown("Prometheus: where it is", f"{failure}; or say it: --prometheus URL")
             return
+        own = findings.settings_for(session.kubectl.namespace, _deployments(session), settings)
         try:
-            url = next((found for each in settings if (found := findings.prometheus_url(each))), "")
+            urls = findings.prometheus_urls(own)
         except SettingsError as error:
             advice = "correct the chart's values prometheus.*, or that ConfigMap; or --prometheus URL"
             yield wrong(f"Prometheus: the operator's settings can't be read: {error}", advice)
             return
+        if len(urls) > 1:
+            named = "; ".join(f"{listed(names)}: {_shown(each)}" for each, names in sorted(urls.items()))
+            said = f"Prometheus: several settings may be those of this namespace's operator ({named})"
+            yield unknown(said, "say which one it is: --prometheus URL")
+            return
+        url = next(iter(urls), "")
     if not url:
         yield wrong("Prometheus: the operator's settings name none", "chart value prometheus.url; or --prometheus URL")
         return
@@ -117,6 +125,22 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
         return
     yield findings.ok(f"Prometheus at {at.url} answers")
     yield from findings.series(answer)
+
+
+def _deployments(session: Session) -> list[findings.Json]:
+    """The operators; none where they may not be read, which `_operator` says."""
+    try:
+        return [*session.kubectl.list("deployments.apps", _SELECTOR, everywhere=True)]
+    except Forbidden:
+        return []
+
+
+def _shown(url: str) -> str:
+    """An address without name and password."""
+    try:
+        return findings.address(url).url
+    except ValueError:
+        return "no address"
 
 
 def _ask(session: Session, at: Address, query: str, *, direct: bool) -> findings.Json:

@@ -1,6 +1,7 @@
 """check: each thing that can be wrong is told with what to do, and what is not known is neither."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -28,12 +29,65 @@ def test_a_crd_is_compared_by_its_fields(kind: str):
     assert "newer than this CLI, with spec.new" in found.what
 
 
-def deployment(ready: int = 1, replicas: int = 1, version: str = "0.1.0") -> Json:
+def deployment(
+    ready: int = 1, replicas: int = 1, version: str = "0.1.0", namespace: str = "system", args: tuple[str, ...] = ()
+) -> Json:
+    container = {"name": "operator", "args": ["--config=/etc/modelfleet/settings.yaml", *args]}
+    settings = {"name": "settings", "configMap": {"name": "op"}}
+    pod = {"containers": [container], "volumes": [settings, {"name": "tmp", "emptyDir": {}}]}
     return {
-        "metadata": {"namespace": "system", "name": "op", "labels": {"app.kubernetes.io/version": version}},
-        "spec": {"replicas": replicas},
+        "metadata": {"namespace": namespace, "name": "op", "labels": {"app.kubernetes.io/version": version}},
+        "spec": {"replicas": replicas, "template": {"spec": pod}},
         "status": {"readyReplicas": ready},
     }
+
+
+def settings(namespace: str, url: str, name: str = "op", **more: object) -> Json:
+    text = json.dumps({"prometheus": {"url": url}, **more})
+    return {"metadata": {"namespace": namespace, "name": name}, "data": {"settings.yaml": text}}
+
+
+A, B = deployment(namespace="a", args=("--namespace=yard",)), deployment(namespace="b", args=("--namespace", "factory"))
+EVERYWHERE = deployment(namespace="all")
+OF_A, OF_B, OF_ALL = settings("a", "http://a"), settings("b", "http://b"), settings("all", "http://all")
+
+
+@pytest.mark.parametrize(
+    ("deployments", "found", "chosen"),
+    [
+        ([A, B], [OF_A, OF_B], [OF_B]),
+        ([B, A], [OF_A, OF_B], [OF_B]),
+        ([A], [OF_A], []),
+        ([A, EVERYWHERE], [OF_A, OF_ALL], [OF_ALL]),
+        ([EVERYWHERE], [OF_ALL, {"metadata": {"namespace": "all", "name": "dashboards"}, "data": {}}], [OF_ALL]),
+        ([], [OF_A, OF_B], [OF_A, OF_B]),
+        ([A, B], [settings("c", "http://c")], [settings("c", "http://c")]),
+        ([EVERYWHERE], [settings("all", "http://all", namespaces=["yard"])], []),
+        ([EVERYWHERE], [settings("all", "x", namespaces=["factory"])], [settings("all", "x", namespaces=["factory"])]),
+    ],
+)
+def test_the_settings_are_those_of_the_operator_that_serves_the_namespace(
+    deployments: list[Json], found: list[Json], chosen: list[Json]
+):
+    assert findings.settings_for("factory", deployments, found) == chosen
+
+
+def test_every_address_is_named_with_the_settings_that_say_it():
+    same = settings("c", "http://a")
+    assert findings.prometheus_urls([OF_A, OF_B, same, settings("d", "")]) == {
+        "http://a": ["a/op", "c/op"],
+        "http://b": ["b/op"],
+    }
+
+
+def test_an_operator_of_other_namespaces_is_not_held_against_this_one():
+    broken = deployment(ready=0, version="0.0.9", namespace="a", args=("--namespace=yard",))
+    found = list(findings.operator([broken, B], "0.1.0", "factory"))
+    assert [each.state for each in found] == [State.OK, State.OK]
+    assert found[0].what == "operator a/op: serves other namespaces (yard)"
+    (said,) = [each for each in findings.operator([broken], "0.1.0", "factory") if each.state is State.WRONG]
+    assert said.what == "operator: none serves namespace factory"
+    assert "watchNamespaces" in said.advice
 
 
 @pytest.mark.parametrize(
@@ -47,7 +101,7 @@ def deployment(ready: int = 1, replicas: int = 1, version: str = "0.1.0") -> Jso
     ],
 )
 def test_the_operator(deployments: list[Json], state: State, said: str):
-    found = list(findings.operator(deployments, "0.1.0"))
+    found = list(findings.operator(deployments, "0.1.0", "factory"))
     assert any(each.state is state and said in each.what for each in found)
     assert all(each.advice for each in found if each.state is not State.OK)
 
