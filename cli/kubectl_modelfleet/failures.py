@@ -3,6 +3,10 @@
 import difflib
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Final
+
+FAULTY: Final = 60.0
+"""So many seconds what waits or follows bears an API server that fails: one that restarts does for a moment."""
 
 
 class Exit(IntEnum):

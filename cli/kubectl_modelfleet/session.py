@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 
 from kubectl_modelfleet import wording
 from kubectl_modelfleet.failures import Forbidden, NotFound, near
-from kubectl_modelfleet.kubectl import MODEL_VERSIONS, PODS, ROLLOUTS, Json, Kubectl
+from kubectl_modelfleet.kubectl import MODEL_VERSIONS, PODS, ROLLOUTS, Json, Kubectl, namespaced
 from kubectl_modelfleet.output import Harmless, put, tell
 from kubectl_modelfleet.view import RolloutView, view
 from modelfleet.api import names
@@ -111,8 +111,21 @@ class Session:
         try:
             return self.kubectl.list(PODS, f"{names.ROLLOUT}={rollout}")
         except Forbidden as error:
-            tell(f"Its nodes are not shown: {error}")
+            self._without_nodes(error)
             return None
+
+    def _without_nodes(self, error: Forbidden) -> None:
+        tell(f"Its nodes are not shown: {error}")
+
+    def sees_pods(self, rollout: str) -> bool:
+        """Whether its pods may be read, from one of them: all are read by who follows them. What is refused is told."""
+        path, selector = namespaced(PODS, self.kubectl.namespace), f"{names.ROLLOUT}={rollout}"
+        try:
+            self.kubectl.raw(path, labelSelector=selector, limit="1")
+        except Forbidden as error:
+            self._without_nodes(error)
+            return False
+        return True
 
     def view(self, name: str, *, pods: bool = True) -> RolloutView:
         """The Rollout as it is shown."""

@@ -2,12 +2,13 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from subprocess import Popen
 from types import TracebackType
 from typing import Self
 
-from kubectl_modelfleet.failures import Failure, Forbidden
+from kubectl_modelfleet.failures import FAULTY, Failure, Forbidden, ServerFault, Unreachable
 from kubectl_modelfleet.kubectl import Json, Kubectl, end
 from kubectl_modelfleet.kubectl import failure as failed
 
@@ -17,8 +18,9 @@ _PAUSE = 2.0  # seconds before a stream that broke is begun again
 class Streams:
     """`asked`: kind -> path and query of its list. A stream that ends is begun again from a new list.
 
-    A Failure at the first list of a kind ends the use: it is raised by `wait`. Later ones (the API server restarts) are
-    waited out, for a picture that stands still for a minute says more than a command that ended.
+    A Failure at the first list of a kind ends the use: it is raised by `wait`. Later ones are told (`trouble`): an API
+    server that does not answer is waited out, for a picture that stands still says more than a command that ended. One
+    that answers with an error for a minute without a break ends it: that need not ever be over.
     """
 
     def __init__(self, kubectl: Kubectl, asked: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
@@ -29,6 +31,7 @@ class Streams:
         self._news = 0
         self._taken = 0
         self._failure: Failure | None = None
+        self._trouble: dict[str, str] = {}
         self._children: list[Popen[str]] = []
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._follow, args=(kind,), daemon=True) for kind in asked]
@@ -58,6 +61,12 @@ class Streams:
         with self._changed:
             return kind in self._objects
 
+    @property
+    def trouble(self) -> str:
+        """Why what is shown is no longer kept up to date; "" where it is."""
+        with self._changed:
+            return " ".join(dict.fromkeys(self._trouble.values()))
+
     def wait(self, most: float) -> None:
         """Return when something changed, at the latest after so many seconds. Raises the Failure of a first list."""
         with self._changed:
@@ -67,16 +76,32 @@ class Streams:
                 raise self._failure
 
     def _follow(self, kind: str) -> None:
+        since: float | None = None  # it answers with an error
         while not self._closed.is_set():
             try:
                 self._once(kind)
+                since = None
             except Failure as failure:
-                if not self.seen(kind) or isinstance(failure, Forbidden):
+                now = time.monotonic()
+                if isinstance(failure, Unreachable) and not isinstance(failure, ServerFault):
+                    since = None
+                elif since is None:
+                    since = now
+                ends = not self.seen(kind) or isinstance(failure, Forbidden)
+                if ends or (since is not None and now - since > FAULTY):
                     with self._changed:
                         self._failure = failure
                         self._changed.notify_all()
                     return
+                self._tell(kind, str(failure))
             self._closed.wait(_PAUSE)
+
+    def _tell(self, kind: str, trouble: str) -> None:
+        with self._changed:
+            if self._trouble.get(kind, "") != trouble:
+                self._trouble[kind] = trouble
+                self._news += 1
+                self._changed.notify_all()
 
     def _once(self, kind: str) -> None:
         """List, and watch until the stream ends."""
@@ -122,5 +147,6 @@ class Streams:
     def _put(self, kind: str, found: dict[str, Json]) -> None:
         with self._changed:
             self._objects[kind] = found
+            self._trouble.pop(kind, None)
             self._news += 1
             self._changed.notify_all()

@@ -1,5 +1,7 @@
 """`get rollout [NAME] [-w]`: the live tree."""
 
+import time
+
 import click
 from rich.console import Group
 from rich.live import Live
@@ -8,7 +10,7 @@ from rich.text import Text
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.failures import Failure
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
-from kubectl_modelfleet.output import Harmless
+from kubectl_modelfleet.output import Harmless, tell
 from kubectl_modelfleet.session import Session, options, where
 from kubectl_modelfleet.streams import Streams
 from kubectl_modelfleet.tree import NODES_SHOWN, line, tree
@@ -17,6 +19,7 @@ from modelfleet.api import names
 from modelfleet.times import wire_time
 
 _FRAME = 1.0  # seconds between two pictures where nothing happens: ages go on
+_WELL = 10.0  # seconds without trouble after which the same is told again: a watch may be refused after each list
 
 
 @click.group()
@@ -91,9 +94,13 @@ def _streams(session: Session, rollout: str) -> Streams:
     session.rollout(rollout)  # says what is near where there is none
     kubectl, namespace = session.kubectl, session.kubectl.namespace
     asked = {ROLLOUTS: (namespaced(ROLLOUTS, namespace), {"fieldSelector": f"metadata.name={rollout}"})}
-    if session.pods(rollout) is not None:
+    if session.sees_pods(rollout):
         asked[PODS] = (namespaced(PODS, namespace), {"labelSelector": f"{names.ROLLOUT}={rollout}"})
     return Streams(kubectl, asked)
+
+
+def _stands_still(trouble: str) -> str:
+    return f"Not followed now: {trouble}"
 
 
 def _live(session: Session, rollout: str, nodes: int) -> None:
@@ -106,7 +113,10 @@ def _live(session: Session, rollout: str, nodes: int) -> None:
             found = streams.objects(ROLLOUTS)
             if found:
                 shown = session.seen(found[0], streams.objects(PODS))
-                picture.update(Harmless(tree(shown, session.now, signs, nodes)), refresh=True)
+                now = tree(shown, session.now, signs, nodes)
+                if trouble := streams.trouble:
+                    now = Group(now, Text(_stands_still(trouble), style="yellow"))
+                picture.update(Harmless(now), refresh=True)
             elif streams.seen(ROLLOUTS):
                 picture.update(Text(f"Rollout {rollout} is gone."), refresh=True)
                 return
@@ -115,10 +125,16 @@ def _live(session: Session, rollout: str, nodes: int) -> None:
 
 def _plain(session: Session, rollout: str) -> None:
     """One line (or one JSON document) for each change, until it is gone, nobody reads on, or somebody interrupts."""
-    before = ""
+    before, troubled, troubled_at = "", "", 0.0
     with _streams(session, rollout) as streams:
         while True:
             found = streams.objects(ROLLOUTS)
+            if trouble := streams.trouble:
+                if trouble != troubled:
+                    tell(_stands_still(trouble))
+                troubled, troubled_at = trouble, time.monotonic()
+            elif time.monotonic() - troubled_at > _WELL:
+                troubled = ""
             if found:
                 shown = session.seen(found[0], streams.objects(PODS))
                 now = line(shown, session.signs)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from kubectl_modelfleet import completing, documents
-from kubectl_modelfleet.failures import Exit, ServerFault, Unreachable
+from kubectl_modelfleet.failures import FAULTY, Exit, ServerFault, Unreachable
 from kubectl_modelfleet.kubectl import REVISIONS
 from kubectl_modelfleet.outcome import Outcome, commanded, outcome, to_come
 from kubectl_modelfleet.output import tell
@@ -16,7 +16,6 @@ from modelfleet.api import names
 from modelfleet.api.quantities import format_duration, parse_duration
 
 _LOOK = 2.0  # seconds between two looks
-_FAULTY = 60.0  # so many seconds --wait bears an API server that fails: one that restarts does for a moment
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -83,7 +82,7 @@ def _look(session: Session, rollout: str, version: str | None, until: float | No
             now = time.monotonic()
             if not isinstance(failure, ServerFault):
                 since = now
-            if until is None or now > until or now - since > _FAULTY:
+            if until is None or now > until or now - since > FAULTY:
                 raise
             if str(failure) != told:
                 told = str(failure)

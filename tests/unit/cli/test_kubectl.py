@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from kubectl_modelfleet import findings
 from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, ServerFault, Unreachable, near
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, Kubectl, failure
 from kubectl_modelfleet.main import complete, run
+from kubectl_modelfleet.session import Session
 from kubectl_modelfleet.streams import Streams
 from modelfleet.api import crd, names
 from modelfleet.kinds import ROLLOUT
@@ -134,7 +136,9 @@ class Fake:
     def answer(self, *known: tuple[list[str], object], config: object = None) -> None:
         answers = [(words, _answer(found)) for words, found in known]
         context = (["config", "view"], config or {"lines": ["factory"]})
-        (self._folder / "answers.json").write_text(json.dumps([context, *answers]))
+        new = self._folder / "answers.json.new"  # a child may be reading
+        new.write_text(json.dumps([context, *answers]))
+        new.replace(self._folder / "answers.json")
 
     @property
     def calls(self) -> list[list[str]]:
@@ -527,6 +531,42 @@ def good(**changed: object) -> list[tuple[list[str], object]]:
     return [*crds, *found.values()]
 
 
+def installed_for(namespace: str, settings: str) -> tuple[dict[str, object], dict[str, object]]:
+    """An operator that serves one namespace, and its settings."""
+    pod = {
+        "containers": [{"name": "operator", "args": [f"--namespace={namespace}"]}],
+        "volumes": [{"name": "settings", "configMap": {"name": "op"}}],
+    }
+    metadata = {"namespace": f"{namespace}-system", "name": "op"}
+    operator = {
+        "metadata": {**metadata, "labels": {"app.kubernetes.io/version": "0.1.0"}},
+        "spec": {"replicas": 1, "template": {"spec": pod}},
+        "status": {"readyReplicas": 1},
+    }
+    return operator, {"metadata": metadata, "data": {"settings.yaml": settings}}
+
+
+def test_check_asks_the_prometheus_of_the_namespaces_own_operator(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    other = installed_for("apart", "prometheus: {url: 'http://prometheus.apart.svc:9090'}")
+    own = installed_for("factory", "prometheus: {url: 'http://prometheus.monitoring.svc:9090'}")
+    fake.answer(*good(deployments=items(other[0], own[0]), configmaps=items(other[1], own[1])))
+    assert run(["-n", "factory", "check"]) == 0
+    said = capsys.readouterr().out
+    assert "✔ Prometheus at http://prometheus.monitoring.svc:9090 answers" in said
+    assert "✔ operator apart-system/op: serves other namespaces (apart)" in said
+
+
+def test_check_takes_none_where_several_may_be_meant(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    one = installed_for("apart", "prometheus: {url: 'http://name:secret@one'}")[1]
+    two = installed_for("factory", "prometheus: {url: 'http://two'}")[1]
+    fake.answer(*good(configmaps=items(one, two)))
+    assert run(["-n", "factory", "check"]) == 3
+    said = capsys.readouterr().out
+    assert "several settings may be those of this namespace's operator (apart-system/op: http://one; factory" in said
+    assert "say which one it is: --prometheus URL" in said
+    assert "secret" not in said
+
+
 def test_check_where_all_is_well(fake: Fake, capsys: pytest.CaptureFixture[str]):
     fake.answer(*good())
     assert run(["check"]) == 0
@@ -627,13 +667,94 @@ def test_a_watch_ends_when_nobody_reads_on(fake: Fake, output: list[str], monkey
     listed = items(rollout) | {"metadata": {"resourceVersion": "7"}}
     fake.answer(
         (["watch=true"], {"lines": [], "sleep": 60}),
-        (["get", "pods"], items()),
         (["get", "rollouts.modelfleet.dev"], rollout),
         (["/rollouts?"], listed),
         (["/pods?"], items()),
     )
     assert run(["-n", "factory", "get", "rollout", rollout["metadata"]["name"], "-w", *output]) == 0
     assert len(told) == 1
+    asked = [call[-1] for call in fake.calls if "/pods?" in call[-1] and "watch" not in call[-1]]
+    assert len([each for each in asked if "limit=1" not in each]) <= 1, "all pods are listed once, to follow them"
+
+
+FAULT = "Error from server (InternalError): Internal error occurred: unable to transform key"
+AWAY = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
+
+
+@contextlib.contextmanager
+def followed(fake: Fake, monkeypatch: pytest.MonkeyPatch, error: str) -> Iterator[Streams]:
+    """Pods that were listed once, and then the API server says this at each look. A minute is half a second."""
+    monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
+    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 0.5)
+    fake.answer((["watch=true"], {"lines": []}), (["/pods"], items({"metadata": {"name": "one"}})))
+    with Streams(Kubectl(), {PODS: ("/api/v1/pods", {})}) as streams:
+        until(lambda: streams.seen(PODS), streams)
+        assert streams.trouble == ""
+        fake.answer((["/pods"], {"error": error}))
+        until(lambda: bool(streams.trouble), streams)
+        yield streams
+
+
+def until(so: Callable[[], bool], streams: Streams) -> None:
+    deadline = time.monotonic() + 60
+    while not so():
+        assert time.monotonic() < deadline
+        streams.wait(0.2)
+
+
+def test_what_keeps_a_stream_from_going_on_is_told_until_it_does(fake: Fake, monkeypatch: pytest.MonkeyPatch):
+    with followed(fake, monkeypatch, AWAY) as streams:
+        assert "was refused" in streams.trouble
+        time.sleep(1)
+        streams.wait(0.2)
+        assert [each["metadata"]["name"] for each in streams.objects(PODS)] == ["one"], "as it was seen last"
+        fake.answer((["watch=true"], {"lines": [], "sleep": 60}), (["/pods"], items({"metadata": {"name": "two"}})))
+        until(lambda: [each["metadata"]["name"] for each in streams.objects(PODS)] == ["two"], streams)
+        assert streams.trouble == ""
+
+
+def test_a_stream_does_not_bear_an_api_server_that_fails_for_ever(fake: Fake, monkeypatch: pytest.MonkeyPatch):
+    with followed(fake, monkeypatch, FAULT) as streams:
+        assert "unable to transform key" in streams.trouble
+        with pytest.raises(ServerFault, match="unable to transform key"):
+            until(lambda: False, streams)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_watch_says_that_it_stands_still(
+    fake: Fake, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
+    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 0.5)
+    monkeypatch.setattr(Session, "terminal", terminal)
+    rollout = story("Ready").rollout
+    once = {"lines": [], "error": FAULT}
+    known = [(["/pods?"], items()), (["get", "rollouts.modelfleet.dev"], rollout)]
+    monkeypatch.setattr(
+        Streams, "_read", lambda self, kind, child: fake.answer((["/rollouts?"], once), *known), raising=True
+    )
+    fake.answer((["watch=true"], {"lines": []}), (["/rollouts?"], items(rollout)), *known)
+    assert run(["-n", "factory", "get", "rollout", "line", "-w"]) == 3
+    said = capsys.readouterr()
+    assert "Not followed now: no answer now, an error in the API server" in (said.out if terminal else said.err)
+    assert "see to what it names" in said.err
+
+
+def test_the_same_trouble_is_told_once(fake: Fake, monkeypatch: pytest.MonkeyPatch, capsys):
+    """A watch that is refused after each list, which is read in between."""
+    monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
+    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 3.0)
+    rollout = story("Ready").rollout
+    fake.answer(
+        (["watch=true"], {"error": FAULT}),
+        (["/rollouts?"], items(rollout)),
+        (["/pods?"], items()),
+        (["get", "rollouts.modelfleet.dev"], rollout),
+    )
+    assert run(["-n", "factory", "get", "rollout", "line", "-w"]) == 3
+    said = capsys.readouterr()
+    assert said.err.count("Not followed now: ") == 1
+    assert said.out.count("\n") == 1, "and the Rollout, which was seen"
 
 
 def test_streams_follow_and_begin_again(fake: Fake, monkeypatch: pytest.MonkeyPatch):
