@@ -33,6 +33,29 @@ def once(series: str, of: str) -> str:
     return f"max by ({', '.join(SERIES[series].labels)}) ({series}{{{of}}})"
 
 
+MOST_NODES = 50
+"""Lines of nodes in one panel: nobody can tell more apart, and some thousands are too many for a browser."""
+
+RATE = "[$__rate_interval]"
+
+
+def of_nodes(expr: str, *, by: str = "{}", least: bool = False, window: str = RATE, range: str = "[$__range]") -> str:
+    """An expression with a series for each node, for the nodes alone that have the most of it (or `least`).
+
+    Which these are is found once, over all of the time that is shown, by the same expression with `range` in place of
+    `window`: a rank at each moment would draw other nodes at each. `by` is what is ranked of it.
+    """
+    if window not in expr:
+        raise ValueError(f"{window} is not in {expr}, which says nothing of the time that is shown")
+    whole = expr.replace(window, f"{range} @ end()")
+    return f"{expr} and {'bottomk' if least else 'topk'}({MOST_NODES}, {by.format(whole)})"
+
+
+def at_most(which: str) -> str:
+    """A sentence for the description of a panel with `of_nodes`: `which` of the nodes it draws."""
+    return f"At most {MOST_NODES} nodes: those {which} in the time shown."
+
+
 _OF = 'namespace=~"$namespace",rollout=~"$rollout"'
 _ENDED = f"{once('modelfleet_rollout_end_timestamp_seconds', _OF)} * 1000"
 _QUARANTINED = f"{once('modelfleet_rollout_quarantined_timestamp_seconds', _OF)} * 1000"

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from modelfleet.observability import generate
+from modelfleet.observability.board import of_nodes
 from modelfleet.observability.boards import BOARDS
 from modelfleet.observability.catalogue import CATALOGUE, SERIES
 
 ROOT = Path(__file__).parents[3]
 SERIES_NAME = re.compile(r"\bmodelfleet_\w+")
 ONCE = re.compile(r"max by \([^)]*\) (?=\(modelfleet_(rollout|trainingjob|dataset)_)")
+ROW = r'label_join\(.*"row", " / ", ([^)]*)\)'
 RANGE = re.compile(r"\[(?P<range>[^\]]+)\]")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 BUILT_IN = {"__rate_interval", "__range", "datasource"}
@@ -96,6 +98,26 @@ def test_legends_name_the_labels_that_tell_series_apart(name: str) -> None:
             for by in re.findall(r"by \(([^)]*)\)", grouped)[:1]:
                 labels = {label.strip() for label in by.split(",")} - {"le"}
                 assert labels <= set(re.findall(r"\{\{(\w+)\}\}", legend)), panel["title"]
+
+
+@boards
+def test_a_fleet_of_thousands_is_no_thousand_lines(name: str) -> None:
+    """A browser draws some thousand lines for minutes, and nobody can tell them apart."""
+    for panel in panels(name):
+        if panel["type"] not in ("timeseries", "state-timeline"):
+            continue  # of a table what is seen is drawn; the others have one figure
+        for target in panel["targets"]:
+            if "node" not in re.findall(r"\w+", target["legendFormat"] + "".join(re.findall(ROW, target["expr"]))):
+                continue
+            assert re.search(r" and (?:on \([^)]*\) )?(?:top|bottom)k\(50, ", target["expr"]), panel["title"]
+            assert " At most 50 nodes: those " in panel["description"], panel["title"]
+            ranked = target["expr"].partition("k(50, ")[2]
+            assert ranked.count("@ end()") == len(SERIES_NAME.findall(ranked)), "one choice for all of the time shown"
+
+
+def test_only_what_says_when_can_be_ranked() -> None:
+    with pytest.raises(ValueError, match="says nothing of the time"):
+        of_nodes("sum by (node) (modelfleet_capture_spool_bytes)")
 
 
 @boards

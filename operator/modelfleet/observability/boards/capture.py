@@ -1,11 +1,10 @@
 """Capture and labels: what is kept, what reaches the store, and what people have said about it."""
 
-from modelfleet.observability.board import FLEET, board, once
+from modelfleet.observability.board import FLEET, MOST_NODES, RATE, at_most, board, of_nodes, once
 from modelfleet.observability.panels import Query, row, stat, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
 _DATASET = 'namespace=~"$namespace"'
-_RATE = "[$__rate_interval]"
 
 
 BOARD = board(
@@ -64,7 +63,7 @@ BOARD = board(
         timeseries(
             "Kept by reason",
             "Frames kept per hour; the reason is the rule's name, or sample.",
-            [Query(f"sum by (reason) (rate(modelfleet_captured_frames_total{{{OF}}}{_RATE})) * 3600", "{{reason}}")],
+            [Query(f"sum by (reason) (rate(modelfleet_captured_frames_total{{{OF}}}{RATE})) * 3600", "{{reason}}")],
             unit="suffix:/h",
             stacked="normal",
             width=8,
@@ -74,10 +73,10 @@ BOARD = board(
             "Dropped: no room, no time, or an error of the disk. Evicted: removed before they were sent. "
             "Alike: the rule had kept their like. Removed: had been set aside, and went for room.",
             [
-                Query(f"sum(rate(modelfleet_capture_dropped_total{{{OF}}}{_RATE})) * 3600", "dropped"),
-                Query(f"sum(rate(modelfleet_capture_evicted_total{{{OF}}}{_RATE})) * 3600", "evicted"),
-                Query(f"sum(rate(modelfleet_capture_duplicates_total{{{OF}}}{_RATE})) * 3600", "alike"),
-                Query(f"sum(rate(modelfleet_capture_refused_removed_total{{{OF}}}{_RATE})) * 3600", "removed"),
+                Query(f"sum(rate(modelfleet_capture_dropped_total{{{OF}}}{RATE})) * 3600", "dropped"),
+                Query(f"sum(rate(modelfleet_capture_evicted_total{{{OF}}}{RATE})) * 3600", "evicted"),
+                Query(f"sum(rate(modelfleet_capture_duplicates_total{{{OF}}}{RATE})) * 3600", "alike"),
+                Query(f"sum(rate(modelfleet_capture_refused_removed_total{{{OF}}}{RATE})) * 3600", "removed"),
             ],
             unit="suffix:/h",
             min=0,
@@ -94,16 +93,27 @@ BOARD = board(
         row("On the way to the store"),
         timeseries(
             "Spool by node",
-            "Bytes that wait, those set aside included.",
-            [Query(f"sum by (node) (modelfleet_capture_spool_bytes{{{OF}}})", "{{node}}")],
+            "Bytes that wait, those set aside included. " + at_most("with the most"),
+            [
+                Query(
+                    f"sum by (node) (modelfleet_capture_spool_bytes{{{OF}}}) and topk({MOST_NODES},"
+                    f" sum by (node) (max_over_time(modelfleet_capture_spool_bytes{{{OF}}}[$__range] @ end())))",
+                    "{{node}}",
+                )
+            ],
             unit="bytes",
             min=0,
             width=8,
         ),
         timeseries(
             "Sent",
-            "Captures that the store took per hour, by node.",
-            [Query(f"sum by (node) (rate(modelfleet_capture_uploaded_total{{{OF}}}{_RATE})) * 3600", "{{node}}")],
+            "Captures that the store took per hour, by node. " + at_most("that sent the most"),
+            [
+                Query(
+                    of_nodes(f"sum by (node) (rate(modelfleet_capture_uploaded_total{{{OF}}}{RATE})) * 3600"),
+                    "{{node}}",
+                )
+            ],
             unit="suffix:/h",
             min=0,
             width=8,
@@ -113,10 +123,10 @@ BOARD = board(
             "Tries that failed, and captures that were set aside, per hour, by cause.",
             [
                 Query(
-                    f"sum by (cause) (rate(modelfleet_capture_upload_failed_total{{{OF}}}{_RATE})) * 3600", "{{cause}}"
+                    f"sum by (cause) (rate(modelfleet_capture_upload_failed_total{{{OF}}}{RATE})) * 3600", "{{cause}}"
                 ),
                 Query(
-                    f"sum by (cause) (rate(modelfleet_capture_refused_total{{{OF}}}{_RATE})) * 3600",
+                    f"sum by (cause) (rate(modelfleet_capture_refused_total{{{OF}}}{RATE})) * 3600",
                     "set aside: {{cause}}",
                 ),
             ],

@@ -1,6 +1,6 @@
 """Drift: what the watch says, and each node beside its own past."""
 
-from modelfleet.observability.board import FLEET, board
+from modelfleet.observability.board import FLEET, MOST_NODES, board, of_nodes
 from modelfleet.observability.panels import Panel, Query, look, row, stat, states, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
@@ -16,16 +16,17 @@ _STATES = {
 
 
 def _change(part: str, whole: str, title: str, description: str, *, relative: bool = False) -> Panel:
-    """A node's figure over the window, beside the same window so long before."""
+    """A node's figure over the window, beside the same window so long before; of the nodes that changed most until the
+    end of the time shown."""
     by = "sum by (namespace, rollout, node)"
     now, before = (
         f"{by} (rate({part}[$window]{offset})) / {by} (rate({whole}[$window]{offset}))"
         for offset in ("", " offset $before")
     )
     expr = f"({now}) / ({before}) - 1" if relative else f"({now}) - ({before})"
-    return timeseries(
-        title, description, [Query(expr, "{{node}} {{namespace}}/{{rollout}}")], unit="percentunit", width=8
-    )
+    ranked = of_nodes(expr, by="abs({})", window="[$window]", range="[$window]")
+    said = f"{description} At most {MOST_NODES} nodes: those that have changed most at the end of the time shown."
+    return timeseries(title, said, [Query(ranked, "{{node}} {{namespace}}/{{rollout}}")], unit="percentunit", width=8)
 
 
 def _signal(name: str, title: str, description: str) -> Panel:

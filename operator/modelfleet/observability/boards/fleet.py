@@ -1,11 +1,10 @@
 """Fleet: which node runs what, how far a version is, what the gates said."""
 
-from modelfleet.observability.board import OBJECTS, board, once
+from modelfleet.observability.board import MOST_NODES, OBJECTS, RATE, at_most, board, of_nodes, once
 from modelfleet.observability.panels import Query, row, stat, states, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
 _STALLED = f'{OF},type="Stalled"'
-_RATE = "[$__rate_interval]"
 _VERDICTS = {
     "Pass": "green",
     "Fail": "red",
@@ -18,7 +17,7 @@ _VERDICTS = {
 def _left_out(why: str) -> str:
     """The share of the frames that arrived which were left out for this."""
     damaged, frozen, used = (
-        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_{each}total{{{OF}}}{_RATE}))"
+        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_{each}total{{{OF}}}{RATE}))"
         for each in ("damaged_", "frozen_", "")
     )
     return f"{damaged if why == 'damaged' else frozen} / ({used} + {damaged} + {frozen})"
@@ -53,15 +52,15 @@ BOARD = board(
         stat(
             "Frames a second",
             "Frames that went through a model, on all nodes.",
-            Query(f"sum(rate(modelfleet_frames_total{{{OF}}}{_RATE}))"),
+            Query(f"sum(rate(modelfleet_frames_total{{{OF}}}{RATE}))"),
             unit="suffix:/s",
         ),
         stat(
             "Failed frames",
             "Share of the frames that could not be decoded, or on which inference failed.",
             Query(
-                f"sum(rate(modelfleet_frames_failed_total{{{OF}}}{_RATE}))"
-                f" / sum(rate(modelfleet_frames_total{{{OF}}}{_RATE}))"
+                f"sum(rate(modelfleet_frames_failed_total{{{OF}}}{RATE}))"
+                f" / sum(rate(modelfleet_frames_total{{{OF}}}{RATE}))"
             ),
             unit="percentunit",
             steps=((None, "green"), (0.01, "orange"), (0.05, "red")),
@@ -69,8 +68,11 @@ BOARD = board(
         row("Versions on their way"),
         states(
             "Version of each node",
-            "What each node says it serves. Gaps: it was not scraped. Colors go by the last character of the version.",
-            f"max by (namespace, rollout, node, version) (modelfleet_model_info{{{OF}}})",
+            "What each node says it serves. Gaps: it was not scraped. Colors go by the last character of the version. "
+            + at_most("that loaded a model last"),
+            f"max by (namespace, rollout, node, version) (modelfleet_model_info{{{OF}}})"
+            f" and on (namespace, rollout, node) topk({MOST_NODES}, max by (namespace, rollout, node)"
+            f" (max_over_time(modelfleet_model_loaded_timestamp_seconds{{{OF}}}[$__range] @ end())))",
             row=("namespace", "rollout", "node"),
             value="version",
             height=10,
@@ -140,10 +142,12 @@ BOARD = board(
         row("Nodes at work"),
         timeseries(
             "Frames a second by node",
-            "A node at 0 sees nothing: see the alert ModelfleetFramesStopped.",
+            "A node at 0 sees nothing: see the alert ModelfleetFramesStopped. " + at_most("with the fewest"),
             [
                 Query(
-                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))",
+                    of_nodes(
+                        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{RATE}))", least=True
+                    ),
                     "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
@@ -153,11 +157,13 @@ BOARD = board(
         ),
         timeseries(
             "Failed frames by node",
-            "Share of the frames that could not be decoded, or on which inference failed.",
+            "Share of the frames that could not be decoded, or on which inference failed. " + at_most("with the most"),
             [
                 Query(
-                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_failed_total{{{OF}}}{_RATE}))"
-                    f" / sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))",
+                    of_nodes(
+                        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_failed_total{{{OF}}}{RATE}))"
+                        f" / sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{RATE}))"
+                    ),
                     "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
@@ -167,12 +173,15 @@ BOARD = board(
         ),
         timeseries(
             "Dropped frames by node",
-            "Share of the frames that were due and never reached the model, because it was busy.",
+            "Share of the frames that were due and never reached the model, because it was busy. "
+            + at_most("with the most"),
             [
                 Query(
-                    f"sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE}))"
-                    f" / (sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{_RATE}))"
-                    f" + sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{_RATE})))",
+                    of_nodes(
+                        f"sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{RATE}))"
+                        f" / (sum by (namespace, rollout, node) (rate(modelfleet_frames_total{{{OF}}}{RATE}))"
+                        f" + sum by (namespace, rollout, node) (rate(modelfleet_frames_dropped_total{{{OF}}}{RATE})))"
+                    ),
                     "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
@@ -182,16 +191,18 @@ BOARD = board(
         ),
         timeseries(
             "Damaged frames by node",
-            "Share of the frames that arrived which were left out because parts of them were lost on the way.",
-            [Query(_left_out("damaged"), "{{node}} {{namespace}}/{{rollout}}")],
+            "Share of the frames that arrived which were left out because parts of them were lost on the way. "
+            + at_most("with the most"),
+            [Query(of_nodes(_left_out("damaged")), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
             width=6,
         ),
         timeseries(
             "Frozen frames by node",
-            "Share of the frames that arrived which were left out because the picture stood still: the camera hangs.",
-            [Query(_left_out("frozen"), "{{node}} {{namespace}}/{{rollout}}")],
+            "Share of the frames that arrived which were left out because the picture stood still: the camera hangs. "
+            + at_most("with the most"),
+            [Query(of_nodes(_left_out("frozen")), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
             max=1,
@@ -199,10 +210,13 @@ BOARD = board(
         ),
         timeseries(
             "Lost sources by node",
-            "Times that a camera or stream gave no frames and was opened again: unplugged, hung up, silent.",
+            "Times that a camera or stream gave no frames and was opened again: unplugged, hung up, silent. "
+            + at_most("with the most"),
             [
                 Query(
-                    f"sum by (namespace, rollout, node) (increase(modelfleet_source_lost_total{{{OF}}}{_RATE}))",
+                    of_nodes(
+                        f"sum by (namespace, rollout, node) (increase(modelfleet_source_lost_total{{{OF}}}{RATE}))"
+                    ),
                     "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
@@ -215,7 +229,7 @@ BOARD = board(
             [
                 Query(
                     "histogram_quantile(0.95, sum by (namespace, rollout, version, le)"
-                    f" (rate(modelfleet_inference_seconds_bucket{{{OF}}}{_RATE})))",
+                    f" (rate(modelfleet_inference_seconds_bucket{{{OF}}}{RATE})))",
                     "{{namespace}}/{{rollout}} {{version}}",
                 )
             ],

@@ -1,14 +1,13 @@
 """Model quality: what the deployed versions find, how surely, and how the canary does beside control."""
 
-from modelfleet.observability.board import FLEET, board, once
+from modelfleet.observability.board import FLEET, RATE, at_most, board, of_nodes, once
 from modelfleet.observability.panels import Panel, Query, heatmap, look, row, table, timeseries
 
 OF = 'namespace=~"$namespace",rollout=~"$rollout"'
-_RATE = "[$__rate_interval]"
-_BUCKETS = f"modelfleet_detection_confidence_bucket{{{OF}}}{_RATE}"
-_LOW = f'modelfleet_detection_confidence_bucket{{{OF},le="0.5"}}{_RATE}'
-_FOUND = f"modelfleet_detection_confidence_count{{{OF}}}{_RATE}"
-_FRAMES = f"modelfleet_frames_total{{{OF}}}{_RATE}"
+_BUCKETS = f"modelfleet_detection_confidence_bucket{{{OF}}}{RATE}"
+_LOW = f'modelfleet_detection_confidence_bucket{{{OF},le="0.5"}}{RATE}'
+_FOUND = f"modelfleet_detection_confidence_count{{{OF}}}{RATE}"
+_FRAMES = f"modelfleet_frames_total{{{OF}}}{RATE}"
 _BY = "namespace, rollout, version, group"
 
 
@@ -91,8 +90,9 @@ BOARD = board(
         ),
         timeseries(
             "Low confidence by node",
-            "Share of detections with a confidence of at most 0.5. One node: look at its camera. All: at the model.",
-            [Query(_ratio(_LOW, _FOUND, "namespace, rollout, node"), "{{node}} {{namespace}}/{{rollout}}")],
+            "Share of detections with a confidence of at most 0.5. One node: look at its camera. All: at the model. "
+            + at_most("with the most"),
+            [Query(of_nodes(_ratio(_LOW, _FOUND, "namespace, rollout, node")), "{{node}} {{namespace}}/{{rollout}}")],
             unit="percentunit",
             min=0,
         ),
@@ -113,10 +113,12 @@ BOARD = board(
         ),
         timeseries(
             "Empty frames",
-            "Share of frames on which nothing was detected, by node.",
+            "Share of frames on which nothing was detected, by node. " + at_most("with the most"),
             [
                 Query(
-                    _ratio(f"modelfleet_empty_frames_total{{{OF}}}{_RATE}", _FRAMES, "namespace, rollout, node"),
+                    of_nodes(
+                        _ratio(f"modelfleet_empty_frames_total{{{OF}}}{RATE}", _FRAMES, "namespace, rollout, node")
+                    ),
                     "{{node}} {{namespace}}/{{rollout}}",
                 )
             ],
@@ -127,7 +129,7 @@ BOARD = board(
         timeseries(
             "Mix of classes",
             "Which share of the detections each class has. A class that vanishes may not be recognised any more.",
-            [Query(f"sum by (class) (rate(modelfleet_detections_total{{{OF}}}{_RATE}))", "{{class}}")],
+            [Query(f"sum by (class) (rate(modelfleet_detections_total{{{OF}}}{RATE}))", "{{class}}")],
             unit="suffix:/s",
             stacked="percent",
             width=8,
