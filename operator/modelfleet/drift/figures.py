@@ -43,7 +43,8 @@ MIN_WINDOW = 0.8
 """The same where a window is compared as a whole: there, missing hours are not made up for by others like them."""
 
 MIN_WEEK = 0.6
-"""The same for what is averaged over weeks."""
+"""The same for what is averaged over weeks; of a node that is off for a part of each, of the hours that are known as a
+rule."""
 
 Array = NDArray[np.float32]
 
@@ -185,12 +186,22 @@ def _same_hours_before(policy: Policy, values: Array) -> Array:
 def _of_traffic(policy: Policy, hours: Hours, figure: Figure) -> Array:
     """The figure over whole weeks; of the detection rate its logarithm."""
     length = week(policy) * PARTS
-    part = _rolling_mean(hours.counts[:, :, TRUE if figure is Figure.RATE else EMPTY], length, MIN_WEEK)
-    frames = _rolling_mean(hours.counts[:, :, FRAMES], length, MIN_WEEK)
+    least = _least_of_weeks(hours, length)
+    part = _rolling_mean(hours.counts[:, :, TRUE if figure is Figure.RATE else EMPTY], length, least)
+    frames = _rolling_mean(hours.counts[:, :, FRAMES], length, least)
     with np.errstate(invalid="ignore", divide="ignore"):
         if figure is Figure.EMPTY:
             return np.asarray(part / frames)
         return np.asarray(np.log((part + 1e-3) / frames))  # none at all is very few
+
+
+def _least_of_weeks(hours: Hours, length: int) -> Array:
+    """How much of the `length` hours that end at each hour must be known. Once a node has been seen for so long it goes
+    by the most that ever was known of as many: one that works one shift, five days a week, is off for the rest."""
+    known = _rolling_sum(np.isfinite(hours.counts[:, :, FRAMES]), length)
+    usual = np.maximum(MIN_WEEK * np.maximum.accumulate(known, axis=1), FEWEST_HOURS * length / PARTS) / length
+    seen = np.arange(hours.hours) + 1 - begun(hours)[:, None]
+    return np.where(seen >= length, np.minimum(usual, MIN_WEEK), MIN_WEEK).astype(np.float32)
 
 
 def week(policy: Policy) -> int:
@@ -290,6 +301,7 @@ def _of_baseline(
                 apart = np.abs(ratio - _median(ratio, axis=1)[:, None])
                 each = _median(apart, axis=1)
                 spread[number] = 1.4826 * np.median(each[np.isfinite(each)]) if np.isfinite(each).any() else np.nan
+                spread[number] *= np.sqrt(windows / max(1, np.median(np.isfinite(ratio).sum(axis=1))))
     return means, spread
 
 

@@ -10,7 +10,7 @@ import pytest
 from modelfleet.api.quantities import IntOrPercent
 from modelfleet.drift import Before, Judgement, State, anchor, figures, judge, provider_down
 from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, PASSED, TRUE, Hours
-from modelfleet.drift.policy import FEWER, Figure, Policy, Signal
+from modelfleet.drift.policy import FEWER, FIGURES, Figure, Policy, Signal
 from modelfleet.prometheus.results import ProviderDown
 from unit.drift.fleets import DAY, HOUR, START, Fleet, plan, until, without
 
@@ -202,6 +202,52 @@ def test_a_line_that_works_one_shift_and_to_which_nothing_happens_is_left_alone(
     hours = one_shift(Fleet(onset=99, days=21).hours(), off=off)
     found = {judged(until(hours, day)).state for day in np.arange(1, 21, 0.375)}
     assert found <= {State.LEARNING, State.STEADY, State.PAUSED}
+
+
+RATE = FIGURES.index(Figure.RATE)
+
+
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize(("found", "state"), [(1.0, "Steady"), (0.6, "FewerObjects")])
+def test_that_less_is_found_is_seen_on_a_line_that_works_one_shift(found: float, state: str, off: bool) -> None:
+    """Where its nodes are off for the rest, a quarter of a week's hours is known, and that is a whole week of it."""
+    hours = one_shift(Fleet(found=found, onset=10, days=24).hours(), off=off)
+    seen = judged(hours)
+    assert seen.state == state
+    (rate,) = (each for each in seen.signals if each.name == "detection-rate")
+    assert rate.change is not None
+    assert rate.change == pytest.approx(found - 1, abs=0.12)
+
+
+def test_a_week_of_a_shift_of_which_little_is_known_says_nothing_of_what_is_found() -> None:
+    hours = one_shift(Fleet(days=21).hours(), off=True)
+    whole = figures.changes(Policy(), hours, None, "b").change[RATE]
+    closed = figures.changes(Policy(), without(hours, slice(None), slice(16 * 24, 21 * 24)), None, "b").change[RATE]
+    assert np.isfinite(whole[:, 7 * 24 + 6 :]).all(), "it began at 6"
+    assert not np.isfinite(whole[:, : 7 * 24 + 5]).any(), "before a whole week nobody knows what is usual"
+    assert np.isfinite(closed[:, 17 * 24 + 5]).all(), "of five shifts one is missing"
+    assert not np.isfinite(closed[:, 20 * 24]).any(), "of five shifts four are missing"
+
+
+def test_a_line_of_a_few_hours_a_week_is_not_judged_by_what_is_found() -> None:
+    hours = Fleet(days=21).hours()
+    counts, number = hours.counts.copy(), np.arange(hours.hours)
+    counts[:, (number % 24 >= 3) | (number // 24 % 7 >= 5)] = np.nan  # three hours on five days
+    assert not np.isfinite(figures.changes(Policy(), replace(hours, counts=counts), None, "b").change[RATE]).any()
+
+
+def test_fewer_days_of_a_week_say_less_of_it() -> None:
+    """By the root of 7 / 5, on average: how much days differ is estimated from few of them."""
+    ratios = []
+    for seed in range(30):
+        hours = Fleet(days=14, onset=99, weather=0.0, seed=seed).hours()
+        weekdays = hours.counts.copy()
+        weekdays[:, np.arange(hours.hours) // 24 % 7 >= 5] = np.nan
+        whole, part = (
+            figures.changes(Policy(), each, None, "b").error[RATE] for each in (hours, replace(hours, counts=weekdays))
+        )
+        ratios.append(part / whole)
+    assert np.exp(np.mean(np.log(ratios))) == pytest.approx(np.sqrt(7 / 5), abs=0.15)
 
 
 def test_a_window_of_which_little_is_known_says_nothing_of_a_line_that_never_rests() -> None:
