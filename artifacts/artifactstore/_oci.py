@@ -19,7 +19,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -28,6 +28,7 @@ import httpx
 
 from . import _oci_credentials, _oci_reference
 from ._errors import ArtifactError, error
+from ._oci_credentials import Credential
 from ._oci_reference import Layer, Reference
 
 _TRIES, _PATIENCE = 6, 60.0  # failures in a row, and seconds that they may take
@@ -80,11 +81,15 @@ def _find(session: _Session, reference: Reference) -> Layer:
 
 @dataclass
 class _Session:
-    """One conversation with a registry about one repository, and the token that it was given for it."""
+    """One conversation with a registry about one repository, and the token that it was given for it.
+
+    `_ours` are the credentials that have not been refused, None before the registry asks for any.
+    """
 
     client: httpx.Client
     reference: Reference
     _authorization: str | None = field(default=None, repr=False)
+    _ours: list[Credential] | None = field(default=None, repr=False)
 
     def manifest(self, digest: str) -> bytes:
         """The bytes of a manifest or index, which have this digest."""
@@ -132,14 +137,20 @@ class _Session:
 
     @contextlib.contextmanager
     def _answer(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-        """A good answer (200, 206) or a 416, to be read inside the block. A token that ended is replaced once."""
-        for last in (False, True):
+        """A good answer (200, 206) or a 416, to be read inside the block. A token that ended is replaced once; where
+        credentials are refused, the next that fit are tried, as the kubelet does."""
+        told = None
+        while True:
             with self._sent(path, headers) as response:
-                if response.status_code != 401 or last:
+                refused = response.status_code in ((401,) if told is None else (401, 403))
+                if not refused or (told is not None and not self._has_others()):
                     self._check(response)
                     yield response
                     return
-                told = response.headers.get("WWW-Authenticate", "")
+                if told is None:
+                    told = response.headers.get("WWW-Authenticate", "")
+                else:
+                    self._drop()
             self._authorization = self._authorized(told)
 
     @contextlib.contextmanager
@@ -164,10 +175,14 @@ class _Session:
         raise error("Unreachable", self.reference.uri, hint=f"was redirected more than {_HOPS} times")
 
     @contextlib.contextmanager
-    def _stream(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    def _stream(
+        self, url: str, headers: dict[str, str], form: Mapping[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """The answer to a GET; to a POST where there is a form."""
+        # what is compressed on the way would be counted and resumed wrongly
+        sent = {"Accept-Encoding": "identity", **headers}
         try:
-            # what is compressed on the way would be counted and resumed wrongly
-            with self.client.stream("GET", url, headers={"Accept-Encoding": "identity", **headers}) as response:
+            with self.client.stream("GET" if form is None else "POST", url, headers=sent, data=form) as response:
                 yield response
         except httpx.InvalidURL:
             raise self._no_address() from None
@@ -189,26 +204,66 @@ class _Session:
         hint = f"is not read: {what} {parts.scheme}://{parts.netloc}, and only https is followed (see OCI_PLAIN_HTTP)"
         raise error("Unsupported", self.reference.uri, hint=hint)
 
+    def _credentials(self) -> list[Credential]:
+        if self._ours is None:
+            reference = self.reference
+            found = _oci_credentials.fitting(reference.uri, reference.registry, reference.repository)
+            self._ours = list(found) or [Credential()]  # tokens of what is public are given to everybody
+        return self._ours
+
+    def _has_others(self) -> bool:
+        return len(self._credentials()) > 1
+
+    def _drop(self) -> None:
+        del self._credentials()[0]
+
     def _authorized(self, header: str) -> str:
         """The Authorization header that answers a challenge. Raises ArtifactError AccessDenied."""
+        while True:
+            try:
+                return self._authorized_by(self._credentials()[0], header)
+            except ArtifactError as refusal:
+                if refusal.reason != "AccessDenied" or not self._has_others():
+                    raise
+            self._drop()
+
+    def _authorized_by(self, ours: Credential, header: str) -> str:
         uri = self.reference.uri
         asked = _oci_credentials.challenge(header)
-        ours = _oci_credentials.basic(uri, self.reference.registry, self.reference.repository)
-        if asked is None or (asked.scheme == "basic" and ours is None):
+        if asked is None or (asked.scheme == "basic" and not ours.basic):
             raise error("AccessDenied", uri, hint=_CREDENTIALS)
         if asked.scheme == "basic":
-            return str(ours)
+            return f"Basic {ours.basic}"
+        if ours.token:
+            return f"Bearer {ours.token}"
         self._allowed(asked.realm, "its tokens come from")
         scope = asked.scope or f"repository:{self.reference.repository}:pull"
-        query = urlencode({"service": asked.service, "scope": scope} if asked.service else {"scope": scope})
-        url = f"{asked.realm}{'&' if urlsplit(asked.realm).query else '?'}{query}"
-        with self._stream(url, {"Authorization": ours} if ours else {}) as response:
-            self._check(response)
-            answer = _json(_limited(uri, response, 1 << 20))
+        wanted = {"service": asked.service, "scope": scope} if asked.service else {"scope": scope}
+        if ours.identity:
+            answer = self._exchanged(asked.realm, ours.identity, wanted)
+        else:
+            url = f"{asked.realm}{'&' if urlsplit(asked.realm).query else '?'}{urlencode(wanted)}"
+            with self._stream(url, {"Authorization": f"Basic {ours.basic}"} if ours.basic else {}) as response:
+                self._check(response)
+                answer = _json(_limited(uri, response, 1 << 20))
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise error("AccessDenied", uri, hint="was refused: what gives out the registry's tokens gave none")
         return f"Bearer {token}"
+
+    def _exchanged(self, realm: str, identity: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+        """What is given for an identity token, by OAuth2: it goes into the body, where no log of a proxy has it."""
+        form = {"grant_type": "refresh_token", "refresh_token": identity, "client_id": "modelfleet", **wanted}
+        with self._stream(realm, {}, form) as response:
+            status = response.status_code
+            if 400 <= status < 500 and status not in (408, 429):  # OAuth2 says 400 of a token that ended
+                hint = (
+                    f"was refused: {urlsplit(realm).netloc} does not take the identity token of the docker "
+                    "configuration; log in to the registry again, and give the pod the new configuration"
+                )
+                raise error("AccessDenied", self.reference.uri, f"{status} {_code(response)}".strip(), hint=hint)
+            self._check(response)
+            return _json(_limited(self.reference.uri, response, 1 << 20))
 
     def _check(self, response: httpx.Response) -> None:
         """Raises ArtifactError for a bad status, with the registry's own code."""

@@ -2,18 +2,22 @@
 reading the configuration.
 
 The configuration is that of docker, podman and oras: `config.json` in the folder DOCKER_CONFIG names, or its content in
-DOCKER_AUTH_CONFIG. Both say to which registry each credential belongs, and it is sent to no other: whoever may write an
-address must not be able to have credentials sent to a place of their own.
+DOCKER_AUTH_CONFIG; a pull secret holds the same. Both say to which registry each credential belongs, and it is sent to
+no other: whoever may write an address must not be able to have credentials sent to a place of their own.
+
+Names of registries are read as the kubelet reads them: `*.registry.example` is one label more than `registry.example`,
+a port is compared, and a path is a part of the registry. Where several fit, they are tried in turn.
 """
 
 from __future__ import annotations
 
 import base64
+import fnmatch
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,34 +57,69 @@ def challenge(header: str) -> Challenge | None:
     return Challenge("basic") if any(scheme == "basic" for scheme, _ in found) else None
 
 
-def basic(uri: str, registry: str, repository: str) -> str | None:
-    """The value of an Authorization header for this repository; None where the configuration has none.
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What an entry of the configuration has: `basic`, name and password as a header has them; `identity`, what tokens
+    are asked for with (`identitytoken`, an OAuth2 refresh token); `token`, what the registry itself takes
+    (`registrytoken`). "" where it has none."""
 
-    Raises ArtifactError AccessDenied for a configuration that can't be read.
+    basic: str = field(default="", repr=False)
+    identity: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+def fitting(uri: str, registry: str, repository: str) -> tuple[Credential, ...]:
+    """What the configuration has for this repository, in the order in which it is tried: a registry by its name before
+    a pattern of names, then the longest path. Raises ArtifactError AccessDenied for a configuration that can't be read.
     """
     auths = _configuration(uri).get("auths")
-    entries = auths.items() if isinstance(auths, dict) else ()
-    place = f"{registry}/{repository}/"
-    fitting = [(_host_and_path(name), entry) for name, entry in entries if place.startswith(_host_and_path(name))]
-    for _, entry in sorted(fitting, key=lambda each: len(each[0]), reverse=True):  # the closest first
-        if isinstance(entry, dict) and (found := _encoded(entry)):
-            return f"Basic {found}"
-    return None
+    found = []
+    for name, entry in auths.items() if isinstance(auths, dict) else ():
+        host, path = _host_and_path(name)
+        named = host == registry
+        fits = (named or _matches(host, registry)) and f"{repository}/".startswith(path)
+        if fits and isinstance(entry, dict) and (credential := _credential(entry)) != Credential():
+            found.append(((named, len(path), len(host)), credential))
+    found.sort(key=lambda each: each[0], reverse=True)
+    return tuple(dict.fromkeys(credential for _, credential in found))
 
 
-def _host_and_path(name: str) -> str:
-    """`https://registry/v1/` and `registry` are both the whole registry; `registry/team` is a part of it."""
-    bare = re.sub(r"/v[12]/?$", "", re.sub(r"^https?://", "", name)).strip("/")
-    host, slash, path = bare.partition("/")
-    return f"{known(host.lower())}{slash}{path}/"
+def _host_and_path(name: str) -> tuple[str, str]:
+    """`https://registry/v1/` and `registry` are both the whole registry; `registry/team` is a part of it, "team/"."""
+    host, _, path = re.sub(r"^https?://", "", name).partition("/")
+    path = re.sub(r"^v[12](/|$)", "", path).strip("/")
+    return known(host.lower()), f"{path}/" if path else ""
 
 
-def _encoded(entry: Mapping[str, Any]) -> str:
+def _matches(pattern: str, registry: str) -> bool:
+    """Whether a name with wildcards is that of the registry. Each stands for what is between two dots, at the most."""
+    if not re.search(r"[*?]", pattern):  # a bracket alone is that of an IPv6 address
+        return False
+    theirs, _, their_port = pattern.partition(":")
+    ours, _, our_port = registry.partition(":")
+    labels, among = theirs.split("."), ours.split(".")
+    return (
+        their_port == our_port
+        and len(labels) == len(among)
+        # no name of a host begins with "!": Go negates with "^"
+        and all(fnmatch.fnmatchcase(one, label.replace("[^", "[!")) for one, label in zip(among, labels, strict=True))
+    )
+
+
+def _credential(entry: Mapping[str, Any]) -> Credential:
+    return Credential(_basic(entry), _word(entry.get("identitytoken")), _word(entry.get("registrytoken")))
+
+
+def _basic(entry: Mapping[str, Any]) -> str:
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         return str(entry["auth"]) if re.fullmatch(r"[A-Za-z0-9+/=]+", entry["auth"]) else ""
     if isinstance(entry.get("username"), str) and isinstance(entry.get("password"), str):
         return base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()
     return ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]+", value) else ""
 
 
 def _configuration(uri: str) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """A fake registry, for what a real one can't be made to do: refuse twice, break the line, serve another content.
 
 It speaks the reading half of the distribution protocol over plain HTTP on this machine. What a good registry does is
-tested against the real one, in test_oci_registry.py.
+tested against the real one, in test_oci_registry.py. So is its token endpoint a fake, also for identity tokens: a real
+one is a service of its own (Azure's, Docker Hub's), which distribution's registry does not have.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import hashlib
 import http.server
 import json
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 DATA = bytes(range(250)) * 12_000
 REPOSITORY = "models/parts"
+IDENTITY = "an-identity.token"  # that the token endpoint takes
 MEDIA = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -47,6 +50,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     faults: dict[str, list[Callable[[Handler], None]]]
     seen: list[tuple[str, dict[str, str]]]
     token: str | None
+    forms: list[dict[str, str]]  # what was posted to the token endpoint
+    refuse: Callable[[str], bool]  # which Authorization headers get no token
 
     @classmethod
     def put(cls, content: bytes) -> str:
@@ -65,12 +70,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = next((kind for kind in ("manifests", "blobs", "token") if f"/{kind}" in self.path), "")
         if self.faults.get(kind):
             self.faults[kind].pop(0)(self)
+        elif kind == "token" and self.refuse(headers.get("authorization", "")):
+            self.unauthorized()
         elif kind == "token":
             self.reply(200, json.dumps({"token": self.token}).encode())
         elif self.token is not None and headers.get("authorization") != f"Bearer {self.token}":
             self.unauthorized()
         else:
             self.good()
+
+    def do_POST(self) -> None:
+        """The token endpoint's other half: OAuth2, of which it knows the one grant."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        form = dict(urllib.parse.parse_qsl(body, strict_parsing=True))
+        self.forms.append(form)
+        if self.headers["Content-Type"] != "application/x-www-form-urlencoded" or not form.get("client_id"):
+            self.reply(400, b'{"error": "invalid_request"}')
+        elif (form["grant_type"], form["refresh_token"]) != ("refresh_token", IDENTITY):
+            self.reply(400, b'{"error": "invalid_grant"}')
+        else:
+            self.reply(200, json.dumps({"access_token": self.token, "token_type": "Bearer"}).encode())
 
     def good(self, *, only: int | None = None) -> None:
         content = self.things.get(self.path.rpartition("/")[2])
@@ -108,7 +127,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def served() -> Iterator[tuple[type[Handler], str]]:
     """A fake registry, and its host with port."""
-    handler = type("H", (Handler,), {"things": {}, "faults": {}, "seen": [], "token": None})
+    own = {"things": {}, "faults": {}, "seen": [], "token": None, "forms": [], "refuse": staticmethod(lambda _: False)}
+    handler = type("H", (Handler,), own)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

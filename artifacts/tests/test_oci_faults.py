@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from oci_fake import DATA, REPOSITORY, Handler, described, index, manifest, served, sha256
+from oci_fake import DATA, IDENTITY, REPOSITORY, Handler, described, index, manifest, served, sha256
 
 import artifactstore
 from artifactstore import ArtifactError, _oci, _oci_credentials, _oci_reference
@@ -242,11 +242,27 @@ def test_credentials_of_one_registry_are_sent_to_no_other(
         ("reg.example:5000/mod", False),
         ("reg.example", False),
         ("g.example:5000", False),
+        ("https://reg.example:5000/v1/models", True),
+        ("reg.example:5000/v1models", False),
+        ("*.example:5000", True),
+        ("reg.*:5000", True),
+        ("*.*:5000", True),
+        ("r*g.example:5000/models", True),
+        ("r?g.example:5000", True),
+        ("r[a-f]*.example:5000", True),
+        ("r[^a-f]*.example:5000", False),
+        ("*.example:5000/mod", False),
+        ("*.example", False),  # a port is compared
+        ("*.example:*", False),  # and has no wildcards
+        ("*:5000", False),  # one label is no more than one
+        ("*.*.example:5000", False),
+        ("*", False),
+        ("[*", False),
     ],
 )
 def test_whose_credentials_are_ours(monkeypatch: pytest.MonkeyPatch, name: str, fits: bool) -> None:
     monkeypatch.setenv("DOCKER_AUTH_CONFIG", config(name))
-    assert (_oci_credentials.basic("oci://x", "reg.example:5000", "models/parts") is not None) is fits
+    assert bool(_oci_credentials.fitting("oci://x", "reg.example:5000", "models/parts")) is fits
 
 
 @pytest.mark.parametrize(
@@ -293,19 +309,113 @@ def test_docker_hub_has_three_names(
 def test_the_closest_credentials_win_and_a_name_and_password_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    auths = {"reg.example": {"auth": "AAAA"}, "reg.example/models": {"username": "user", "password": "password"}}
+    auths = {
+        "*.example/models": {"auth": "BBBB"},
+        "reg.example": {"auth": "AAAA"},
+        "*.example": {"auth": "CCCC"},
+        "reg.example/models": {"username": "user", "password": "password"},
+        "reg.example/mod": {"auth": "DDDD"},
+    }
     (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
     monkeypatch.delenv("DOCKER_AUTH_CONFIG", raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    assert _oci_credentials.basic("oci://x", "reg.example", "models/parts") == "Basic dXNlcjpwYXNzd29yZA=="
-    assert _oci_credentials.basic("oci://x", "reg.example", "other") == "Basic AAAA"
+    found = _oci_credentials.fitting("oci://x", "reg.example", "models/parts")
+    assert [each.basic for each in found] == ["dXNlcjpwYXNzd29yZA==", "AAAA", "BBBB", "CCCC"]
+    assert [each.basic for each in _oci_credentials.fitting("oci://x", "reg.example", "other")] == ["AAAA", "CCCC"]
+
+
+def test_a_registry_at_an_address_is_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", config("[::1]:5000"))
+    assert _oci_credentials.fitting("oci://x", "[::1]:5000", "parts")
+    assert not _oci_credentials.fitting("oci://x", "[::2]:5000", "parts")
+
+
+@pytest.mark.parametrize("entry", [None, 7, [], {}, {"auth": "a b"}, {"identitytoken": "a\nb"}, {"registrytoken": 7}])
+def test_an_entry_that_says_nothing_is_none(monkeypatch: pytest.MonkeyPatch, entry: object) -> None:
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {"reg.example": entry}}))
+    assert _oci_credentials.fitting("oci://x", "reg.example", "parts") == ()
+
+
+@pytest.mark.parametrize("where", ["token", "registry"])
+def test_where_the_closest_credentials_are_refused_the_next_are_tried(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """As the kubelet does: a pull secret of the team that ended, and the one of the whole registry."""
+    handler, host = registry
+    handler.token = "token-1"
+    if where == "token":
+        handler.refuse = staticmethod(lambda sent: sent != "Basic AAAA")
+    else:  # 401 asks; 403 and 401 refuse the tokens of the first and of the second
+        denied = b'{"errors": [{"code": "DENIED"}]}'
+        handler.faults["manifests"] = [
+            Handler.unauthorized, lambda one: one.reply(403, denied), Handler.unauthorized
+        ]  # fmt: skip
+    auths = {f"{host}/models/parts": {"auth": "CCCC"}, f"{host}/models": {"auth": "BBBB"}, host: {"auth": "AAAA"}}
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": auths}))
+    assert fetched(uri, tmp_path) == DATA
+    sent = [headers.get("authorization") for path, headers in handler.seen if path.startswith("/token")]
+    assert sent == ["Basic CCCC", "Basic BBBB", "Basic AAAA"]
+
+
+def test_an_identity_token_is_exchanged_for_a_token(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `az acr login` and `docker login` leave where the registry gives out such: a name, no password."""
+    handler, host = registry
+    handler.token = "token-1"
+    handler.faults["blobs"] = [broken, lambda one: setattr(handler, "token", "token-2") or one.unauthorized()]
+    entry = {"auth": "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOg==", "identitytoken": IDENTITY}
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: entry}}))
+    assert fetched(uri, tmp_path) == DATA
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": IDENTITY,
+        "client_id": "modelfleet",
+        "service": "fake",
+        "scope": f"repository:{REPOSITORY}:pull",
+    }
+    assert handler.forms == [form] * 2
+    assert not [path for path, headers in handler.seen if IDENTITY in f"{path} {headers}"]
+
+
+def test_an_identity_token_that_ended_is_told_without_it(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, host = registry
+    handler.token = "token-1"
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: {"identitytoken": "one-that-ended"}}}))
+    caught = refused(uri, tmp_path)
+    assert (caught.reason, caught.retryable) == ("AccessDenied", False)
+    assert f"{host} does not take the identity token" in caught.message
+    assert "log in to the registry again" in caught.message
+    assert "one-that-ended" not in caught.message
+
+
+def test_identity_tokens_are_not_sent_over_plain_http(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, host = registry
+    told = {"WWW-Authenticate": 'Bearer realm="http://tokens.example/token"'}
+    handler.faults["manifests"] = [lambda one: one.reply(401, b"", told)]
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: {"identitytoken": IDENTITY}}}))
+    assert "its tokens come from http://tokens.example" in refused(uri, tmp_path).message
+
+
+def test_a_token_of_the_registry_itself_is_sent_as_it_is(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, host = registry
+    handler.token = "token-1"
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: {"registrytoken": "token-1"}}}))
+    assert fetched(uri, tmp_path) == DATA
+    assert not [path for path, _ in handler.seen if path.startswith("/token")]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "[" * 100_000])
 def test_a_configuration_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("DOCKER_AUTH_CONFIG", text)
     with pytest.raises(ArtifactError, match="not a docker configuration"):
-        _oci_credentials.basic("oci://x", "reg.example", "models/parts")
+        _oci_credentials.fitting("oci://x", "reg.example", "models/parts")
 
 
 # --- redirects --------------------------------------------------------------------------------------------------------
