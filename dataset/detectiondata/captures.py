@@ -124,15 +124,12 @@ class Capture:
     def weight(self) -> float | None:
         """For how many frames it stands where the sample is measured (Horvitz and Thompson); None: it does not count.
 
-        Of sampled frames on which two versions disagree a half is asked about for that reason, out of turn, and can't
-        count: with it the hard frames would be too many, without it too few. So the other half, asked in the sample's
-        turn, counts twice. The image's digest decides, which nothing on it can be seen from.
+        Of those on which two versions disagree one of two counts, and counts twice: `is_of_sample`.
         """
-        if self.sample is None:
+        disagrees = DISAGREE in self.rules
+        if self.sample is None or not is_of_sample(disagrees, self.key.sha8):
             return None
-        if DISAGREE not in self.rules:
-            return 1 / self.sample.probability
-        return None if int(self.key.sha8, 16) % 2 else 2 / self.sample.probability
+        return (2 if disagrees else 1) / self.sample.probability
 
     def to_json(self) -> dict[str, Any]:
         """What a manifest keeps of it."""
@@ -158,6 +155,16 @@ class Capture:
         if self.sample is not None:
             facts["sample"] = {"probability": self.sample.probability, "stratum": self.sample.stratum}
         return facts
+
+
+def is_of_sample(disagrees: bool, sha8: str) -> bool:
+    """Whether a sampled frame counts as one.
+
+    Of sampled frames on which two versions disagree a half is asked about for that reason, out of turn, and can't
+    count: with it the hard frames would be too many, without it too few. So the other half, asked in the sample's
+    turn, counts twice. The image's digest decides, which nothing on it can be seen from.
+    """
+    return not (disagrees and int(sha8, 16) % 2)
 
 
 def parse_key(name: str) -> Key | None:

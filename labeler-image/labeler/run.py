@@ -23,7 +23,7 @@ from detectiondata.problems import Problem
 from detectiondata.version import Box, Image
 from detectiondata.version_store import Stored, VersionStore
 from labeler import asked as record
-from labeler import choose, files, listing, replays, review, update, versions
+from labeler import choose, files, listing, replays, reserved, review, update, versions
 from labeler.choose import Chosen
 from labeler.failure import Failure, from_artifact
 from labeler.listing import Listing
@@ -198,15 +198,15 @@ class _Look:
         newest = None if self.again else update.last_review(self.before.values(), self.now)
         # An answer that can't be used comes into no version, and is newer than none for long: it is named until it can.
         unused = frozenset(tool.answered()) - self.known.keys()
-        reserved = frozenset() if newest is None else self._reserved(unused)
-        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused - reserved))
+        of_holdout = frozenset() if newest is None else self._reserved(unused)
+        reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused - of_holdout))
         in_review = asked.keys() - unused - reviews.keys() - self.known.keys()
         return _Labelled(
             judged=self._judged(reviews),
             waiting=sum(key.image not in asked for key in waiting),
             in_review=len(in_review),
             notes=(*self._foreign(), *((_deleted(len(deleted)),) if deleted else ())),
-            reserved=len(reserved - reviews.keys()),
+            reserved=len(of_holdout - reviews.keys()),
         )
 
     def at_files(self) -> _Labelled:
@@ -280,15 +280,26 @@ class _Look:
         """Which of these comes into no version whatever was answered: of a day of the holdout, and not sampled. A tool
         reads a limited number of old answers at a time, and these would take the places of those that can be mended."""
         sides = update.sides(self.before.values(), self.settings.split)
-        held = (key for key in self.keys if key.image in unused and sides.of((key.node, key.day)) == "holdout")
+        held = {
+            key.image: key for key in self.keys if key.image in unused and sides.of((key.node, key.day)) == "holdout"
+        }
+        if not held:
+            return frozenset()
+        with _told("StoreUnreachable"):
+            remembered = reserved.read(self.settings.store)
+        said = {name: remembered[name] for name in held if name in remembered}
         with _told("CapturesUnreachable"):
-            return frozenset(
-                found.key.image
-                for found in captures.read(self.settings.captures, held)
-                if isinstance(found, Capture)  # of another, _judged says what it is
-                and self._marked(found).weight is None
-                and found.sha256 not in self.before
-            )
+            for found in captures.read(self.settings.captures, [held[name] for name in held if name not in said]):
+                if isinstance(found, Capture):  # of another, _judged says what it is
+                    said[found.key.image] = reserved.Said.by(found)
+        with _told("StoreUnreachable"):
+            reserved.write(self.settings.store, remembered, said)
+        listed = self.disagreements.listed
+        return frozenset(
+            name
+            for name, each in said.items()
+            if not each.counts(held[name], name in listed) and each.sha256 not in self.before
+        )
 
     def _judged(self, reviews: Mapping[str, Review]) -> list[Judged]:
         present = {name: key for key in self.keys if (name := key.image) in reviews}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labeling_world import CLASSES, NOW, TasksInMemory, World, picture, sidecar
+from labeling_world import CLASSES, NOW, TasksInMemory, World, capture, picture, sidecar
 
 import artifactstore
+from detectiondata import captures
 from detectiondata.assemble import assemble
+from detectiondata.captures import Key
 from detectiondata.fetch import Source, fetch
 from detectiondata.source import check_source
 from detectiondata.version import Box
 from labeler import asked as record
+from labeler import reserved
 from labeler import run as runs
 from labeler.choose import fraction
 from labeler.failure import Failure
@@ -378,6 +381,86 @@ def test_answers_of_the_holdout_that_were_not_sampled_are_not_read_again_and_sta
         assert tool.also == {bad}
         assert kinds(outcome) == ["reviews with a box without area"]
         assert outcome.in_review == 11  # sampled ones of those days, which nobody has answered
+
+
+@pytest.fixture
+def sidecars_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys whose sidecars were read, one after the other."""
+    found: list[str] = []
+    read = captures.read
+
+    def listening(uri: str, keys: Iterable[Key]) -> Iterator[Any]:
+        asked = list(keys)
+        found.extend(key.image for key in asked)
+        return read(uri, asked)
+
+    monkeypatch.setattr(captures, "read", listening)
+    return found
+
+
+def test_the_sidecars_of_answers_of_the_holdout_are_read_once(
+    world: World, tool: TasksInMemory, sidecars_read: list[str]
+) -> None:
+    """They are of no use for ever: read at each sync, a sync costs more and more."""
+    made = world.fleet()
+    others = [world.capture(100 + node, f"n{node}", NOW - timedelta(hours=3), rules=("unsure",)) for node in range(6)]
+    runs.run(world.settings(min_new_images=1, split=NOTHING_HELD), tool, NOW)
+    for each in made:
+        if each.node_day not in {other.node_day for other in others}:
+            tool.answer(each.key.image)
+    runs.run(world.settings(min_new_images=1, split=NOTHING_HELD), tool, NOW)
+    settings = world.settings(min_new_images=1, split=Split(Decimal(0), Decimal("0.99")))
+    for other in others:
+        tool.answer(other.key.image, at=NOW - timedelta(hours=8))
+    names = {other.key.image for other in others}
+    later = NOW + timedelta(hours=8)
+
+    def synced(settings: Run = settings) -> tuple[int, int]:
+        """How many are reserved, and how many of their sidecars were read for it."""
+        sidecars_read.clear()
+        return runs.run(settings, tool, later).reserved, sum(key in names for key in sidecars_read)
+
+    assert synced() == (6, 6)
+    assert synced() == (6, 0)
+    (world.store / "reserved.txt.gz").write_bytes(b"\x1f\x8b cut off")
+    assert synced() == (6, 6)
+    more = [world.capture(200 + node, f"n{node}", NOW - timedelta(hours=4), rules=("unsure",)) for node in range(2)]
+    names |= {each.key.image for each in more}
+    for each in more:  # asked about by an older release, of days that were none of the holdout
+        tool.made[each.key.image] = NOW
+        tool.said[each.key.image] = Review(each.key.image, (WASHER,), "ann", NOW - timedelta(hours=8), "x", False, True)
+    assert synced() == (8, 2)
+    assert synced() == (8, 0)
+    # What decides beside the sidecars is asked each time: no day is of the holdout any more, and all of them are used.
+    images = runs.run(world.settings(min_new_images=1, split=NOTHING_HELD), tool, later).images
+    assert {each.sha256 for each in (*others, *more)} <= images.keys()
+    assert synced() == (0, 0)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_sampled_answer_is_reserved_as_long_as_a_replay_lists_its_odd_half(listed: bool) -> None:
+    for number in range(8):
+        made = capture(number)
+        said = reserved.Said.by(made)
+        marked = replace(made, rules=(*made.rules, "disagree")) if listed else made
+        assert said.counts(made.key, listed) == (marked.weight is not None)
+        assert reserved.Said.by(marked).counts(made.key, False) == (marked.weight is not None)
+    assert not reserved.Said.by(capture(0, rules=("unsure",))).counts(capture(0).key, listed)
+
+
+def test_what_sidecars_said_is_kept_as_it_was(tmp_path: Path) -> None:
+    store = f"file://{tmp_path}"
+    kept = {
+        "line/n 1/a.jpg": reserved.Said("ab" * 32, True, False),
+        "line/n1/b.jpg": reserved.Said("cd" * 32, True, True),
+        "line/n1/c.jpg": reserved.Said("ef" * 32, False, False),
+    }
+    assert reserved.read(store) == {}
+    reserved.write(store, {}, kept)
+    assert reserved.read(store) == kept
+    written = (tmp_path / "reserved.txt.gz").stat()
+    reserved.write(store, kept, dict(kept))
+    assert (tmp_path / "reserved.txt.gz").stat() == written  # nothing new, nothing written
 
 
 def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_being_read(
