@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,48 @@ def test_the_oldest_of_a_full_reason_goes_and_the_sample_stays(opened: Spool, ev
     assert lying(opened.root, "sample") == [0, 1, 2, 3]
     assert lying(opened.root, "b") == [1]
     assert evicted == {"a": 8}
+
+
+NOW = datetime(2026, 11, 29, 0, 1, tzinfo=UTC)  # number 100
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_a_clock_has_dated_that_was_ahead_goes_first(
+    tmp_path: Path, evicted: Counter[str], restarted: bool
+) -> None:
+    """It is the oldest, whatever its name says: else it fills the share for good, and each capture drives out the one
+    before."""
+    disk = settings(13 * BLOCK * 10 // 9, 0, "a", sample=False)  # room for three
+    made = Spool(tmp_path, lambda reason: evicted.update([reason]), lambda: NOW)
+    made.open()
+    for number in (70_001, 70_000, 20):
+        made.write("a", capture(number), disk)
+    if restarted:
+        made = Spool(tmp_path, lambda reason: evicted.update([reason]), lambda: NOW)
+        made.open()
+    left = []
+    for number in (30, 40, 50):
+        made.write("a", capture(number), disk)
+        left.append(lying(tmp_path, "a"))
+    assert left == [[20, 30, 70_001], [20, 30, 40], [30, 40, 50]]
+    assert evicted == {"a": 3}
+
+
+def test_a_clock_that_was_put_back_by_a_moment_changes_no_order(tmp_path: Path) -> None:
+    disk = settings(13 * BLOCK * 10 // 9, 0, "a", sample=False)
+    made = Spool(tmp_path, lambda _: None, lambda: NOW)
+    made.open()
+    for number in (57, 58, 102, 101):
+        made.write("a", capture(number), disk)
+    assert lying(tmp_path, "a") == [58, 101, 102]
+
+
+def test_names_of_another_form_are_of_no_time() -> None:
+    """Another application may use them."""
+    names = ["frame-1", "20261129T000000.000Z-1", "20270101T000000.000Z-1", "1764374400-1", "a"]
+    assert spool.oldest_first(names, NOW) == [
+        "20270101T000000.000Z-1", "1764374400-1", "20261129T000000.000Z-1", "a", "frame-1"
+    ]  # fmt: skip
 
 
 def test_what_was_sent_meanwhile_does_not_count_as_lost(opened: Spool, evicted: Counter[str]) -> None:

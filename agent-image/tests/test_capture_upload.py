@@ -297,6 +297,16 @@ def test_what_was_set_aside_has_a_share_of_the_disk(tmp_path: Path) -> None:
     assert [stem[9:15] for stem in stems] == ["120004", "120005"]
 
 
+def test_of_what_was_set_aside_goes_first_what_a_clock_has_dated_that_was_ahead(tmp_path: Path) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=3652)
+    fill(tmp_path, ahead, timedelta(seconds=1), ["a"] * 2, size=3000)
+    fill(tmp_path, START, timedelta(seconds=1), ["a"] * 4, size=3000)
+    names = sorted(spool.committed(tmp_path), reverse=True)
+    assert sum(refused.set_aside(tmp_path, name, "why", 20 * 10_000) for name in names) == 4
+    stems = {path.stem for path in (tmp_path / spool.REFUSED).iterdir()}
+    assert not [stem for stem in stems if stem.startswith(f"{ahead.year}")]
+
+
 def test_a_capture_that_the_agent_removed_meanwhile_is_no_error(tmp_path: Path) -> None:
     fill(tmp_path, START, timedelta(seconds=1), ["a"] * 3)
     upload = Upload(tmp_path)

@@ -79,7 +79,7 @@ class Recorder:
         self._monotonic = monotonic
         self._wall = wall
         self._file = SettingsFile(settings, metrics.settings_invalid)
-        self._spool = Spool(spool, metrics.evicted)
+        self._spool = Spool(spool, metrics.evicted, wall)
         # Seeded from the operating system: nodes that start together must not draw together.
         self._policy = Policy(frame_rate, draw or random.SystemRandom().random)
         self._queue = Handover()

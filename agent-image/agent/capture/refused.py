@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.capture import shares
 from agent.capture.delivery import Name
-from agent.capture.spool import REFUSED, make_folder, remove
+from agent.capture.spool import REFUSED, make_folder, oldest_first, remove
 
 
 def set_aside(root: Path, name: Name, why: str, disk: int) -> int:
@@ -32,7 +33,7 @@ def _trim(folder: Path, limit: int) -> int:
         stem = file.name.rpartition(".")[0]
         sizes[stem] = sizes.get(stem, 0) + file.stat().st_size
     left, removed = sum(sizes.values()), 0
-    for stem in sorted(sizes):
+    for stem in oldest_first(sizes, datetime.now(UTC)):
         if left <= limit:
             break
         left -= sizes[stem]

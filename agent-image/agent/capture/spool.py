@@ -17,15 +17,17 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.capture import shares
 from agent.capture.settings import Settings
-from agent.capture.sidecar import Capture
+from agent.capture.sidecar import Capture, compact
 
 REFUSED = "_refused"
 """No reason can have this name: it is no DNS label."""
@@ -33,6 +35,8 @@ ORPHAN_AGE = 60.0
 """Seconds after which a file without its counterpart is a crash's: its writer would have been done long ago."""
 _FILE_MODE = 0o660  # whatever the umask: the upload may be another user of the spool's group
 _RESCAN = 600.0  # seconds: what others added counts from then on
+_TIMED = re.compile(r"[0-9]{8}T[0-9]{6}")  # a name that begins with a time, as the contract says
+_STEP = timedelta(minutes=1)  # by which a clock that is right may be put back
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +59,16 @@ class _Reason:
 class Spool:
     """The agent's side: adds captures, makes room. For one thread. Every method may raise OSError."""
 
-    def __init__(self, root: Path, on_evicted: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        on_evicted: Callable[[str], None],
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """`on_evicted` hears the reason of each capture that had to go before it was sent."""
         self.root = root
         self._on_evicted = on_evicted
+        self._wall = wall
         self._reasons: dict[str, _Reason] = {}
         self._scanned: float | None = None
 
@@ -114,7 +124,9 @@ class Spool:
         """Remove the oldest captures of one reason until `limit` bytes are left."""
         held = self._of(reason)
         left = held.bytes
-        for stem in sorted(held.sizes):
+        if left <= limit:
+            return
+        for stem in oldest_first(held.sizes, self._wall()):
             if left <= limit:
                 return
             left -= held.sizes.pop(stem)
@@ -127,6 +139,16 @@ class Spool:
     def _scan(self) -> None:
         self._reasons = {folder.name: _Reason(_sizes(folder)) for folder in _folders(self.root)}
         self._scanned = time.monotonic()
+
+
+def oldest_first(stems: Iterable[str], now: datetime) -> list[str]:
+    """In the order in which they go when there is no room: by the time in their names.
+
+    What is later than now was taken before now, by a clock that was ahead: it goes first. By its name it would never
+    be the oldest, and fill the share for good, while each new capture drove out the one before.
+    """
+    latest = compact(now + _STEP)
+    return sorted(stems, key=lambda stem: (not (_TIMED.match(stem) and stem > latest), stem))
 
 
 def make_folder(folder: Path) -> None:
