@@ -26,11 +26,14 @@ from agent.redaction import cleaned, host, shown
 from agent.serve.damage import Damage, picture_damaged
 from agent.serve.detector import Image
 from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log, format_chosen
+from detectiondata.hearing import hear, tells_of_damage
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TIMEOUT = 10.0
 """Seconds that opening a network stream, or waiting for its next frame, may take before it counts as lost."""
 
+_JPEGS = frozenset(cv2.VideoWriter.fourcc(*name) for name in ("MJPG", "JPEG"))
+"""V4L2's names of what is a JPEG a picture, and alike in OpenCV."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _OPENCV_DEFAULT = "rtsp_flags;prefer_tcp"  # what OpenCV takes where the variable is not set
 _COUNT_PACKETS = "reorder_queue_size;4"
@@ -94,11 +97,11 @@ def source(address: str, threads: int, *, use_damaged: bool = False) -> Source:
         path = Path(unquote(rest))
         if not path.is_absolute():
             raise ConfigError("FRAMES", f"begins with {scheme}:// and no absolute path; write {scheme}:///path")
-        return Directory(path) if scheme == "directory" else VideoFile(path, threads, use_damaged)
+        return Directory(path, use_damaged) if scheme == "directory" else VideoFile(path, threads, use_damaged)
     if scheme == "camera" and re.fullmatch(r"\d{1,3}", rest):
-        return Camera(int(rest))
+        return Camera(int(rest), use_damaged)
     if scheme == "camera" and re.fullmatch(r"/dev/[^\0]+", rest):
-        return Camera(unquote(rest))
+        return Camera(unquote(rest), use_damaged)
     if scheme in ("rtsp", "rtsps") and separator:
         if not host(address):
             raise ConfigError(
@@ -119,9 +122,10 @@ class Directory:
 
     live = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, use_damaged: bool = False) -> None:
         self.name = f"directory {path}"
         self._path = path
+        self._use_damaged = use_damaged
         self._files: list[Path] = []
         self._next = 0
 
@@ -144,18 +148,25 @@ class Directory:
         path = self._files[self._next - 1]
         try:
             data = path.read_bytes()
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+            encoded = np.frombuffer(data, np.uint8)
+            image, said = hear(lambda: cv2.imdecode(encoded, cv2.IMREAD_COLOR)) if data else (None, b"")
         except OSError as error:
             raise BrokenFrame(f"{path} can't be read: {error.strerror}") from error
         except cv2.error as error:
             raise BrokenFrame(f"{path} can't be decoded: {error}") from error
         if image is None:
             raise BrokenFrame(f"{path} is not an image, or not all of one ({len(data)} bytes)")
+        if tells_of_damage(said) and not self._use_damaged:
+            raise DamagedFrame(f"{path} is damaged: {_first_line(said)}")
         return Frame(cast(Image, image), str(path))
 
     def close(self) -> None:
         self._files = []
         self._next = 0
+
+
+def _first_line(said: bytes) -> str:
+    return said.decode(errors="replace").strip().partition("\n")[0]
 
 
 class _Capture:
@@ -291,22 +302,41 @@ class VideoFile(_Video):
 
 class Camera(_Capture):
     """A camera of the node, by its index (/dev/video<index>) or its file, which with /dev/v4l/by-id/... stays the same
-    where the indices don't."""
+    where the indices don't.
+
+    Many send each picture as a JPEG, of which a part gets lost on a USB that is full or a cable that is loose. OpenCV
+    paints that part grey, or shifts what follows, and hands the picture out: only libjpeg says so, on stderr.
+    """
 
     live = True
 
-    def __init__(self, device: int | str) -> None:
+    def __init__(self, device: int | str, use_damaged: bool = False) -> None:
         self.name = f"camera {device}"
         self._device = device
+        self._use_damaged = use_damaged
+        self._listens = False
 
     def open(self) -> None:
         if isinstance(self._device, str) and not Path(self._device).exists():
             raise SourceLost(f"{self._device} does not exist; mount it into the pod, or plug the camera in")
         self._open(self._device, cv2.CAP_V4L2, [])
+        assert self._capture is not None  # as it was opened
+        self._listens = not self._use_damaged and int(self._capture.get(cv2.CAP_PROP_FOURCC)) in _JPEGS
 
     def advance(self) -> None:
         if not self._grab():
             raise SourceLost(f"{self.name} gives no frames")
+
+    def decode(self) -> Frame:
+        if not self._listens:
+            return super().decode()
+        try:
+            frame, said = hear(super().decode)
+        except BrokenFrame as error:  # a JPEG of which the rest is missing
+            raise DamagedFrame(str(error)) from error
+        if tells_of_damage(said):
+            raise DamagedFrame(f"a frame of {self.name} is damaged: {_first_line(said)}")
+        return frame
 
 
 class Stream(_Video):
