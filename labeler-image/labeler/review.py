@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -60,7 +60,11 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """`precision`, `recall` and `calibration` are None where the review does not suffice to say them."""
+    """`precision`, `recall` and `calibration` are None where the review does not suffice to say them.
+
+    `other_thresholds` are frames of the same time that count for the calibration alone: they were captured with another
+    CONFIDENCE, or IOU, and what the model would have found with those of now isn't known of them.
+    """
 
     version: str
     frames: int
@@ -69,6 +73,7 @@ class Figures:
     recall: Estimate | None
     worst: tuple[ClassFigures, ...]
     calibration: Calibration | None
+    other_thresholds: int = 0
 
 
 def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures | None:
@@ -81,7 +86,39 @@ def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures
     best = max(deployed, key=lambda each: len(by_model[each.sha256]), default=None)
     if best is None or not by_model[best.sha256]:
         return None
-    return figures(best.version, _newest(by_model[best.sha256]))
+    frames = by_model[best.sha256]
+    recent, found = _newest(frames), as_now(frames)
+    return replace(
+        figures(best.version, _newest([frame for frame in found if frame is not None])),
+        # each bucket has its own precision: what is missing of others, or was cut, leaves it as it is
+        calibration=_Tally(recent, [0] * len(recent)).calibration(),
+        other_thresholds=sum(
+            now is None and _order(frame) >= _order(recent[0]) for frame, now in zip(frames, found, strict=True)
+        ),
+    )
+
+
+def as_now(frames: Sequence[Reviewed]) -> list[Reviewed | None]:
+    """What each frame would be with the thresholds of now, which are those of the newest frame of its Rollout and group;
+    None where that is not known. As they are, they would make precision and recall those of a model that nobody runs.
+
+    From what was found with a lower CONFIDENCE it is known; of a frame that was captured with a higher one nobody knows
+    what was below, and with another IOU nobody knows what was suppressed: these are left out. By the settings alone,
+    which nothing on the frames decides: what stays is a random sample as before.
+    """
+    newest: dict[tuple[str, str], Capture] = {}
+    for each in sorted(frames, key=_order):
+        newest[each.capture.key.rollout, each.capture.group] = each.capture
+    return [_with(frame, newest[frame.capture.key.rollout, frame.capture.group]) for frame in frames]
+
+
+def _with(frame: Reviewed, now: Capture) -> Reviewed | None:
+    if frame.capture.iou != now.iou or frame.capture.confidence > now.confidence:
+        return None
+    if frame.capture.confidence == now.confidence:
+        return frame
+    found = tuple(each for each in frame.capture.detections if each.confidence > now.confidence)
+    return replace(frame, capture=replace(frame.capture, confidence=now.confidence, detections=found))
 
 
 def figures(version: str, frames: Sequence[Reviewed]) -> Figures:
@@ -106,10 +143,14 @@ def figures(version: str, frames: Sequence[Reviewed]) -> Figures:
 def _newest(frames: Sequence[Reviewed]) -> Sequence[Reviewed]:
     """Those of the last four weeks; as many older ones as ENOUGH takes. By the time alone, which nothing on the frames
     decides: so they are a random sample as all of them are."""
-    ordered = sorted(frames, key=lambda frame: (frame.capture.key.at, frame.capture.key.text))
+    ordered = sorted(frames, key=_order)
     since = ordered[-1].capture.key.at - RECENT
     recent = sum(frame.capture.key.at > since for frame in ordered)
     return ordered[-max(recent, ENOUGH) :]
+
+
+def _order(frame: Reviewed) -> tuple[datetime, str]:
+    return frame.capture.key.at, frame.capture.key.text
 
 
 class _Tally:

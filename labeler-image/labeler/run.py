@@ -98,6 +98,7 @@ def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
     reviewed = [
         Reviewed(known[digest], image.reviewed).of(settings.classes) for digest, image in content.images.items()
     ]
+    figures = review.judge(reviewed, settings.deployed)
     return Outcome(
         waiting=labelled.waiting,
         in_review=labelled.in_review,
@@ -105,10 +106,11 @@ def run(settings: Run, tool: LabelTool | None, now: datetime) -> Outcome:
         pending=sum(image.piece != "aside" for image in content.changed.values()) if written is None else 0,
         reserved=content.reserved + labelled.reserved,
         history=history,
-        figures=review.judge(reviewed, settings.deployed),
+        figures=figures,
         problems=tuple(problems),
         notes=(
             *_nothing_captured(settings, keys),
+            *_other_thresholds(figures),
             *labelled.notes,
             *(() if tool is None else tool.notes()),
         ),
@@ -338,6 +340,17 @@ def _nothing_captured(settings: Run, keys: Sequence[Key]) -> list[str]:
     return [
         f"There are no captures in {settings.captures}. If that stays so: it must be what the Rollouts have as "
         "delivery.capture.destination."
+    ]
+
+
+def _other_thresholds(figures: Figures | None) -> list[str]:
+    if figures is None or not figures.other_thresholds:
+        return []
+    count = figures.other_thresholds
+    return [
+        f"{count} reviewed frame{'' if count == 1 else 's'} of {figures.version} "
+        f"{'does' if count == 1 else 'do'} not count for precision and recall: captured with a higher CONFIDENCE, or "
+        "another IOU, than their Rollout has now, so that it isn't known what it would find on them."
     ]
 
 

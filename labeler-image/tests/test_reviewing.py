@@ -134,6 +134,86 @@ def test_without_a_detection_there_is_no_precision_and_without_an_object_no_reca
     assert [(each.precision, each.recall) for each in invented.worst] == [(0, None)]
 
 
+DEPLOYED = (Deployed("v2", MODEL),)
+
+
+def set_to(
+    frames: list[Reviewed], confidence: float, *, days: int = 0, group: str = "fleet", **more: float
+) -> list[Reviewed]:
+    """The same, captured so many days earlier by nodes of a group with another CONFIDENCE: without what is below it."""
+    made = []
+    for number, each in enumerate(frames):
+        found = tuple(one for one in each.capture.detections if one.confidence > confidence)
+        at = each.capture.key.at - timedelta(days=days, minutes=number)
+        capture = replace(
+            each.capture,
+            key=key(each.capture.key.node, at),
+            confidence=confidence,
+            detections=found,
+            group=group,
+            **more,
+        )
+        made.append(Reviewed(capture, each.objects))
+    return made
+
+
+def of_now(frames: list[Reviewed]) -> tuple[int, float, int]:
+    """How many frames count, their precision, and how many don't count for it."""
+    found = review.judge(frames, DEPLOYED)
+    assert found is not None
+    assert found.precision is not None
+    return found.frames, round(found.precision.value, 3), found.other_thresholds
+
+
+def test_frames_of_a_lower_confidence_count_as_the_one_of_now_would_have_them() -> None:
+    """Of the second detection, with a confidence of 0.3, nothing is left on the nodes."""
+    before, after = set_to(fleet(wrong=40), 0.25, days=10), set_to(fleet(wrong=40), 0.4)
+    assert of_now(before) == (40, 0.5, 0)
+    assert of_now([*before, *after]) == of_now([*after, *before]) == (80, 1.0, 0)
+
+
+def test_frames_of_a_higher_confidence_do_not_count() -> None:
+    """What the model would have found below it isn't in their sidecars: precision would look better than it is, and
+    recall worse."""
+    before, after = set_to(fleet(wrong=40), 0.4, days=10), set_to(fleet(wrong=40), 0.25)
+    assert of_now(before) == (40, 1.0, 0)
+    assert of_now([*before, *after]) == (40, 0.5, 40)
+
+
+def test_frames_of_another_suppression_do_not_count() -> None:
+    before, after = set_to(fleet(), 0.25, days=10, iou=0.5), set_to(fleet(wrong=20), 0.25)
+    assert of_now([*before, *after]) == (40, 0.667, 40)
+
+
+def test_each_group_has_thresholds_of_its_own() -> None:
+    """A setting reaches one group after the other, and Rollouts of one model may differ for good."""
+    canary, fleet_ = set_to(fleet(wrong=40), 0.4, group="canary"), set_to(fleet(wrong=40), 0.25, days=1)
+    assert of_now([*canary, *fleet_]) == (80, 0.667, 0)
+    other = [
+        Reviewed(
+            replace(each.capture, key=key(each.capture.key.node, each.capture.key.at, rollout="press")), each.objects
+        )
+        for each in set_to(fleet(wrong=40), 0.4)
+    ]
+    assert of_now([*other, *fleet_]) == (80, 0.667, 0)
+
+
+def test_the_calibration_is_of_all_frames_whatever_their_thresholds() -> None:
+    """A bucket's precision is the same wherever the threshold was, and 200 detections are soon too few."""
+    before, after = set_to(fleet() * 5, 0.4, days=10), set_to(fleet(wrong=40), 0.25)
+    found = review.judge([*before, *after], DEPLOYED)
+    assert found is not None
+    assert found.frames == 40
+    assert found.calibration is not None
+    assert found.calibration.precision[-1] == 1
+    assert review.judge(after, DEPLOYED).calibration is None  # type: ignore[union-attr]
+
+
+def test_frames_of_other_thresholds_that_are_long_gone_are_not_told() -> None:
+    before, after = set_to(fleet(), 0.4, days=60), set_to(fleet() * 5, 0.25)
+    assert of_now([*before, *after]) == (200, 1.0, 0)
+
+
 def test_only_sampled_frames_of_deployed_versions_count() -> None:
     def of(model: str, count: int, *, sampled: bool = True) -> list[Reviewed]:
         return [

@@ -383,6 +383,23 @@ def test_answers_of_the_holdout_that_were_not_sampled_are_not_read_again_and_sta
         assert outcome.in_review == 11  # sampled ones of those days, which nobody has answered
 
 
+def test_frames_of_a_higher_confidence_than_that_of_now_are_told(world: World, tool: TasksInMemory) -> None:
+    made = world.fleet()
+    older = [each for each in made if each.key.at < NOW - timedelta(days=1)]
+    for each in older:
+        path = world.captures / f"{each.key.text}.json"
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps(facts | {"thresholds": {"confidence": 0.6, "iou": 0.7}}))
+    runs.run(world.settings(), tool, NOW)
+    tool.answer_all()
+    outcome = runs.run(world.settings(), tool, NOW)
+    assert outcome.figures is not None
+    assert (outcome.figures.frames, outcome.figures.other_thresholds) == (12, 24)
+    assert outcome.notes[0].startswith(
+        "24 reviewed frames of v2 do not count for precision and recall: captured with a"
+    )
+
+
 @pytest.fixture
 def sidecars_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys whose sidecars were read, one after the other."""
