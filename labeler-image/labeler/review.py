@@ -99,7 +99,7 @@ def judge(reviewed: Iterable[Reviewed], deployed: Sequence[Deployed]) -> Figures
 
 
 def as_now(frames: Sequence[Reviewed]) -> list[Reviewed | None]:
-    """What each frame would be with the thresholds of now, which are those of the newest frame of its Rollout and group;
+    """What each frame would be with the thresholds of now, those of the newest frame of its Rollout and group;
     None where that is not known. As they are, they would make precision and recall those of a model that nobody runs.
 
     From what was found with a lower CONFIDENCE it is known; of a frame that was captured with a higher one nobody knows
