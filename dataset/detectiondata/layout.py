@@ -38,6 +38,7 @@ _ASIDE = frozenset(
     }
 )
 UNUSED = "in label files that are left out"
+_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".tfrecord", ".record", ".mat", ".pkl", ".h5")
 _HEAD = 4096  # bytes of a text that tell whether it is a label file
 
 
@@ -219,8 +220,16 @@ def _no_labels(found: Inventory) -> str:
         )
     message = f"{found.uri} holds no label for any of its {len(images)} images; "
     message += f"those of {images[0]} were looked for at {' and '.join(places)}"
+    return message + _hint(found)
+
+
+def _hint(found: Inventory) -> str:
+    """What the labels may be that were meant."""
     for name in found.files:
-        if name.lower().endswith((".json", ".xml")) or any(True for _ in otherkinds.listed(found.root, name)):
-            message += f"; {name} looks like another annotation format: convert it to YOLO label files or to COCO"
-            break
-    return message
+        if kind := otherkinds.kind(found.root, name):
+            return f"; {name} looks like another annotation format, {kind}: {otherkinds.advice(kind)}"
+    for suffixes in ((".json", ".xml"), _TABLES):
+        for name in found.files:
+            if name.lower().endswith(suffixes):
+                return f"; {name} looks like another annotation format: {otherkinds.advice('')}"
+    return ""

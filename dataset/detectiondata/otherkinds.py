@@ -1,8 +1,8 @@
-"""Labels of kinds that are not read: lists of boxes (keras-retinanet's annotations.csv and its like), VOC, CVAT's XML,
-LabelMe, Supervisely.
+"""Labels of kinds that are not read: lists of boxes (keras-retinanet's annotations.csv and its like, those of Open
+Images and of the Global Wheat Heads), VOC, CVAT's XML of images and of videos, LabelMe, Supervisely.
 
-Alone they are refused by name. Beside YOLO labels they matter where they have boxes of an image that has no label file:
-that image would be trained on as one without objects.
+Alone they are refused, by the name of their kind. Beside YOLO labels they matter where they have boxes of an image that
+has no label file: that image would be trained on as one without objects.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import csv
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -20,14 +21,21 @@ from detectiondata.suffixes import PICTURE_SUFFIXES, is_picture
 
 _LISTS = (".csv", ".tsv", ".txt")
 _LOOKED_AT = 20  # lines, of which one must be of a box, or a file is no list
-_LIMIT = 16 << 20  # bytes of a VOC or LabelMe file
+_LIMITS = {".xml": 256 << 20, ".json": 16 << 20}  # bytes; CVAT writes a whole task into one, some 150 bytes a box
 _CVAT = re.compile(rb"""<image\b[^>]*?\bname="([^"]*)"[^>]*(?<!/)>\s*<(?:box|polygon|polyline|points|mask|ellipse)\b""")
+_TRACKED = re.compile(rb"""<(?:box|polygon|polyline|points|mask|ellipse|cuboid|skeleton)\b[^>]*>""")
+_FRAME = re.compile(rb"""\bframe="([0-9]{1,9})\"""")
+_OUTSIDE = b'outside="1"'  # the object is not to be seen any more: it ends the track
 _OBJECT = re.compile(rb"<bndbox\b|<polygon\b|<robndbox\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9]")
 _CORNERS = ({"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"}, {"left", "top", "right", "bottom"})
 _NAMES = ("filename", "imagename", "imagepath", "filepath", "image", "file", "path", "img", "imageid", "name")
 _SCORES = {"score", "scores", "conf", "confidence", "probability"}  # detections, and no labels
 _SHAPES = "regionshapeattributes"  # of VIA
+_OPEN_IMAGES = {"imageid", "source", "labelname", "xmin", "xmax", "ymin", "ymax"}  # its Confidence is always 1
+_CELLS = ("boxesstring", "bbox", "boxes", "boundingbox")  # with all four numbers of a box, or of several
+_LIST = "a list of boxes"
+_NUMBER = re.compile(r"-?[0-9]+(?:[.][0-9]+)?")
 _PACKED = re.compile(r"^-?[\d.]+(?:,-?[\d.]+){4,5}$")  # "x1,y1,x2,y2,class", several in a line behind the name
 
 
@@ -48,19 +56,50 @@ def of_bare_images(
 
 def listed(root: Path, file: str) -> Iterator[str]:
     """The images of which `file` has boxes, as it calls them; none where it is no file of such a kind."""
+    return (image for _, image in _read(root, file))
+
+
+def kind(root: Path, file: str) -> str | None:
+    """What a file with boxes is called, None where it is no file of such a kind."""
+    return next((kind for kind, _ in _read(root, file)), None)
+
+
+def advice(kind: str) -> str:
+    """What to do with a file of this kind."""
+    if kind.startswith("CVAT"):
+        return "export the task from CVAT as COCO 1.0, which has the boxes of tracks frame by frame, too"
+    return "convert it to YOLO label files or to COCO"
+
+
+def _read(root: Path, file: str) -> Iterator[tuple[str, str]]:
+    """The kind of the file, and an image of which it has a box."""
     suffix = PurePosixPath(file).suffix.lower()
     if suffix in _LISTS:
         with (root / file).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             yield from _of_list(lines)
-    elif suffix in (".xml", ".json") and (root / file).stat().st_size <= _LIMIT:
+    elif suffix in _LIMITS and (root / file).stat().st_size <= _LIMITS[suffix]:
         content = (root / file).read_bytes()
+        stem = PurePosixPath(file).stem  # Supervisely's a.jpg.json is called after the whole name
         if b"<annotations" in content and suffix == ".xml":
-            yield from (html.unescape(name.decode("utf-8", "replace")) for name in _CVAT.findall(content))
-        elif _has_objects(content) if suffix == ".xml" else _has_shapes(content):
-            yield PurePosixPath(file).stem  # Supervisely's a.jpg.json is called after the whole name
+            for image in _CVAT.finditer(content):
+                yield "CVAT's XML for images", html.unescape(image[1].decode("utf-8", "replace"))
+            for frame in _frames(content):
+                yield "CVAT's XML for video, with tracks", f"frame_{frame:06d}"  # so CVAT calls the pictures beside it
+        elif suffix == ".xml" and _has_objects(content):
+            yield "Pascal VOC's XML", stem
+        elif suffix == ".json" and _has_shapes(content):
+            yield "LabelMe's JSON" if b'"shapes"' in content else "Supervisely's JSON", stem
 
 
-def _of_list(lines: Iterable[str]) -> Iterator[str]:
+def _frames(content: bytes) -> Iterator[int]:
+    """Of CVAT's tracks: the frames on which there is something to be seen."""
+    if b"<track" in content:
+        for shape in _TRACKED.finditer(content):
+            if (frame := _FRAME.search(shape[0])) and _OUTSIDE not in shape[0]:
+                yield int(frame[1])
+
+
+def _of_list(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     whole = (line for line in lines if line.strip() and "\0" not in line)
     first = list(islice(whole, _LOOKED_AT))
     if not first:
@@ -68,33 +107,71 @@ def _of_list(lines: Iterable[str]) -> Iterator[str]:
     separator = next((each for each in "\t;," if each in first[0]), ",")
     header = [_PLAIN.sub("", field.lower()) for field in _fields(first[0], separator)]
     at = next((header.index(name) for name in _NAMES if name in header), None)
-    if at is not None and _SHAPES in header:
-        boxes = header.index(_SHAPES)
-        rows = (_fields(line, separator) for line in (*first[1:], *whole))
-        yield from (row[at] for row in rows if len(row) > max(at, boxes) and '"name"' in row[boxes].replace("'", '"'))
-    elif at is not None and any(corners <= set(header) for corners in _CORNERS):
-        if _SCORES.isdisjoint(header):
-            [corners, *_] = [each for each in _CORNERS if each <= set(header)]
-            places = [header.index(corner) for corner in corners]
-            rows = (_fields(line, separator) for line in (*first[1:], *whole))
-            yield from (
-                row[at] for row in rows if len(row) > max(at, *places) and all(row[place].strip() for place in places)
-            )
+    boxes = None if at is None else _boxes(header)
+    if at is not None and boxes is not None:
+        for line in (*first[1:], *whole) if boxes.labels else ():
+            row = _fields(line, separator)
+            if len(row) > max(at, *boxes.columns) and boxes.has_one(row):
+                yield boxes.kind, row[at]
     elif any(_of_line(line, separator) for line in first):
         for line in (*first, *whole):
-            if name := _of_line(line, separator):
-                yield name
+            if image := _of_line(line, separator):
+                yield _LIST, image
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """Of a list with a header that tells of boxes: its kind, the columns that they are in, whether a row has any, and
+    whether they are labels; else they are what a model has found."""
+
+    kind: str
+    columns: Sequence[int]
+    has_one: Callable[[Sequence[str]], bool]
+    labels: bool = True
+
+
+def _boxes(header: Sequence[str]) -> _Boxes | None:
+    if _SHAPES in header:
+        shapes = header.index(_SHAPES)
+        return _Boxes("VIA's csv", [shapes], lambda row: '"name"' in row[shapes].replace("'", '"'))
+    labels = _SCORES.isdisjoint(header)
+    if corners := next((each for each in _CORNERS if each <= set(header)), None):
+        places = [header.index(corner) for corner in corners]
+        ours = set(header) >= _OPEN_IMAGES
+        kind = "a csv of Open Images" if ours else _LIST
+        return _Boxes(kind, places, lambda row: all(row[place].strip() for place in places), labels or ours)
+    if cell := next((name for name in _CELLS if name in header), None):
+        place = header.index(cell)
+        kind = "a csv of the Global Wheat Head Dataset" if cell == "boxesstring" else _LIST
+        return _Boxes(kind, [place], lambda row: len(_NUMBER.findall(row[place])) >= 4, labels)
+    return None
 
 
 def _of_line(line: str, separator: str) -> str | None:
-    """The image of `a.jpg,x1,y1,x2,y2,class` (keras-retinanet) or `a.jpg x1,y1,x2,y2,class ...` (keras-yolo3)."""
-    fields = _fields(line, separator)
-    if len(fields) == 6 and is_picture(fields[0].strip()) and fields[5].strip() and _are_corners(fields[1:5]):
-        return fields[0].strip()
+    """The image of `a.jpg,x1,y1,x2,y2,class` (keras-retinanet), also in another order and with the size of the image
+    behind it, or of `a.jpg x1,y1,x2,y2,class ...` (keras-yolo3)."""
+    fields = [field.strip() for field in _fields(line, separator)]
+    if len(fields) == 6 and is_picture(fields[0]) and fields[5] and _are_corners(fields[1:5]):
+        return fields[0]
+    if len(fields) in (6, 8) and (image := _in_any_order(fields)):
+        return image
     name, *boxes = line.split()
     if boxes and is_picture(name) and all(_PACKED.match(box) for box in boxes):
         return name if all(_are_corners(box.split(",")[:4]) for box in boxes) else None
     return None
+
+
+def _in_any_order(fields: Sequence[str]) -> str | None:
+    """One image, one class that is no number, and four corners in a row, or (makesense.ai) corner and size; that all
+    other numbers are the size of the image tells them from lists of something else."""
+    numbers = [field for field in fields if _NUMBER.fullmatch(field)]
+    names = [field for field in fields if is_picture(field)]
+    at = next((place for place, field in enumerate(fields) if field in numbers), 0)
+    if len(names) != 1 or len(numbers) != len(fields) - 2 or fields[at : at + 4] != numbers[:4] or "" in fields:
+        return None
+    x, y, width, height, *size = map(float, numbers)
+    inside = bool(size) and width > 0 < height and x + width <= size[0] + 1 and y + height <= size[1] + 1
+    return names[0] if _are_corners(numbers[:4]) or inside else None
 
 
 def _are_corners(texts: Sequence[str]) -> bool:

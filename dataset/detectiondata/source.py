@@ -204,10 +204,11 @@ def _refuse_other_kinds(root: Path, layout: Layout, uri: str) -> None:
     found = otherkinds.of_bare_images(root, (sample.image for sample in samples), bare, others)
     if found:
         files = dict.fromkeys(file for each in found.values() for file in each)
+        kinds = sorted({kind for file in files if (kind := otherkinds.kind(root, file))})
         raise DatasetError(
             f"{uri}: {inventory.some(sorted(found), 'image')} without a YOLO label file and with boxes in "
-            f"{inventory.some(files, 'file')} of a format that is not read; convert these to YOLO label files, or say "
-            "format: YOLO to have such images count as images without objects"
+            f"{inventory.some(files, 'file')} of a format that is not read ({', '.join(kinds)}); convert these to YOLO "
+            "label files, or say format: YOLO to have such images count as images without objects"
         )
 
 

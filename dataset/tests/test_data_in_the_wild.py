@@ -810,6 +810,54 @@ def cvat(stem: str) -> str:
     )
 
 
+def cvat_track(stem: str) -> str:
+    """One object on the frame; on the next it is gone."""
+    name, left, top, right, bottom = box(stem)
+    number = STEMS.index(stem)
+    corners = f'xtl="{left}.0" ytl="{top}.0" xbr="{right}.0" ybr="{bottom}.0"'
+    return (
+        f'  <track id="{number}" label="{name}" source="manual">\n'
+        f'    <box frame="{number}" keyframe="1" outside="0" occluded="0" {corners} z_order="0">\n    </box>\n'
+        f'    <box frame="{number + 1}" keyframe="1" outside="1" occluded="0" {corners} z_order="0">\n    </box>\n'
+        "  </track>\n"
+    )
+
+
+OPEN_IMAGES = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+)
+
+
+def open_images(stem: str) -> str:
+    _, left, top, right, bottom = box(stem)
+    edges = ",".join(f"{each:.6f}" for each in (left / WIDTH, right / WIDTH, top / HEIGHT, bottom / HEIGHT))
+    return f"{stem},xclick,/m/0k4j,1,{edges},0,0,0,0,0\n"
+
+
+def wheat(stem: str) -> str:
+    return f"{stem}.jpg,{' '.join(map(str, box(stem)[1:]))};1 2 3 4,Arvalis_1\n"
+
+
+def wheat_of_kaggle(stem: str) -> str:
+    _, left, top, right, bottom = box(stem)
+    return f'{stem},{WIDTH},{HEIGHT},"[{left}.0, {top}.0, {right - left}.0, {bottom - top}.0]",arvalis_1\n'
+
+
+def class_before(stem: str) -> str:
+    name, *edges = box(stem)
+    return f"{stem}.jpg,{name},{','.join(map(str, edges))}\n"
+
+
+def sku(stem: str) -> str:
+    name, *edges = box(stem)
+    return f"{stem}.jpg,{','.join(map(str, edges))},{name},{WIDTH},{HEIGHT}\n"
+
+
+def make_sense(stem: str) -> str:
+    name, left, top, right, bottom = box(stem)
+    return f"{name},{left},{top},{right - left},{bottom - top},{stem}.jpg,{WIDTH},{HEIGHT}\n"
+
+
 def list_of(name: str, one: Callable[[str], str], head: str = "") -> Callable[[Folder, Iterable[str]], None]:
     def write(to: Folder, stems: Iterable[str]) -> None:
         to.put(name, head + "".join(map(one, stems)))
@@ -825,19 +873,42 @@ def one_each(name: str, one: Callable[[str], str]) -> Callable[[Folder, Iterable
     return write
 
 
+CVAT = "<annotations>\n  <version>1.1</version>\n"
 OTHER_KINDS: dict[str, tuple[str, Callable[[Folder, Iterable[str]], None]]] = {
     "keras-retinanet's csv": ("1 file (annotations.csv)", list_of("annotations.csv", retina)),
     "keras-retinanet's txt": ("1 file (annotate.txt)", list_of("annotate.txt", retina)),
     "keras-yolo3's train.txt": ("1 file (train.txt)", list_of("train.txt", keras_yolo)),
     "Roboflow's csv": ("1 file (_annotations.csv)", list_of("_annotations.csv", roboflow, ROBOFLOW)),
     "VIA's csv": ("1 file (via.csv)", list_of("via.csv", via, VIA)),
+    "Open Images' csv": ("1 file (boxes.csv)", list_of("boxes.csv", open_images, OPEN_IMAGES)),
+    "the wheat heads' csv": ("1 file (train.csv)", list_of("train.csv", wheat, "image_name,BoxesString,domain\n")),
+    "Kaggle's csv of wheat heads": (
+        "1 file (train.csv)",
+        list_of("train.csv", wheat_of_kaggle, "image_id,width,height,bbox,source\n"),
+    ),
+    "six columns, the class second": ("1 file (boxes.csv)", list_of("boxes.csv", class_before)),
+    "SKU-110K's csv": ("1 file (boxes.csv)", list_of("boxes.csv", sku)),
+    "makesense.ai's csv": ("1 file (boxes.csv)", list_of("boxes.csv", make_sense)),
     "VOC": ("4 files (Annotations/im4.xml, Annotations/im5.xml,", one_each("Annotations/{stem}.xml", voc)),
     "LabelMe": ("4 files (images/im4.json, images/im5.json,", one_each("images/{stem}.json", labelme)),
     "Supervisely": ("4 files (ann/im4.jpg.json, ann/im5.jpg.json,", one_each("ann/{stem}.jpg.json", supervisely)),
     "CVAT's XML": (
         "1 file (annotations.xml)",
-        list_of("annotations.xml", cvat, "<annotations>\n  <version>1.1</version>\n"),
+        list_of("annotations.xml", cvat, CVAT),
     ),
+}
+
+
+CONVERT = ": convert it to YOLO label files or to COCO"
+ALONE = {
+    "CVAT's XML": "looks like another annotation format, CVAT's XML for images: export the task from CVAT as COCO 1.0",
+    "VOC": "looks like another annotation format, Pascal VOC's XML: convert it to",
+    "LabelMe": "looks like another annotation format, LabelMe's JSON: convert it to",
+    "Supervisely": "looks like another annotation format, Supervisely's JSON: convert it to",
+    "VIA's csv": "looks like another annotation format, VIA's csv: convert it to",
+    "Open Images' csv": "looks like another annotation format, a csv of Open Images: convert it to",
+    "the wheat heads' csv": "looks like another annotation format, a csv of the Global Wheat Head Dataset: conv",
+    "SKU-110K's csv": "looks like another annotation format, a list of boxes: convert it to",
 }
 
 
@@ -867,8 +938,29 @@ for kind, (files, other) in OTHER_KINDS.items():
         lambda to, other=other: half_converted(to, other, STEMS[4:])
     )
     row(f"{kind} beside YOLO labels of the same", Taken(undivided()))(lambda to, other=other: whole(to, other))
-    row(f"{kind} alone", Refused("looks like another annotation format: convert it to YOLO label files or to COCO"))(
-        lambda to, other=other: alone(to, other)
+    row(f"{kind} alone", Refused(ALONE.get(kind, CONVERT)))(lambda to, other=other: alone(to, other))
+
+
+@row(
+    "CVAT's tracks of the frames without YOLO labels", Refused("(images/frame_000004.jpg, images/frame_000005.jpg, im")
+)
+def _(to: Folder) -> None:
+    to.yolo(**FLAT, yaml=NAMED, stems=STEMS[:4])
+    for number, stem in enumerate(STEMS[4:], 4):
+        to.put(f"images/frame_{number:06d}.jpg", picture(stem))
+    list_of("annotations.xml", cvat_track, CVAT)(to, STEMS[4:])
+
+
+@row(
+    "CVAT's tracks alone", Refused("annotations.xml looks like another annotation format, CVAT's XML for video, with t")
+)
+def _(to: Folder) -> None:
+    alone(to, list_of("annotations.xml", cvat_track, CVAT))
+
+
+for name in ("boxes.csv", "labels.parquet", "train.tfrecord"):
+    row(f"a {name} of which nobody knows what it is, alone", Refused(f"{name} looks like another annotation format"))(
+        lambda to, name=name: alone(to, list_of(name, lambda stem: f"{stem}: something\n"))
     )
 
 
@@ -891,6 +983,16 @@ for kind, (files, other) in OTHER_KINDS.items():
             '<image id="3" name="im7.jpg"><tag label="dark"></tag></image><image id="0" name="im0.jpg"><box/></image>',
         ),
         ("notes.txt", "see images/im5.jpg, 1, 2\n\0\n"),
+        ("cameras.csv", "".join(f"images/{stem}.jpg,front,60,40,3,2400\n" for stem in STEMS)),
+        ("sizes.csv", "".join(f"{stem}.jpg,front,60,40,1,2,60,40\n" for stem in STEMS)),
+        ("train.csv", "image_name,BoxesString,domain\n" + "".join(f"{stem}.jpg,no_box,a\n" for stem in STEMS)),
+        ("train.csv", "image_id,width,height,bbox,source\n" + "".join(f"{stem},60,40,,a\n" for stem in STEMS)),
+        ("sample_submission.csv", "image_id,PredictionString\n" + "".join(f"{stem},1.0 0 0 50 50\n" for stem in STEMS)),
+        ("boxes.csv", OPEN_IMAGES),
+        (
+            "annotations.xml",
+            '<annotations><track id="0" label="nut"><box frame="5" outside="1" xtl="1.0"></box></track></annotations>',
+        ),
         ("big.csv", "a" * 200_000 + ",1,2,3,4,nut\n"),
     ],
 )
