@@ -34,18 +34,22 @@ class Chosen:
     blind: bool
 
 
-def worth_reading(keys: Iterable[Key], known: Container[str], now: datetime) -> tuple[list[Key], list[Key]]:
-    """The captures of the last 30 days that nobody was asked about, and those of them whose sidecars are read now.
+def waiting(keys: Iterable[Key], known: Container[str], now: datetime) -> list[Key]:
+    """The captures of the last 30 days that nobody was asked about.
 
-    These are the newest of each node, as many of every node, so that a large heap costs a bounded time. `known` are the
-    keys (of images) that have a task or a review.
+    `known` are the keys (of images) that have a task or a review.
     """
-    waiting = [key for key in keys if key.at > now - WINDOW and key.image not in known]
+    return [key for key in keys if key.at > now - WINDOW and key.image not in known]
+
+
+def worth_reading(keys: Iterable[Key]) -> list[Key]:
+    """Those of them whose sidecars are read now: the newest of each node, as many of every node, so that a large heap
+    costs a bounded time."""
     by_node: dict[str, list[Key]] = defaultdict(list)
-    for key in sorted(waiting, key=lambda key: key.at, reverse=True):
+    for key in sorted(keys, key=lambda key: key.at, reverse=True):
         by_node[key.node].append(key)
     in_turns = (key for turn in zip_longest(*by_node.values()) for key in turn if key is not None)
-    return waiting, list(islice(in_turns, READ_LIMIT))
+    return list(islice(in_turns, READ_LIMIT))
 
 
 def distinct(captures: Iterable[Capture], seen: Iterable[str]) -> Iterator[Capture]:

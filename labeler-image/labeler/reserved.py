@@ -1,8 +1,9 @@
-"""Which answers come into no version: of a day of the holdout, and not sampled.
+"""Which captures come into no version, whatever people answer: of a day of the holdout, and not sampled.
 
-Whether one is such an answer depends on its capture's sidecar, which is written once, and on what changes: the days of
-the holdout, what replays list, what the versions have. So what the sidecars say is remembered, and the rest is asked of
-it at each sync. Without, each sync would read the sidecars of all such answers that there ever were.
+Whether one is such a capture depends on its sidecar, which is written once, and on what changes: the days of the
+holdout, what replays list, what the versions have. So what the sidecars say is remembered, and the rest is asked of it
+at each sync. Without, each sync would read the sidecars of all such answers that there ever were, and, as nobody is
+asked about them, those of such captures of the last weeks.
 
 It lies in the store, `reserved.txt.gz`: a line a capture, `<key of its image> <digest of its image> <those of its rules
 that count>`. It is made again where it is gone or makes no sense, and holds what the last sync needed of it.
@@ -33,8 +34,9 @@ class Said:
     disagrees: bool
 
     @classmethod
-    def by(cls, capture: Capture) -> Self:
-        return cls(capture.sha256, capture.sample is not None, DISAGREE in capture.rules)
+    def by(cls, capture: Capture, listed: bool) -> Self:
+        """`listed`: its rule that versions disagree is that of a replay, which is asked for at each sync."""
+        return cls(capture.sha256, capture.sample is not None, DISAGREE in capture.rules and not listed)
 
     def counts(self, key: Key, listed: bool) -> bool:
         """Whether the frame counts where the sample is measured; `listed`: by a replay, as one that versions disagree

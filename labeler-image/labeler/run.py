@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import artifactstore
 from artifactstore import ArtifactError
@@ -28,8 +29,10 @@ from labeler.choose import Chosen
 from labeler.failure import Failure, from_artifact
 from labeler.listing import Listing
 from labeler.replays import Disagreements
+from labeler.reserved import Said
 from labeler.review import Figures, Reviewed
 from labeler.settings import FilesSettings, Run
+from labeler.split import Sides
 from labeler.tasks import LabelTool, Prediction, Review, Task
 from labeler.update import Judged, Next
 
@@ -174,6 +177,7 @@ class _Look:
     again: bool
     problems: list[Problem]
     foreign: Counter[str] = field(default_factory=Counter)  # captures of other models that nobody is asked about
+    noted: dict[str, Said] = field(default_factory=dict)  # what sidecars say of days of the holdout, read now
 
     def at_tool(self, tool: LabelTool) -> _Labelled:
         tool.ensure()
@@ -187,11 +191,15 @@ class _Look:
         deleted = remembered - asked.keys() - self.known.keys()
         done = asked.keys() | self.known.keys() | deleted
         ours = self._of_our_rollouts([key for key in self.keys if key.image not in done])
-        waiting, readable = choose.worth_reading(ours, done, self.now)
+        with _told("StoreUnreachable"):
+            known_said = reserved.read(self.settings.store)
+        waiting = choose.waiting(ours, done, self.now)
         already = choose.recent(asked, self.now)
         if already.total() < self.settings.per_day:
-            wanted = [key for key in waiting if key.image in self.disagreements.ranks]
-            chosen = self._chosen(list(dict.fromkeys((*wanted, *readable))), done, already)
+            useless = self._of_no_use(waiting, known_said)
+            useful = [key for key in waiting if key.image not in useless]
+            wanted = [key for key in useful if key.image in self.disagreements.ranks]
+            chosen = self._chosen(list(dict.fromkeys((*wanted, *choose.worth_reading(useful)))), done, already)
             new = tool.push([_task(self.settings, each) for each in chosen])
             _log.info("asked about %d images, %d of them new", len(chosen), new)
             asked |= {each.capture.key.image: self.now for each in chosen}
@@ -200,9 +208,13 @@ class _Look:
         newest = None if self.again else update.last_review(self.before.values(), self.now)
         # An answer that can't be used comes into no version, and is newer than none for long: it is named until it can.
         unused = frozenset(tool.answered()) - self.known.keys()
-        of_holdout = frozenset() if newest is None else self._reserved(unused)
+        of_holdout = frozenset() if newest is None else self._reserved(unused, known_said)
         reviews = update.newest(tool.reviews(None if newest is None else newest - _AGAIN, unused - of_holdout))
         in_review = asked.keys() - unused - reviews.keys() - self.known.keys()
+        needed = unused | {key.image for key in waiting}
+        said = {name: each for name, each in (known_said | self.noted).items() if name in needed}
+        with _told("StoreUnreachable"):
+            reserved.write(self.settings.store, known_said, said)
         return _Labelled(
             judged=self._judged(reviews),
             waiting=sum(key.image not in asked for key in waiting),
@@ -267,41 +279,47 @@ class _Look:
 
     def _chosen(self, readable: Sequence[Key], done: Iterable[str], already: Counter[str]) -> list[Chosen]:
         """Of a day of the holdout only the sample is of use; nobody is asked about the rest."""
-        sides = update.sides(self.before.values(), self.settings.split)
-        useful = (
-            capture
-            for capture in filter(self._is_ours, self._read(readable))
-            if capture.weight is not None or sides.of(capture.node_day) != "holdout"
-        )
+        useful = (capture for capture in filter(self._is_ours, self._read(readable)) if self._is_of_use(capture))
         settings = self.settings
         distinct = choose.distinct(useful, done)
         ranks = self.disagreements.ranks
         return choose.choose(distinct, already, settings.per_day, settings.priority, settings.blind, ranks)
 
-    def _reserved(self, unused: Collection[str]) -> frozenset[str]:
-        """Which of these comes into no version whatever was answered: of a day of the holdout, and not sampled. A tool
-        reads a limited number of old answers at a time, and these would take the places of those that can be mended."""
-        sides = update.sides(self.before.values(), self.settings.split)
-        held = {
-            key.image: key for key in self.keys if key.image in unused and sides.of((key.node, key.day)) == "holdout"
-        }
-        if not held:
-            return frozenset()
-        with _told("StoreUnreachable"):
-            remembered = reserved.read(self.settings.store)
-        said = {name: remembered[name] for name in held if name in remembered}
-        with _told("CapturesUnreachable"):
-            for found in captures.read(self.settings.captures, [held[name] for name in held if name not in said]):
-                if isinstance(found, Capture):  # of another, _judged says what it is
-                    said[found.key.image] = reserved.Said.by(found)
-        with _told("StoreUnreachable"):
-            reserved.write(self.settings.store, remembered, said)
+    def _is_of_use(self, capture: Capture) -> bool:
+        if capture.weight is not None or self._sides.of(capture.node_day) != "holdout":
+            return True
+        self._note(capture)
+        return False
+
+    def _note(self, capture: Capture) -> None:
+        self.noted[capture.key.image] = Said.by(capture, capture.key.image in self.disagreements.listed)
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return update.sides(self.before.values(), self.settings.split)
+
+    def _of_no_use(self, keys: Iterable[Key], said: Mapping[str, Said]) -> frozenset[str]:
+        """The images of `keys` that are known, by what their sidecars said, to be of a day of the holdout, and not
+        sampled."""
         listed = self.disagreements.listed
         return frozenset(
             name
-            for name, each in said.items()
-            if not each.counts(held[name], name in listed) and each.sha256 not in self.before
+            for key in keys
+            if (each := said.get(name := key.image)) is not None
+            and not each.counts(key, name in listed)
+            and self._sides.of((key.node, key.day)) == "holdout"
         )
+
+    def _reserved(self, unused: Collection[str], said: Mapping[str, Said]) -> frozenset[str]:
+        """Which of these comes into no version whatever was answered: of a day of the holdout, and not sampled. A tool
+        reads a limited number of old answers at a time, and these would take the places of those that can be mended."""
+        held = [key for key in self.keys if key.image in unused and self._sides.of((key.node, key.day)) == "holdout"]
+        with _told("CapturesUnreachable"):
+            for found in captures.read(self.settings.captures, [key for key in held if key.image not in said]):
+                if isinstance(found, Capture):  # of another, _judged says what it is
+                    self._note(found)
+        known = {**said, **self.noted}
+        return frozenset(name for name in self._of_no_use(held, known) if known[name].sha256 not in self.before)
 
     def _judged(self, reviews: Mapping[str, Review]) -> list[Judged]:
         present = {name: key for key in self.keys if (name := key.image) in reviews}

@@ -11,7 +11,7 @@ from labeling_world import NOW, capture, key
 
 from detectiondata.captures import Capture
 from labeler import choose
-from labeler.choose import Chosen, is_blind, recent, worth_reading
+from labeler.choose import Chosen, is_blind, recent, waiting, worth_reading
 
 NO = Decimal(0)
 
@@ -125,8 +125,9 @@ def test_a_heap_of_captures_is_read_in_part_and_of_every_node(monkeypatch: pytes
     keys = [key("noisy", NOW - timedelta(minutes=number)) for number in range(100)]
     keys += [key("quiet", NOW - timedelta(days=number)) for number in range(3)]
     keys += [key("old", NOW - timedelta(days=31))]
-    waiting, read = worth_reading(keys, {keys[0].image}, NOW)
-    assert len(waiting) == 102
+    left = waiting(keys, {keys[0].image}, NOW)
+    assert len(left) == 102
+    read = worth_reading(left)
     assert Counter(each.node for each in read) == {"noisy": 7, "quiet": 3}
     assert read[0] == keys[100]  # the newest of all; keys[0] is known
 

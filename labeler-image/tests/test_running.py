@@ -234,12 +234,16 @@ def test_killed_after_any_write_it_ends_the_same(tmp_path: Path) -> None:
     assert len(tasks) == 20
     manifests = sum(name.endswith(".jsonl") for name in stored)
     assert (manifests, len([name for name in stored if name.startswith("images/")])) == (4, 20)
-    # tasks, and a record of them for each of two days; images; each version's manifests, version.json and holdout.json
-    assert writes == 20 + 2 + 20 + 2 * 4
+    # tasks, and a record of them for each of two days; what sidecars said; images; each version's manifests,
+    # version.json and holdout.json
+    assert writes == 20 + 2 + 1 + 20 + 2 * 4
+    remembered = "reserved.txt.gz"  # what is not in it is read again
+    assert stored.pop(remembered)
     for number in range(1, writes + 1):
         again, found, asked = story(World(tmp_path / str(number)), number)
-        assert again >= writes
+        assert again >= writes - 1  # of what sidecars said; there is nothing left to ask for, and none is read
         assert asked == tasks, f"killed after write {number}"
+        found.pop(remembered, None)
         assert found == stored, f"killed after write {number}"
 
 
@@ -454,15 +458,40 @@ def test_the_sidecars_of_answers_of_the_holdout_are_read_once(
     assert synced() == (0, 0)
 
 
+def test_the_sidecars_of_captures_that_nobody_is_asked_about_are_read_once(
+    world: World, tool: TasksInMemory, sidecars_read: list[str]
+) -> None:
+    """Of days of the holdout, not sampled: while there is room for more questions, each sync would read them all."""
+    settings = world.settings(split=Split(Decimal(0), Decimal("0.99")))
+    for number in range(6):
+        world.capture(number, f"n{number}", NOW - timedelta(hours=3), rules=("unsure",))
+
+    def synced(settings: Run = settings) -> tuple[int, int, int]:
+        """How many wait, were asked about, and sidecars were read, but for the two of each Rollout."""
+        sidecars_read.clear()
+        waiting = runs.run(settings, tool, NOW).waiting
+        return waiting, len(tool.tasks), len(sidecars_read) - 2
+
+    assert synced() == (6, 0, 6)
+    assert synced() == (6, 0, 0)
+    sampled = world.capture(10, "n0", NOW - timedelta(hours=2))
+    world.capture(11, "n0", NOW - timedelta(hours=1), rules=("unsure",))
+    assert synced() == (7, 1, 2)
+    assert set(tool.tasks) == {sampled.key.image}
+    assert synced() == (7, 1, 0)
+    assert synced(replace(settings, split=NOTHING_HELD)) == (0, 8, 7)  # all of them are of use then
+
+
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_sampled_answer_is_reserved_as_long_as_a_replay_lists_its_odd_half(listed: bool) -> None:
     for number in range(8):
         made = capture(number)
-        said = reserved.Said.by(made)
+        said = reserved.Said.by(made, listed)
         marked = replace(made, rules=(*made.rules, "disagree")) if listed else made
         assert said.counts(made.key, listed) == (marked.weight is not None)
-        assert reserved.Said.by(marked).counts(made.key, False) == (marked.weight is not None)
-    assert not reserved.Said.by(capture(0, rules=("unsure",))).counts(capture(0).key, listed)
+        assert reserved.Said.by(marked, False).counts(made.key, False) == (marked.weight is not None)
+        assert reserved.Said.by(marked, listed).counts(made.key, False)  # the replay's list was removed
+    assert not reserved.Said.by(capture(0, rules=("unsure",)), listed).counts(capture(0).key, listed)
 
 
 def test_what_sidecars_said_is_kept_as_it_was(tmp_path: Path) -> None:
