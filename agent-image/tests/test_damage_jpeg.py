@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.serve.damage import STRAY, LeftOver
 from agent.serve.frames import BrokenFrame, Camera, DamagedFrame, Directory, Image, source
 
 FRAMES = 6
@@ -41,12 +42,18 @@ def end_lost(data: bytearray, start: int, end: int) -> None:
     data[middle:end] = bytes(end - middle)
 
 
+def bits_flipped(data: bytearray, start: int, end: int) -> None:
+    """Into other valid codes: the picture is full before its bytes are."""
+    for place in range(start + 5_000, start + 5_008):
+        data[place] ^= 1
+
+
 def stray_bytes(data: bytearray, start: int, end: int) -> None:
-    """Before the end mark: a common webcam (046d:0825) writes such into most pictures, which are whole. Here they take
-    the place of the comment, so that the picture stays as long as its place in the film."""
-    segment, mark = data.index(b"\xff\xfe", start, end), data.rindex(b"\xff\xd9", start, end)
-    after = segment + 2 + int.from_bytes(data[segment + 2 : segment + 4], "big")
-    data[segment:mark] = data[after:mark] + b"\x3c" * (after - segment)
+    """Eight before the end mark: a common webcam (046d:0825) writes such into most pictures, which are whole. Here they
+    take the place of a part of the comment, so that the picture stays as long as its place in the film."""
+    comment, mark = data.index(b"\xff\xfe", start, end), data.rindex(b"\xff\xd9", start, end)
+    data[comment + 3] -= 8
+    data[comment:mark] = data[comment : comment + 4] + data[comment + 12 : mark] + b"\x3c" * 8
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def play(camera: Camera) -> str:
     return letters
 
 
-@pytest.mark.parametrize("harm", [zeros_in_the_middle, end_lost])
+@pytest.mark.parametrize("harm", [zeros_in_the_middle, end_lost, bits_flipped])
 def test_a_picture_of_which_a_part_was_lost_is_damaged(camera: Callable[..., Camera], harm: Harm) -> None:
     assert play(camera(harm)) == "wwdwww"
 
@@ -115,6 +122,25 @@ def test_it_says_which_camera_and_what_is_wrong(camera: Callable[..., Camera]) -
         hit.advance()
     with pytest.raises(DamagedFrame, match=r"film\.avi is damaged: Corrupt JPEG data: premature end of data segment"):
         hit.decode()
+
+
+def test_codes_that_were_changed_are_told_by_the_bytes_that_are_left_over(
+    camera: Callable[..., Camera], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert play(camera(bits_flipped)) == "wwdwww"
+    assert re.findall(r"Corrupt JPEG data: (.*)", capfd.readouterr().err) == ["38 extraneous bytes before marker 0xd9"]
+
+
+def marks(counts: list[int]) -> str:
+    judge = LeftOver()
+    return "".join("d" if judge.tells_of_damage(count) else "w" for count in counts)
+
+
+def test_a_camera_that_leaves_more_over_in_most_pictures_is_heard_no_more() -> None:
+    assert marks([0, STRAY, STRAY + 1, 300, 8]) == "wwddw"
+    assert marks([40] * 30) == "d" * 19 + "w" * 11
+    assert marks([0, 40] * 30) == "wd" * 30  # a cable that is loose
+    assert marks([*[40] * 20, *[0] * 20, 40]) == "d" * 19 + "w" * 21 + "d"
 
 
 def test_damaged_files_of_a_directory(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _MISSING = re.compile(
 """In the words of libjpeg and libtiff. Not: extraneous bytes before a marker, which some cameras write into every
 picture, and which leave it whole."""
 
+_LEFT_OVER = re.compile(rb"([0-9]{1,9}) extraneous bytes before marker 0xd9")
+
 Result = TypeVar("Result")
 
 _one_at_a_time = threading.Lock()
@@ -53,3 +55,8 @@ def hear(function: Callable[[], Result]) -> tuple[Result, bytes]:
 def tells_of_damage(said: bytes) -> bool:
     """Whether a decoder has missed a part of the picture."""
     return _MISSING.search(said) is not None
+
+
+def left_over(said: bytes) -> int:
+    """How many bytes libjpeg had left when the picture was full."""
+    return max(map(int, _LEFT_OVER.findall(said)), default=0)

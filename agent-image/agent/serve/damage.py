@@ -9,6 +9,7 @@ valid ones.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from agent.serve.ffmpeg_log import ERROR, Message
@@ -72,3 +73,28 @@ class Damage:
 
     def _refreshed(self, kind: str, now: float) -> bool:
         return kind in _KEY and self._pictures >= self._threads and now >= self._not_before
+
+
+STRAY = 16
+"""Bytes that may be left over when a JPEG is full: some webcams write up to eight too many into most pictures."""
+_HABIT = 20  # pictures in a row, of which more than half have more: then it is how this camera writes them
+
+
+class LeftOver:
+    """The JPEGs of one camera since it was opened, by how many bytes were left over when each was full.
+
+    Codes that changed into others that are valid too are of other lengths, as a rule: nothing is missing, all that
+    follows is shifted, and the picture is full before its bytes are. libjpeg tells of no other trace.
+    """
+
+    def __init__(self) -> None:
+        self._latest: deque[bool] = deque(maxlen=_HABIT)
+
+    def tells_of_damage(self, count: int) -> bool:
+        """Whether the next picture, of which `count` bytes were left over, is damaged."""
+        self._latest.append(count > STRAY)
+        return count > STRAY and not self.is_habit
+
+    @property
+    def is_habit(self) -> bool:
+        return len(self._latest) == _HABIT and sum(self._latest) * 2 > _HABIT

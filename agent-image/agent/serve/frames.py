@@ -23,10 +23,10 @@ import numpy as np
 
 from agent.config import ConfigError
 from agent.redaction import cleaned, host, shown
-from agent.serve.damage import Damage, picture_damaged
+from agent.serve.damage import Damage, LeftOver, picture_damaged
 from agent.serve.detector import Image
 from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log, format_chosen
-from detectiondata.hearing import hear, tells_of_damage
+from detectiondata.hearing import hear, left_over, tells_of_damage
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TIMEOUT = 10.0
@@ -315,12 +315,14 @@ class Camera(_Capture):
         self._device = device
         self._use_damaged = use_damaged
         self._listens = False
+        self._left_over = LeftOver()
 
     def open(self) -> None:
         if isinstance(self._device, str) and not Path(self._device).exists():
             raise SourceLost(f"{self._device} does not exist; mount it into the pod, or plug the camera in")
         self._open(self._device, cv2.CAP_V4L2, [])
         assert self._capture is not None  # as it was opened
+        self._left_over = LeftOver()
         self._listens = not self._use_damaged and int(self._capture.get(cv2.CAP_PROP_FOURCC)) in _JPEGS
 
     def advance(self) -> None:
@@ -334,7 +336,7 @@ class Camera(_Capture):
             frame, said = hear(super().decode)
         except BrokenFrame as error:  # a JPEG of which the rest is missing
             raise DamagedFrame(str(error)) from error
-        if tells_of_damage(said):
+        if self._left_over.tells_of_damage(left_over(said)) or tells_of_damage(said):
             raise DamagedFrame(f"a frame of {self.name} is damaged: {_first_line(said)}")
         return frame
 
