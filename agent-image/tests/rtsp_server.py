@@ -105,6 +105,7 @@ class RtspServer:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
+            assert not thread.is_alive(), "nobody is served any more"
         self._connections.clear()
         self._threads.clear()
 
@@ -176,10 +177,10 @@ class RtspServer:
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
             for k in itertools.count():
                 frame = self.frames[k % len(self.frames)]
-                while self.silent.is_set():
+                while self.silent.is_set() and connection.fileno() >= 0:
                     time.sleep(0.02)
-                    if connection.fileno() < 0:
-                        return
+                if connection.fileno() < 0:
+                    return  # a datagram would be sent all the same
                 pieces = list(self.harm(frame))
                 for place, piece in enumerate(pieces, 1):
                     last = 0x80 if place == len(pieces) else 0
@@ -190,6 +191,6 @@ class RtspServer:
                     packet = struct.pack(">BBHII", 0x80, last | 96, number, stamp, 1) + piece
                     if receiver is None:
                         connection.sendall(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
-                    elif connection.fileno() >= 0:
+                    else:
                         datagrams.sendto(packet, receiver)
                 time.sleep(1 / self._rate)
