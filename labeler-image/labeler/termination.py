@@ -160,6 +160,7 @@ def _version(stored: Stored) -> dict[str, Any]:
         "parent": None if version.parent is None else version.parent[0],
         "images": version.images,
         "added": version.added,
+        "changed": version.changed,
         "createdAt": version.created_at,
     }
 

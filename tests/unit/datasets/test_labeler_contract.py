@@ -167,8 +167,8 @@ def test_the_operator_reads_all_that_a_run_has_found() -> None:
         },
         "perClass": [{"name": "bolt", "objects": 8}, {"name": "nut", "objects": 8}],
         "versions": [
-            {"number": 2, "sha256": SECOND.sha256, "parent": 1, "images": 8, "added": 8, **CREATED},
-            {"number": 1, "sha256": FIRST.sha256, "images": 8, "added": 8, **CREATED},
+            {"number": 2, "sha256": SECOND.sha256, "parent": 1, "images": 8, "added": 8, "changed": 0, **CREATED},
+            {"number": 1, "sha256": FIRST.sha256, "images": 8, "added": 8, "changed": 0, **CREATED},
         ],
         "review": {
             "version": "v2",
