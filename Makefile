@@ -5,6 +5,9 @@ SHELL       := /bin/bash
 .DELETE_ON_ERROR:
 # Where it is set, each of the many processes that the tests start compiles all of its libraries again.
 unexport PYTHONDONTWRITEBYTECODE
+# Processor time is what tests are short of, and memory is not: API servers, kubectl and promtool collect their garbage
+# less often. Measured on 98 tests of the cluster's, twice: a sixth less processor time for all processes together.
+test test-%: export GOGC ?= 400
 
 VENV   := .venv
 BIN    := $(VENV)/bin
