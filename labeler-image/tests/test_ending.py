@@ -66,6 +66,7 @@ def test_the_message_has_all_that_the_operator_asks_for(tmp_path: Path) -> None:
         "parent": None,
         "images": stored.version.images,
         "added": stored.version.images,
+        "changed": 0,
         "createdAt": "2026-11-29T12:00:00Z",
     }
     review = message["review"]
