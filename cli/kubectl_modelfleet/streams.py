@@ -13,6 +13,7 @@ from kubectl_modelfleet.kubectl import Json, Kubectl, end
 from kubectl_modelfleet.kubectl import failure as failed
 
 _PAUSE = 2.0  # seconds before a stream that broke is begun again
+_SERVED = 10.0  # seconds after which a watch that breaks was none that the API server refused
 
 
 class Streams:
@@ -120,7 +121,9 @@ class Streams:
             end(child)
 
     def _read(self, kind: str, child: Popen[str]) -> None:
-        """Take what a watch says until it ends. Raises Failure where it was refused."""
+        """Take what a watch says until it ends. Raises Failure where it was refused; one that breaks later (a load
+        balancer cuts it, the API server stops) is over as any other: the next list says whether something is wrong."""
+        begun = time.monotonic()
         assert child.stdout is not None
         assert child.stderr is not None
         for line in child.stdout:
@@ -132,7 +135,8 @@ class Streams:
                 return
             if event["type"] != "BOOKMARK":
                 self._take(kind, event["type"], event["object"])
-        if (said := child.stderr.read()) and not self._closed.is_set():
+        said = child.stderr.read()
+        if said and not self._closed.is_set() and time.monotonic() - begun < _SERVED:
             raise failed(said)
 
     def _take(self, kind: str, type: str, found: Json) -> None:

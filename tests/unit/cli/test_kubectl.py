@@ -107,6 +107,7 @@ known = json.loads((here / "answers.json").read_text())
 for words, answer in known:
     if all(any(word in argument for argument in arguments) for word in words):
         if "error" in answer:
+            time.sleep(answer.get("sleep", 0))
             sys.exit(answer["error"])
         for line in answer["lines"]:
             print(line, flush=True)
@@ -718,6 +719,21 @@ def test_a_stream_does_not_bear_an_api_server_that_fails_for_ever(fake: Fake, mo
         assert "unable to transform key" in streams.trouble
         with pytest.raises(ServerFault, match="unable to transform key"):
             until(lambda: False, streams)
+
+
+def test_watches_that_something_cuts_after_a_while_are_begun_again_for_ever(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+):
+    """A load balancer cuts each after a minute or two: the API server was well in between."""
+    monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
+    monkeypatch.setattr("kubectl_modelfleet.streams._SERVED", 0.2)
+    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 0.3)
+    cut = {"lines": [], "sleep": 0.4, "error": "error: stream error: stream ID 1; INTERNAL_ERROR; received from peer"}
+    fake.answer((["watch=true"], cut), (["/pods"], items({"metadata": {"name": "one"}})))
+    with Streams(Kubectl(), {PODS: ("/api/v1/pods", {})}) as streams:
+        until(lambda: streams.seen(PODS), streams)
+        until(lambda: sum("watch=true" in call[-1] for call in fake.calls) > 3, streams)
+        assert streams.trouble == ""
 
 
 @pytest.mark.parametrize("terminal", [False, True])
