@@ -164,11 +164,11 @@ def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> 
     if isinstance(found, Stall):
         left = _left(snapshot, known, stable)
         reached = 0 if left is None else _reached(snapshot, left)
-        at: Course = Blocked() if left is None else _course(snapshot, known, stable, left, reached)
+        at: Course = Blocked() if left is None else _course(snapshot, known, stable, left, reached, there=True)
         return Position(snapshot, known, stable, at, reached, stall or found, unasked=True)
     chosen = revs.desired(rollout, found, known, snapshot.agent_image, now, snapshot.signing)
     reached = _reached(snapshot, chosen)
-    course = _course(snapshot, known, stable, chosen, reached)
+    course = _course(snapshot, known, stable, chosen, reached, there=reached > 0)
     return Position(
         snapshot=snapshot,
         revisions=known if isinstance(course, Held | GoingBack) else revs.with_changed(known, chosen),
@@ -180,14 +180,21 @@ def locate(snapshot: Snapshot, revisions: Sequence[Revision], now: datetime) -> 
 
 
 def _course(
-    snapshot: Snapshot, known: tuple[Revision, ...], stable: Revision | None, chosen: Revision, reached: int
+    snapshot: Snapshot,
+    known: tuple[Revision, ...],
+    stable: Revision | None,
+    chosen: Revision,
+    reached: int,
+    *,
+    there: bool,
 ) -> Course:
+    """What becomes of the chosen revision. `there`: a group keeps it where it failed and is not to be taken back."""
     if stable is not None and chosen.hash == stable.hash:
         return AtStable(chosen, stable)
     quarantine = revs.quarantine_of(known, chosen)
     if quarantine is not None:
         unwanted = not snapshot.rollout.spec.rollback.on_failure and quarantine.cause != Reason.ABORTED
-        if stable is None or (unwanted and reached > 0):
+        if stable is None or (unwanted and there):
             return Held(chosen, quarantine)
         return GoingBack(chosen, quarantine, stable)
     if reached == 0:

@@ -158,6 +158,22 @@ def test_what_failed_and_is_held_can_be_taken_back():
     world.run(lambda: world.versions == {"v1"})
 
 
+def test_what_failed_and_is_held_behind_a_new_first_group_can_be_taken_back():
+    """It was said to go back, and did not: where the spec comes to nothing, other groups stay as they are."""
+    world = installed(gate=GATE, rollback={"onFailure": False})
+    says(world, Verdict.FAIL)
+    world.choose("v2")
+    world.run(lambda: world.phase == "Failed")
+    world.choose("v33")
+    world.add_nodes("first", 1)
+    world.spec(groups=[builders.group(name) for name in ("first", "canary", "fleet")])
+    world.rest()
+    assert (world.versions, world.status["candidateVersion"]) == ({"v1", "v2"}, "v2")
+    assert "Meanwhile v2, which failed, stays in group canary" in world.message()
+    world.annotate("abort", "v2")
+    world.run(lambda: world.versions == {"v1"})
+
+
 def test_another_template_of_what_is_stable_is_one_as_well():
     world = installed(gate=GATE)
     says(world, Verdict.INCONCLUSIVE)
