@@ -31,7 +31,7 @@ def to_come(shown: RolloutView, commands: Iterable[Command], revisions: Iterable
     there = {(each["labels"].get(names.MODEL), each["labels"].get(names.VERSION)) for each in known}
     for command in commands:
         used = set().union(*(noted(each.get("annotations") or {}, command.verb) for each in known))
-        waits = command.version == shown.moving if command.verb is Verb.PROMOTE else True
+        waits = command.verb is not Verb.PROMOTE or (command.version == shown.moving and not shown.unasked)
         if waits and command.value not in used and (shown.model, command.version) in there:
             said = f"{shown.name}: {command.assignment} is there, and the operator has not acted on it yet."
             return Outcome(Exit.IN_PROGRESS, f"{said} Before: {shown.message}")

@@ -6,17 +6,6 @@ from kubectl_modelfleet.failures import Refused, near
 from kubectl_modelfleet.view import RolloutView, Standing
 from modelfleet.api.reasons import Reason
 
-_UNASKED = frozenset(
-    {
-        Reason.MODEL_VERSION_NOT_FOUND,
-        Reason.MODEL_VERSION_NOT_READY,
-        Reason.MODEL_VERSION_BEING_DELETED,
-        Reason.MODEL_VERSION_REJECTED,
-        Reason.FORMAT_NOT_FOUND,
-    }
-)
-"""The spec comes to nothing that can be used: what is on its way was asked for before."""
-
 
 @dataclass(frozen=True)
 class Sensible:
@@ -46,7 +35,7 @@ def approve(shown: RolloutView, version: str | None, *, in_advance: bool) -> Sen
 def promote(shown: RolloutView, version: str | None) -> Sensible:
     """The version on its way."""
     moving = _on_its_way(shown, version, "promote")
-    if shown.reason in _UNASKED:  # the operator would keep it for when the spec asks for the version again
+    if shown.unasked:  # the operator would keep it for when the spec asks for the version again
         raise Refused(f"{moving} is on its way, and spec.model does not come to it: {_where(shown)}")
     if shown.stopped(moving) is not None:  # left where it failed: the operator would ignore it
         again = shown.advised(f"retry {shown.name} {moving}")

@@ -23,8 +23,8 @@ from kubectl_modelfleet.session import Session
 from kubectl_modelfleet.streams import Streams
 from modelfleet.api import crd, names
 from modelfleet.kinds import ROLLOUT
-from unit.cli.stories import GATE, fails, story
-from unit.rollout.simulation import fleet
+from unit.cli.stories import GATE, fails, recorded, story, undecided
+from unit.rollout.simulation import fleet, installed
 
 FORBIDDEN = (
     'Error from server (Forbidden): rollouts.modelfleet.dev "line" is forbidden: User "jane" cannot patch resource'
@@ -324,6 +324,21 @@ def test_status_right_after_a_retry_is_not_that_of_the_failure_before_it(fake: F
     revisions = (["get", "controllerrevisions"], items(*acted))
     fake.answer(revisions, *annotated("RolledBack", "retry", "v2"))
     assert run(["status", "line"]) == 1, "it was, and it failed again"
+
+
+def test_status_does_not_wait_for_a_promote_that_the_operator_keeps_for_later(fake: Fake, capsys):
+    """spec.model comes to nothing: `status --wait` would wait to its end."""
+    world = installed(gate=GATE)
+    world.judge = undecided
+    world.choose("v2")
+    world.run(lambda: world.phase == "Soaking")
+    world.choose("v33")
+    world.annotate("promote", "v2")
+    world.rest(1)
+    seen = recorded(world)
+    fake.answer((["get", ROLLOUTS, "line"], seen.rollout), (["get", "controllerrevisions"], items(*seen.revisions)))
+    assert run(["status", "line"]) == 1
+    assert "parts-v33 does not exist" in capsys.readouterr().out
 
 
 def test_the_history_of_a_first_install_that_failed_says_so(fake: Fake, capsys):
