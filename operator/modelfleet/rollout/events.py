@@ -8,7 +8,7 @@ from modelfleet.api.reasons import Reason
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
 from modelfleet.gate import Verdict
-from modelfleet.rollout import commands, gating
+from modelfleet.rollout import commands, gating, selection
 from modelfleet.rollout.replay import outcome as replays
 from modelfleet.rollout.revisions import Revision
 
@@ -119,7 +119,9 @@ def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
         return
     if conditions.is_true(new.conditions, conditions.STALLED):
         if now.reason != Reason.ROLLED_BACK:
-            yield Announce("Warning", now.reason, now.message, version=new.candidate_version)
+            # What is on its way is not the version that is missing.
+            version = None if now.reason in selection.NOTHING_TO_USE else new.candidate_version
+            yield Announce("Warning", now.reason, now.message, version=version)
     elif now.reason in _WAITS:
         yield Announce("Normal", now.reason, now.message, version=new.candidate_version)
 

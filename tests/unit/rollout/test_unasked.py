@@ -62,6 +62,11 @@ def test_what_is_on_its_way_is_named_beside_what_is_missing(model: Json):
     assert dict(roles(world.get(ROLLOUT, "line"))) == {"parts-v1": "Stable", "parts-v2": "Candidate"}
 
 
+def test_programs_are_not_told_that_what_is_on_its_way_is_missing():
+    missing = [each for each in soaking().announced if each.reason == "ModelVersionNotFound"]
+    assert [each.version for each in missing] == [None]
+
+
 @MISSING
 @pytest.mark.parametrize("lost", [False, True], ids=["", "status lost"])
 def test_a_bad_version_is_taken_back_all_the_same(model: Json, lost: bool):
