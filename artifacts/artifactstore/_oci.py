@@ -138,11 +138,14 @@ class _Session:
     @contextlib.contextmanager
     def _answer(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """A good answer (200, 206) or a 416, to be read inside the block. A token that ended is replaced once; where
-        credentials are refused, the next that fit are tried, as the kubelet does."""
+        credentials are refused, the next that fit are tried, as the kubelet does.
+
+        Only the registry itself refuses credentials. Who a redirect leads to gets none, and does not say where they go.
+        """
         told = None
         while True:
-            with self._sent(path, headers) as response:
-                refused = response.status_code in ((401,) if told is None else (401, 403))
+            with self._sent(path, headers) as (response, redirected):
+                refused = not redirected and response.status_code in ((401,) if told is None else (401, 403))
                 if not refused or (told is not None and not self._has_others()):
                     self._check(response)
                     yield response
@@ -154,16 +157,16 @@ class _Session:
             self._authorization = self._authorized(told)
 
     @contextlib.contextmanager
-    def _sent(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-        """The answer to a GET, redirects followed."""
+    def _sent(self, path: str, headers: dict[str, str]) -> Iterator[tuple[httpx.Response, bool]]:
+        """The answer to a GET, redirects followed, and whether there were any."""
         host = _oci_reference.host(self.reference.registry)
         scheme = "http" if _oci_reference.plain_http(host) else "https"
         url = f"{scheme}://{host}/v2/{self.reference.repository}/{path}"
         sent = headers | ({"Authorization": self._authorization} if self._authorization else {})
-        for _ in range(_HOPS):
+        for hop in range(_HOPS):
             with self._stream(url, sent) as response:
                 if response.status_code not in (301, 302, 303, 307, 308):
-                    yield response
+                    yield response, hop > 0
                     return
                 location = response.headers.get("Location", "")
             try:

@@ -434,6 +434,39 @@ def test_a_redirect_is_followed_without_the_credentials(
     assert {headers.get("authorization") for path, headers in handler.seen if "/blobs/" in path} == {"Bearer token-1"}
 
 
+@pytest.mark.parametrize("entry", [{"auth": "AAAA"}, {"identitytoken": IDENTITY}])
+def test_who_a_redirect_leads_to_is_told_no_credentials_whatever_it_asks_for(
+    registry: tuple[type[Handler], str],
+    uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entry: dict[str, str],
+) -> None:
+    handler, host = registry
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: entry}}))
+    with served() as (elsewhere, other):
+        elsewhere.token = "token-1"  # it asks for one of its own, by an address of its own
+        handler.faults["blobs"] = [redirecting(f"http://{other}/elsewhere/sha256:{sha256(DATA)}")] * 3
+        assert refused(uri, tmp_path).reason == "AccessDenied"
+        assert not [path for path, _ in elsewhere.seen if path.startswith("/token")]
+        assert elsewhere.forms == []
+
+
+def test_a_refusal_behind_a_redirect_is_none_of_the_credentials(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, host = registry
+    handler.token = "token-1"
+    auths = {f"{host}/models": {"auth": "BBBB"}, host: {"auth": "AAAA"}}
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": auths}))
+    with served() as (elsewhere, other):
+        elsewhere.faults["blobs"] = [lambda one: one.reply(403, b"")]  # a signed address that is too old
+        handler.faults["blobs"] = [Handler.unauthorized, redirecting(f"http://{other}/blobs/x")]
+        assert refused(uri, tmp_path).reason == "AccessDenied"
+    sent = [headers.get("authorization") for path, headers in handler.seen if path.startswith("/token")]
+    assert sent == ["Basic BBBB"] * 2
+
+
 @pytest.mark.parametrize("where", ["http://registry.example/x", "ftp://HOST/x", "file:///etc/passwd", "http://[/x"])
 def test_a_redirect_to_plain_http_is_refused(
     registry: tuple[type[Handler], str], uri: str, tmp_path: Path, where: str
