@@ -6,7 +6,8 @@ at each sync. Without, each sync would read the sidecars of all such answers tha
 asked about them, those of such captures of the last weeks.
 
 It lies in the store, `reserved.txt.gz`: a line a capture, `<key of its image> <digest of its image> <those of its rules
-that count>`. It is made again where it is gone or makes no sense, and holds what the last sync needed of it.
+that count>`. It is made again where it is gone, is too large or makes no sense, and holds what the last sync needed of
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from artifactstore import ArtifactError
 from detectiondata.captures import DISAGREE, SAMPLE, Capture, Key, is_of_sample
 
 _FILE = "reserved.txt.gz"
-_LIMIT = 64 << 20  # bytes; some millions of lines
+_LIMIT = 16 << 20  # bytes: some 350,000 lines, for which 250 MB of memory are needed (a labeler has 1 GiB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read(store: str) -> dict[str, Said]:
     try:
         content = gzip.decompress(artifactstore.read_bytes(_address(store), limit=_LIMIT)).decode()
     except ArtifactError as error:
-        if error.reason != "NotFound":
+        if error.reason not in ("NotFound", "Unsupported"):  # it is not there, or larger than we read
             raise
         return {}
     except (OSError, EOFError, ValueError, zlib.error):

@@ -509,6 +509,14 @@ def test_what_sidecars_said_is_kept_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "reserved.txt.gz").stat() == written  # nothing new, nothing written
 
 
+def test_more_of_what_sidecars_said_than_is_read_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep each sync from now on from doing anything, and nobody can be told to remove a file."""
+    store = f"file://{tmp_path}"
+    reserved.write(store, {}, {"line/n1/a.jpg": reserved.Said("ab" * 32, True, False)})
+    monkeypatch.setattr(reserved, "_LIMIT", 20)
+    assert reserved.read(store) == {}
+
+
 def test_a_review_that_a_clock_has_dated_that_was_ahead_keeps_no_other_from_being_read(
     world: World, tool: TasksInMemory
 ) -> None:
