@@ -30,12 +30,16 @@ _OBJECT = re.compile(rb"<bndbox\b|<polygon\b|<robndbox\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9]")
 _CORNERS = ({"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"}, {"left", "top", "right", "bottom"})
 _NAMES = ("filename", "imagename", "imagepath", "filepath", "image", "file", "path", "img", "imageid", "name")
-_SCORES = {"score", "scores", "conf", "confidence", "probability"}  # detections, and no labels
+_SCORES = {"score", "scores", "conf", "confidence", "prob", "probability"}  # detections, and no labels
 _SHAPES = "regionshapeattributes"  # of VIA
 _OPEN_IMAGES = {"imageid", "source", "labelname", "xmin", "xmax", "ymin", "ymax"}  # its Confidence is always 1
 _CELLS = ("boxesstring", "bbox", "boxes", "boundingbox")  # with all four numbers of a box, or of several
 _LIST = "a list of boxes"
 _NUMBER = re.compile(r"-?[0-9]+(?:[.][0-9]+)?")
+_EDGE = re.compile(
+    r"(?:b?box|bb|bounding|bnd|rect|roi|coord)*(?:x|y|w|h|width|height|left|right|top|bottom|min|max|[0-9])+"
+)
+"""What columns of a box are called, as `_PLAIN` leaves it."""
 _PACKED = re.compile(r"^-?[\d.]+(?:,-?[\d.]+){4,5}$")  # "x1,y1,x2,y2,class", several in a line behind the name
 
 
@@ -113,9 +117,9 @@ def _of_list(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             row = _fields(line, separator)
             if len(row) > max(at, *boxes.columns) and boxes.has_one(row):
                 yield boxes.kind, row[at]
-    elif any(_of_line(line, separator) for line in first):
+    elif read := next((read for read in (_of_line, _in_any_order) if _are_boxes(first, separator, read)), None):
         for line in (*first, *whole):
-            if image := _of_line(line, separator):
+            if image := read(line, separator):
                 yield _LIST, image
 
 
@@ -147,31 +151,60 @@ def _boxes(header: Sequence[str]) -> _Boxes | None:
     return None
 
 
+def _are_boxes(first: Sequence[str], separator: str, read: Callable[[str, str], str | None]) -> bool:
+    """Whether the `first` lines are of boxes as `read` knows them. In any order a line of numbers may look like a box
+    by chance: then nearly all must, and where names of the columns are above them, these must be of a box."""
+    if read is _of_line:
+        return any(read(line, separator) for line in first)
+    names = _stripped(first[0], separator)
+    has_names = not any(_NUMBER.fullmatch(name) or is_picture(name) for name in names)
+    full = [line for line in first[has_names:] if "" not in _stripped(line, separator)]
+    boxes = [line for line in full if read(line, separator)]
+    if not boxes or len(boxes) * 4 < len(full) * 3:
+        return False
+    at = _first_number(_stripped(boxes[0], separator))
+    return not has_names or all(_EDGE.fullmatch(_PLAIN.sub("", name.lower())) for name in names[at : at + 4])
+
+
 def _of_line(line: str, separator: str) -> str | None:
-    """The image of `a.jpg,x1,y1,x2,y2,class` (keras-retinanet), also in another order and with the size of the image
-    behind it, or of `a.jpg x1,y1,x2,y2,class ...` (keras-yolo3)."""
-    fields = [field.strip() for field in _fields(line, separator)]
+    """The image of `a.jpg,x1,y1,x2,y2,class` (keras-retinanet), or of `a.jpg x1,y1,x2,y2,class ...` (keras-yolo3)."""
+    fields = _stripped(line, separator)
     if len(fields) == 6 and is_picture(fields[0]) and fields[5] and _are_corners(fields[1:5]):
         return fields[0]
-    if len(fields) in (6, 8) and (image := _in_any_order(fields)):
-        return image
     name, *boxes = line.split()
     if boxes and is_picture(name) and all(_PACKED.match(box) for box in boxes):
         return name if all(_are_corners(box.split(",")[:4]) for box in boxes) else None
     return None
 
 
-def _in_any_order(fields: Sequence[str]) -> str | None:
-    """One image, one class that is no number, and four corners in a row, or (makesense.ai) corner and size; that all
-    other numbers are the size of the image tells them from lists of something else."""
+def _in_any_order(line: str, separator: str) -> str | None:
+    """The image of a line that has one image, one class that is no number, and four corners in a row, or (makesense.ai)
+    corner and size. Other numbers are the size of the image, with the box inside: that tells them from lists of
+    something else."""
+    fields = _stripped(line, separator)
     numbers = [field for field in fields if _NUMBER.fullmatch(field)]
     names = [field for field in fields if is_picture(field)]
-    at = next((place for place, field in enumerate(fields) if field in numbers), 0)
-    if len(names) != 1 or len(numbers) != len(fields) - 2 or fields[at : at + 4] != numbers[:4] or "" in fields:
+    at = _first_number(fields)
+    if len(fields) not in (6, 8) or len(names) != 1 or len(numbers) != len(fields) - 2 or "" in fields:
         return None
-    x, y, width, height, *size = map(float, numbers)
-    inside = bool(size) and width > 0 < height and x + width <= size[0] + 1 and y + height <= size[1] + 1
-    return names[0] if _are_corners(numbers[:4]) or inside else None
+    if fields[at : at + 4] != numbers[:4]:
+        return None
+    x, y, right, bottom, *size = map(float, numbers)
+    corners = x < right and y < bottom
+    if not size:
+        return names[0] if corners else None
+    inside = corners and right <= size[0] + 1 and bottom <= size[1] + 1
+    sized = right > 0 < bottom and x + right <= size[0] + 1 and y + bottom <= size[1] + 1
+    return names[0] if inside or sized else None
+
+
+def _first_number(fields: Sequence[str]) -> int:
+    """Its place; 0 where there is none."""
+    return next((place for place, field in enumerate(fields) if _NUMBER.fullmatch(field)), 0)
+
+
+def _stripped(line: str, separator: str) -> list[str]:
+    return [field.strip() for field in _fields(line, separator)]
 
 
 def _are_corners(texts: Sequence[str]) -> bool:

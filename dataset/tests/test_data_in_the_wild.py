@@ -858,6 +858,14 @@ def make_sense(stem: str) -> str:
     return f"{name},{left},{top},{right - left},{bottom - top},{stem}.jpg,{WIDTH},{HEIGHT}\n"
 
 
+MAKE_SENSE = "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"
+
+
+def class_first(stem: str) -> str:
+    name, *edges = box(stem)
+    return f"{stem}.jpg,{name},{','.join(map(str, edges))}\n"
+
+
 def list_of(name: str, one: Callable[[str], str], head: str = "") -> Callable[[Folder, Iterable[str]], None]:
     def write(to: Folder, stems: Iterable[str]) -> None:
         to.put(name, head + "".join(map(one, stems)))
@@ -889,6 +897,8 @@ OTHER_KINDS: dict[str, tuple[str, Callable[[Folder, Iterable[str]], None]]] = {
     "six columns, the class second": ("1 file (boxes.csv)", list_of("boxes.csv", class_before)),
     "SKU-110K's csv": ("1 file (boxes.csv)", list_of("boxes.csv", sku)),
     "makesense.ai's csv": ("1 file (boxes.csv)", list_of("boxes.csv", make_sense)),
+    "makesense.ai's csv with a header": ("1 file (boxes.csv)", list_of("boxes.csv", make_sense, MAKE_SENSE)),
+    "a csv with the class before the box": ("1 file (boxes.csv)", list_of("boxes.csv", class_first)),
     "VOC": ("4 files (Annotations/im4.xml, Annotations/im5.xml,", one_each("Annotations/{stem}.xml", voc)),
     "LabelMe": ("4 files (images/im4.json, images/im5.json,", one_each("images/{stem}.json", labelme)),
     "Supervisely": ("4 files (ann/im4.jpg.json, ann/im5.jpg.json,", one_each("ann/{stem}.jpg.json", supervisely)),
@@ -985,6 +995,14 @@ for name in ("boxes.csv", "labels.parquet", "train.tfrecord"):
         ("notes.txt", "see images/im5.jpg, 1, 2\n\0\n"),
         ("cameras.csv", "".join(f"images/{stem}.jpg,front,60,40,3,2400\n" for stem in STEMS)),
         ("sizes.csv", "".join(f"{stem}.jpg,front,60,40,1,2,60,40\n" for stem in STEMS)),
+        (
+            "metadata.csv",
+            "file_name,camera,width,height,exposure,gain\n"
+            + "".join(f"{stem}.jpg,front,60,40,1200,90\n" for stem in STEMS),
+        ),
+        ("metadata.csv", "".join(f"{stem}.jpg,sunny,9,30,{hour},55\n" for hour, stem in enumerate(STEMS, 6))),
+        ("cameras.csv", "".join(f"{stem}.jpg,front,10,20,30,40,5,6\n" for stem in STEMS)),
+        ("found.csv", "image,bbox,prob\n" + "".join(f'{stem}.jpg,"[1, 2, 9, 9]",0.9\n' for stem in STEMS)),
         ("train.csv", "image_name,BoxesString,domain\n" + "".join(f"{stem}.jpg,no_box,a\n" for stem in STEMS)),
         ("train.csv", "image_id,width,height,bbox,source\n" + "".join(f"{stem},60,40,,a\n" for stem in STEMS)),
         ("sample_submission.csv", "image_id,PredictionString\n" + "".join(f"{stem},1.0 0 0 50 50\n" for stem in STEMS)),
