@@ -6,6 +6,7 @@ one: it gives each picture to the same libjpeg, by the same cv::imdecode, as Ope
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.serve import frames
 from agent.serve.damage import STRAY, LeftOver
 from agent.serve.frames import BrokenFrame, Camera, DamagedFrame, Directory, Image, source
 
@@ -141,6 +143,25 @@ def test_a_camera_that_leaves_more_over_in_most_pictures_is_heard_no_more() -> N
     assert marks([40] * 30) == "d" * 19 + "w" * 11
     assert marks([0, 40] * 30) == "wd" * 30  # a cable that is loose
     assert marks([*[40] * 20, *[0] * 20, 40]) == "d" * 19 + "w" * 21 + "d"
+
+
+def test_what_others_say_meanwhile_is_not_taken_for_the_reason(
+    camera: Callable[..., Camera], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The reason is shown on the live page; other threads write their log to the same stderr."""
+    hit = camera(zeros_in_the_middle)
+    for _ in range(HIT + 1):
+        hit.advance()
+    decode = frames._Capture.decode
+
+    def beside(self: Camera) -> frames.Frame:
+        os.write(2, b"2026-11-30 INFO agent.capture: something else\n")
+        return decode(self)
+
+    monkeypatch.setattr(frames._Capture, "decode", beside)
+    with pytest.raises(DamagedFrame, match="is damaged: Corrupt JPEG data: premature end"):
+        hit.decode()
+    assert "something else" in capfd.readouterr().err
 
 
 def test_damaged_files_of_a_directory(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ libjpeg and libtiff hand out such a picture as if it were whole, grey or shifted
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -30,26 +31,31 @@ _one_at_a_time = threading.Lock()
 
 
 def hear(function: Callable[[], Result]) -> tuple[Result, bytes]:
-    """What `function` returns, and what is written to stderr meanwhile; that goes there afterwards.
+    """What `function` returns, and (the beginning of) what is written to stderr meanwhile; that goes there afterwards.
 
     One thread at a time. What others write to stderr in these milliseconds comes a little later, and is among it.
     """
-    with _one_at_a_time:
+    with _one_at_a_time, contextlib.ExitStack() as files:
         sys.stderr.flush()
-        kept, heard = os.dup(_STDERR), os.memfd_create("heard")
+        kept = os.dup(_STDERR)
+        files.callback(os.close, kept)
+        heard = os.memfd_create("heard")
+        files.callback(os.close, heard)
+        os.dup2(heard, _STDERR)
         try:
-            os.dup2(heard, _STDERR)
-            try:
-                result = function()
-            finally:
-                os.dup2(kept, _STDERR)
-                said = os.pread(heard, _MOST, 0)
-                if said:
-                    os.write(_STDERR, said)
+            result = function()
         finally:
-            os.close(heard)
-            os.close(kept)
+            os.dup2(kept, _STDERR)
+            said = os.pread(heard, _MOST, 0)
+            _pass_on(heard)
     return result, said
+
+
+def _pass_on(heard: int) -> None:
+    """Write all of it to stderr, however much others have said."""
+    done = 0
+    while piece := os.pread(heard, _MOST, done):
+        done += os.write(_STDERR, piece)
 
 
 def tells_of_damage(said: bytes) -> bool:
@@ -60,3 +66,9 @@ def tells_of_damage(said: bytes) -> bool:
 def left_over(said: bytes) -> int:
     """How many bytes libjpeg had left when the picture was full."""
     return max(map(int, _LEFT_OVER.findall(said)), default=0)
+
+
+def why_damaged(said: bytes) -> str:
+    """The line that tells of it, among what others have said; "" where there is none."""
+    lines = said.decode(errors="replace").splitlines()
+    return next((line.strip() for line in lines if tells_of_damage(raw := line.encode()) or left_over(raw)), "")

@@ -26,7 +26,7 @@ from agent.redaction import cleaned, host, shown
 from agent.serve.damage import Damage, LeftOver, picture_damaged
 from agent.serve.detector import Image
 from agent.serve.ffmpeg_log import ERROR, FfmpegLog, Message, ffmpeg_log, format_chosen
-from detectiondata.hearing import hear, left_over, tells_of_damage
+from detectiondata.hearing import hear, left_over, tells_of_damage, why_damaged
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 TIMEOUT = 10.0
@@ -157,16 +157,12 @@ class Directory:
         if image is None:
             raise BrokenFrame(f"{path} is not an image, or not all of one ({len(data)} bytes)")
         if tells_of_damage(said) and not self._use_damaged:
-            raise DamagedFrame(f"{path} is damaged: {_first_line(said)}")
+            raise DamagedFrame(f"{path} is damaged: {why_damaged(said)}")
         return Frame(cast(Image, image), str(path))
 
     def close(self) -> None:
         self._files = []
         self._next = 0
-
-
-def _first_line(said: bytes) -> str:
-    return said.decode(errors="replace").strip().partition("\n")[0]
 
 
 class _Capture:
@@ -337,7 +333,7 @@ class Camera(_Capture):
         except BrokenFrame as error:  # a JPEG of which the rest is missing
             raise DamagedFrame(str(error)) from error
         if self._left_over.tells_of_damage(left_over(said)) or tells_of_damage(said):
-            raise DamagedFrame(f"a frame of {self.name} is damaged: {_first_line(said)}")
+            raise DamagedFrame(f"a frame of {self.name} is damaged: {why_damaged(said)}")
         return frame
 
 
