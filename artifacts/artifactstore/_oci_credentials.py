@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ def fitting(uri: str, registry: str, repository: str) -> tuple[Credential, ...]:
         host, path = _host_and_path(name)
         named = host == registry
         fits = (named or _matches(host, registry)) and f"{repository}/".startswith(path)
-        if fits and isinstance(entry, dict) and (credential := _credential(entry)) != Credential():
-            found.append(((named, len(path), len(host)), credential))
+        if fits and isinstance(entry, dict):
+            found += [((named, len(path), len(host)), credential) for credential in _of_entry(entry)]
     found.sort(key=lambda each: each[0], reverse=True)
     return tuple(dict.fromkeys(credential for _, credential in found))
 
@@ -106,8 +106,21 @@ def _matches(pattern: str, registry: str) -> bool:
     )
 
 
-def _credential(entry: Mapping[str, Any]) -> Credential:
-    return Credential(_basic(entry), _word(entry.get("identitytoken")), _word(entry.get("registrytoken")))
+def _of_entry(entry: Mapping[str, Any]) -> list[Credential]:
+    """A password beside a token is tried, too: tokens end, and docker writes a name without a password beside them."""
+    found = Credential(_basic(entry), _word(entry.get("identitytoken")), _word(entry.get("registrytoken")))
+    if found == Credential():
+        return []
+    if (found.identity or found.token) and _has_password(found.basic):
+        return [replace(found, basic=""), Credential(found.basic)]
+    return [found]
+
+
+def _has_password(basic: str) -> bool:
+    try:
+        return base64.b64decode(basic).partition(b":")[2].strip(b"\0") != b""  # docker pads with these
+    except ValueError:
+        return False
 
 
 def _basic(entry: Mapping[str, Any]) -> str:

@@ -391,6 +391,19 @@ def test_an_identity_token_that_ended_is_told_without_it(
     assert "one-that-ended" not in caught.message
 
 
+@pytest.mark.parametrize("token", ["identitytoken", "registrytoken"])
+def test_a_password_beside_a_token_that_ended_is_tried(
+    registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    handler, host = registry
+    handler.token = "token-1"
+    entry = {"username": "user", "password": "password", token: "one-that-ended"}
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: entry}}))
+    assert fetched(uri, tmp_path) == DATA
+    sent = [headers.get("authorization") for path, headers in handler.seen if path.startswith("/token")]
+    assert sent == ["Basic dXNlcjpwYXNzd29yZA=="]
+
+
 def test_identity_tokens_are_not_sent_over_plain_http(
     registry: tuple[type[Handler], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
