@@ -37,7 +37,8 @@ _CELLS = ("boxesstring", "bbox", "boxes", "boundingbox")  # with all four number
 _LIST = "a list of boxes"
 _NUMBER = re.compile(r"-?[0-9]+(?:[.][0-9]+)?")
 _EDGE = re.compile(
-    r"(?:b?box|bb|bounding|bnd|rect|roi|coord)*(?:x|y|w|h|width|height|left|right|top|bottom|min|max|[0-9])+"
+    r"(?:b?box|bb|bounding|bnd|rect|roi|coord)*"
+    r"(?:x|y|w|h|width|height|left|right|top|bottom|upper|lower|min|max|start|end|tl|br|[0-9])+"
 )
 """What columns of a box are called, as `_PLAIN` leaves it."""
 _PACKED = re.compile(r"^-?[\d.]+(?:,-?[\d.]+){4,5}$")  # "x1,y1,x2,y2,class", several in a line behind the name

@@ -40,6 +40,7 @@ from wild import (
     picture,
 )
 
+from detectiondata import otherkinds
 from detectiondata.assemble import assemble
 from detectiondata.errors import DatasetError
 from detectiondata.fetch import Fetched, Format
@@ -1018,6 +1019,21 @@ def test_what_has_no_boxes_of_an_image_leaves_it_without_objects(name: str, text
     to = Folder(tmp_path)
     half_converted(to, list_of(name, str), [text])
     assert [len(sample.rows) for sample in wild.read(to.root).parts["train"]] == [1] * 4 + [0] * 4
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "x_left,y_top,x_right,y_bottom",
+        "xtl,ytl,xbr,ybr",
+        "upper_left_x,upper_left_y,lower_right_x,lower_right_y",
+        "Bounding Box X Min,Bounding Box Y Min,Bounding Box X Max,Bounding Box Y Max",
+        "bbox_x1,bbox_y1,bbox_x2,bbox_y2",
+    ],
+)
+def test_what_columns_of_a_box_are_called(names: str, tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text(f"image,label,{names}\n{class_first('im5')}")
+    assert list(otherkinds.listed(tmp_path, "boxes.csv")) == ["im5.jpg"]
 
 
 def test_format_yolo_takes_images_without_a_label_file_as_such_without_objects(tmp_path: Path) -> None:
