@@ -89,19 +89,17 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 
 # Two lanes, since most of one is waiting. The demos come last in it: their gates are judged in real time, and by then
 # the other lane is nice. Trainings come after the cluster's tests: nice, beside those, they took more than ten minutes each.
+# Flux, Argo CD and Kueue wait for most of their time, too, and so go beside the trainings.
 test-waiting:
 	$(BIN)/pytest -m e2e -s tests/cluster tests/e2e --ignore-glob='*/test_demo*.py'
 	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py tests/e2e/test_demo.py
 
 test-busy:
 	@mkdir -p build
-	@echo "beside this: make test-cluster, test-trainer, test-release, test-gitops, test-kueue; what they say goes to build/busy.log"
+	@echo "beside this: make test-cluster, test-gitops, test-trainer, test-release, test-kueue; what they say goes to build/busy.log"
 	@{ $(MAKE) --no-print-directory test-cluster && \
-		nice -n 19 $(MAKE) --no-print-directory test-trainer && \
-		nice -n 19 $(MAKE) --no-print-directory test-release && \
-		nice -n 19 $(MAKE) --no-print-directory test-gitops && \
-		nice -n 19 $(MAKE) --no-print-directory test-kueue; } > build/busy.log 2>&1 \
-		|| { cat build/busy.log; exit 1; }
+		nice -n 19 $(MAKE) --no-print-directory --jobs=2 --output-sync=target test-gitops test-trainer test-release test-kueue; \
+		} > build/busy.log 2>&1 || { cat build/busy.log; exit 1; }
 	@cat build/busy.log
 
 build: $(STAMP)  ## Build what is not cached: Kubernetes, tools, images (20 min on a fresh machine)
