@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -137,7 +138,7 @@ class Fake:
     def answer(self, *known: tuple[list[str], object], config: object = None) -> None:
         answers = [(words, _answer(found)) for words, found in known]
         context = (["config", "view"], config or {"lines": ["factory"]})
-        new = self._folder / "answers.json.new"  # a child may be reading
+        new = self._folder / f"answers.json.{threading.get_ident()}"  # a child may be reading, and others write
         new.write_text(json.dumps([context, *answers]))
         new.replace(self._folder / "answers.json")
 
@@ -756,7 +757,7 @@ def test_a_watch_says_that_it_stands_still(
     fake: Fake, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr("kubectl_modelfleet.streams._PAUSE", 0.05)
-    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 0.5)
+    monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 4.0)
     monkeypatch.setattr(Session, "terminal", terminal)
     rollout = story("Ready").rollout
     once = {"lines": [], "error": FAULT}
