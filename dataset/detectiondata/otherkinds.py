@@ -118,7 +118,7 @@ def _of_list(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             row = _fields(line, separator)
             if len(row) > max(at, *boxes.columns) and boxes.has_one(row):
                 yield boxes.kind, row[at]
-    elif read := next((read for read in (_of_line, _in_any_order) if _are_boxes(first, separator, read)), None):
+    elif read := _reader(first, separator):
         for line in (*first, *whole):
             if image := read(line, separator):
                 yield _LIST, image
@@ -152,15 +152,20 @@ def _boxes(header: Sequence[str]) -> _Boxes | None:
     return None
 
 
-def _are_boxes(first: Sequence[str], separator: str, read: Callable[[str, str], str | None]) -> bool:
-    """Whether the `first` lines are of boxes as `read` knows them. In any order a line of numbers may look like a box
-    by chance: then nearly all must, and where names of the columns are above them, these must be of a box."""
-    if read is _of_line:
-        return any(read(line, separator) for line in first)
+def _reader(first: Sequence[str], separator: str) -> Callable[[str, str], str | None] | None:
+    """What reads the lines of a list without a header that tells of boxes, by its `first`; None where it is none."""
+    if any(_of_line(line, separator) for line in first):
+        return _of_line
+    return _in_any_order if _are_in_any_order(first, separator) else None
+
+
+def _are_in_any_order(first: Sequence[str], separator: str) -> bool:
+    """Whether the `first` lines are of boxes in any order. A line of numbers may look like one by chance: so nearly all
+    must, and where names of the columns are above them, these must be of a box."""
     names = _stripped(first[0], separator)
     has_names = not any(_NUMBER.fullmatch(name) or is_picture(name) for name in names)
     full = [line for line in first[has_names:] if "" not in _stripped(line, separator)]
-    boxes = [line for line in full if read(line, separator)]
+    boxes = [line for line in full if _in_any_order(line, separator)]
     if not boxes or len(boxes) * 4 < len(full) * 3:
         return False
     at = _first_number(_stripped(boxes[0], separator))
