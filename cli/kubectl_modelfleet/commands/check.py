@@ -36,9 +36,10 @@ def check(session: Session, prometheus: str | None) -> int:
     """
     found: list[Finding] = []
     found += _carefully("the CRDs", _crds(session))
-    found += _carefully("the operator", _operator(session))
+    operators = _operators(session)
+    found += _carefully("the operator", _operator(session, operators))
     found += _carefully("the objects", _objects(session))
-    found += _carefully("Prometheus", _prometheus(session, prometheus))
+    found += _carefully("Prometheus", _prometheus(session, operators, prometheus))
     found += _carefully("your rights", _rights(session))
     session.show([{**asdict(each), "state": each.state.value} for each in found], lambda: told(found, session))
     return findings.exit_of(found)
@@ -67,13 +68,19 @@ def _crds(session: Session) -> Iterator[Finding]:
             yield findings.crd(kind, installed, ours)
 
 
-def _operator(session: Session) -> Iterator[Finding]:
+def _operators(session: Session) -> list[findings.Json] | Forbidden:
+    """The operators' Deployments, or why they may not be read."""
     try:
-        deployments = session.kubectl.list("deployments.apps", _SELECTOR, everywhere=True)
+        return [*session.kubectl.list("deployments.apps", _SELECTOR, everywhere=True)]
     except Forbidden as failure:
-        yield unknown("operator: whether it runs", str(failure))
+        return failure
+
+
+def _operator(session: Session, operators: list[findings.Json] | Forbidden) -> Iterator[Finding]:
+    if isinstance(operators, Forbidden):
+        yield unknown("operator: whether it runs", str(operators))
         return
-    yield from findings.operator(deployments, __version__, session.kubectl.namespace)
+    yield from findings.operator(operators, __version__, session.kubectl.namespace)
 
 
 def _objects(session: Session) -> Iterator[Finding]:
@@ -81,7 +88,7 @@ def _objects(session: Session) -> Iterator[Finding]:
     yield findings.seen(each for kind in kinds for each in session.kubectl.list(kind))
 
 
-def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
+def _prometheus(session: Session, operators: list[findings.Json] | Forbidden, given: str | None) -> Iterator[Finding]:
     url = given or ""
     if not url:
         try:
@@ -89,7 +96,8 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
         except Forbidden as failure:
             yield unknown("Prometheus: where it is", f"{failure}; or say it: --prometheus URL")
             return
-        own = findings.settings_for(session.kubectl.namespace, _deployments(session), settings)
+        known = [] if isinstance(operators, Forbidden) else operators
+        own = findings.settings_for(session.kubectl.namespace, known, settings)
         try:
             urls = findings.prometheus_urls(own)
         except SettingsError as error:
@@ -125,14 +133,6 @@ def _prometheus(session: Session, given: str | None) -> Iterator[Finding]:
         return
     yield findings.ok(f"Prometheus at {at.url} answers")
     yield from findings.series(answer)
-
-
-def _deployments(session: Session) -> list[findings.Json]:
-    """The operators; none where they may not be read, which `_operator` says."""
-    try:
-        return [*session.kubectl.list("deployments.apps", _SELECTOR, everywhere=True)]
-    except Forbidden:
-        return []
 
 
 def _shown(url: str) -> str:
