@@ -14,7 +14,7 @@ from modelfleet.api import conditions
 from modelfleet.api.conditions import Condition
 from modelfleet.api.foreign import first_error
 from modelfleet.api.gatespec import Comparison
-from modelfleet.api.reasons import Reason
+from modelfleet.api.reasons import NOTHING_TO_USE
 from modelfleet.api.rolloutstatus import (
     DriftStatus,
     GateStatus,
@@ -26,17 +26,6 @@ from modelfleet.api.rolloutstatus import (
 )
 
 Json = Mapping[str, Any]
-
-_UNASKED = frozenset(
-    {
-        Reason.MODEL_VERSION_NOT_FOUND,
-        Reason.MODEL_VERSION_NOT_READY,
-        Reason.MODEL_VERSION_BEING_DELETED,
-        Reason.MODEL_VERSION_REJECTED,
-        Reason.FORMAT_NOT_FOUND,
-    }
-)
-"""The spec comes to nothing that can be used: what is on its way was asked for before."""
 
 
 class Standing(StrEnum):
@@ -109,7 +98,7 @@ class RolloutView:
     @property
     def unasked(self) -> bool:
         """The spec comes to nothing that can be used. What is on its way is not promoted, whatever is said of it."""
-        return self.reason in _UNASKED
+        return self.reason in NOTHING_TO_USE
 
     @property
     def moving(self) -> str | None:

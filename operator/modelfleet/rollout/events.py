@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from modelfleet.api import conditions
 from modelfleet.api.commands import Verb
-from modelfleet.api.reasons import Reason
+from modelfleet.api.reasons import NOTHING_TO_USE, Reason
 from modelfleet.api.rolloutstatus import GateStatus, RolloutStatus
 from modelfleet.decision import Announce
 from modelfleet.gate import Verdict
-from modelfleet.rollout import commands, gating, selection
+from modelfleet.rollout import commands, gating
 from modelfleet.rollout.replay import outcome as replays
 from modelfleet.rollout.revisions import Revision
 
@@ -120,7 +120,7 @@ def _waits(old: RolloutStatus, new: RolloutStatus) -> Iterable[Announce]:
     if conditions.is_true(new.conditions, conditions.STALLED):
         if now.reason != Reason.ROLLED_BACK:
             # What is on its way is not the version that is missing.
-            version = None if now.reason in selection.NOTHING_TO_USE else new.candidate_version
+            version = None if now.reason in NOTHING_TO_USE else new.candidate_version
             yield Announce("Warning", now.reason, now.message, version=version)
     elif now.reason in _WAITS:
         yield Announce("Normal", now.reason, now.message, version=new.candidate_version)

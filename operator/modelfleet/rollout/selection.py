@@ -26,9 +26,6 @@ _REASONS = {
 }
 """Why there is no version to use, by why it is missing."""
 
-NOTHING_TO_USE = frozenset(_REASONS.values())
-"""Of a Stall for want of a version, not for what stands in the way of one."""
-
 
 @dataclass(frozen=True)
 class Stall:

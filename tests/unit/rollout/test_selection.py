@@ -6,7 +6,9 @@ import pytest
 
 from modelfleet.api import Rollout
 from modelfleet.api.modelversion import ModelVersion
+from modelfleet.api.reasons import NOTHING_TO_USE
 from modelfleet.rollout import revisions as revs
+from modelfleet.rollout import selection
 from modelfleet.rollout.selection import Stall, choose, passed_over
 from unit.rollout import builders
 from unit.rollout.builders import AGENT_IMAGE, START
@@ -172,3 +174,7 @@ def test_the_stall_names_what_was_passed_over():
 def test_a_pinned_version_passes_nothing_over():
     pinned = Rollout.model_validate(builders.rollout("v1"))
     assert passed_over(pinned, [ModelVersion.model_validate(each) for each in (OLD, BARE)]) == ""
+
+
+def test_the_cli_knows_each_reason_for_which_there_is_no_version_to_use():
+    assert set(selection._REASONS.values()) == NOTHING_TO_USE

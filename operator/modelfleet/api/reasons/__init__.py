@@ -227,3 +227,16 @@ class Reason(StrEnum):
     EXPORT_FAILED = "ExportFailed"
     STORAGE_UNAVAILABLE = "StorageUnavailable"
     INTERRUPTED = "Interrupted"
+
+
+NOTHING_TO_USE = frozenset(
+    {
+        Reason.MODEL_VERSION_NOT_FOUND,
+        Reason.MODEL_VERSION_NOT_READY,
+        Reason.MODEL_VERSION_BEING_DELETED,
+        Reason.MODEL_VERSION_REJECTED,
+        Reason.FORMAT_NOT_FOUND,
+    }
+)
+"""Of a Rollout that is stalled for want of a version, not for what stands in the way of one: the spec comes to nothing
+that can be used. What is on its way was asked for before, and is not promoted."""
