@@ -760,11 +760,13 @@ def test_a_watch_says_that_it_stands_still(
     monkeypatch.setattr("kubectl_modelfleet.streams.FAULTY", 4.0)
     monkeypatch.setattr(Session, "terminal", terminal)
     rollout = story("Ready").rollout
-    once = {"lines": [], "error": FAULT}
     known = [(["/pods?"], items()), (["get", "rollouts.modelfleet.dev"], rollout)]
-    monkeypatch.setattr(
-        Streams, "_read", lambda self, kind, child: fake.answer((["/rollouts?"], once), *known), raising=True
-    )
+
+    def read(streams: Streams, kind: str, child: object) -> None:
+        if streams.seen(ROLLOUTS):  # a first list that fails would end it, and that of pods may come before it
+            fake.answer((["/rollouts?"], {"lines": [], "error": FAULT}), *known)
+
+    monkeypatch.setattr(Streams, "_read", read)
     fake.answer((["watch=true"], {"lines": []}), (["/rollouts?"], items(rollout)), *known)
     assert run(["-n", "factory", "get", "rollout", "line", "-w"]) == 3
     said = capsys.readouterr()
