@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from harness.objects import Objects
 from harness.processes import Supervisor
 
 
@@ -29,6 +30,11 @@ class AnyCluster(Protocol):
     @property
     def operator_kubeconfig(self) -> Path:
         """As whom the operator speaks to the API server."""
+        ...
+
+    @property
+    def objects(self) -> Objects:
+        """Its objects, without a kubectl."""
         ...
 
     def kubectl(self, *arguments: str | Path, input: str | None = None, check: bool = True) -> str:

@@ -19,6 +19,7 @@ from harness.label_studio import LabelStudio
 from harness.network import Block
 from harness.node import Node
 from harness.object_store import ObjectStore
+from harness.objects import Objects
 from harness.paths import cache, state_folder
 from harness.ports import free_port
 from harness.processes import Supervisor
@@ -49,7 +50,8 @@ class ExistingCluster:
         self.supervisor = Supervisor.start(self.id, self.state, remove=[self.state])
         self.kubeconfig = kubeconfig.absolute()
         self.operator_kubeconfig = self.kubeconfig
-        self.kwok = Kwok(self.supervisor, self.kubeconfig)
+        self.objects = Objects(self.kubeconfig)
+        self.kwok = Kwok(self.supervisor, self.kubeconfig, self.objects)
         self.kwok.start()
 
     def stop(self) -> None:
@@ -200,7 +202,7 @@ class Cluster:
     @cached_property
     def kwok(self) -> Kwok:
         """The simulated nodes."""
-        return Kwok(self.supervisor, self.kubeconfig, self.address)
+        return Kwok(self.supervisor, self.kubeconfig, self.objects, self.address)
 
     @cached_property
     def prometheus(self) -> Prometheus:
@@ -230,6 +232,11 @@ class Cluster:
     def kubeconfig(self) -> Path:
         """Of the administrator."""
         return self.control_plane.kubeconfig
+
+    @property
+    def objects(self) -> Objects:
+        """Its objects, as the administrator sees them: for looking, and for what no user would do."""
+        return self.control_plane.objects
 
     @property
     def operator_kubeconfig(self) -> Path:

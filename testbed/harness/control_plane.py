@@ -10,11 +10,13 @@ import json
 import urllib.request
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness import binaries
-from harness.lifetime import CommandFailed, run
+from harness.lifetime import run
+from harness.objects import Objects
 from harness.pki import ADMIN_GROUP, Authority
 from harness.ports import free_port, listens
 from harness.processes import NotReady, Process, Supervisor, wait_until
@@ -75,7 +77,7 @@ class ControlPlane:
         etcd = self._start_etcd(binaries.path("etcd"))
         api = self._start_api_server(binaries.path("kube-apiserver"))
         etcd.wait_ready(lambda: listens(self.network.address, self.network.etcd_port), 30)
-        api.wait_ready(self._api_is_ready, 90)
+        api.wait_ready(self.objects.ready, 90)
         self._supervisor.spawn("kube-controller-manager", self._controller_manager(node_grace))
         self._supervisor.spawn(
             "kube-scheduler",
@@ -108,7 +110,7 @@ class ControlPlane:
 
     def start_api_server(self) -> None:
         """Start it again; return when it is ready."""
-        self._start_api_server(binaries.path("kube-apiserver")).wait_ready(self._api_is_ready, 90)
+        self._start_api_server(binaries.path("kube-apiserver")).wait_ready(self.objects.ready, 90)
 
     def compact(self) -> int:
         """Have etcd forget everything but the present, and return its revision: an API server that starts after that
@@ -204,14 +206,13 @@ class ControlPlane:
             "--kube-api-burst=200",
         ]
 
-    def _api_is_ready(self) -> bool:
-        try:
-            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=2s").strip() == "ok"
-        except CommandFailed:
-            return False
-
     def _has_default_service_account(self) -> bool:
-        return bool(self.kubectl("get", "serviceaccount", "default", "--namespace=default", "--ignore-not-found"))
+        return self.objects.get("serviceaccount", "default", "default") is not None
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The objects of the cluster, as the administrator sees them."""
+        return Objects(self.kubeconfig)
 
     def kubectl(self, *arguments: str | Path, input: str | None = None, check: bool = True) -> str:
         """Run kubectl as the administrator and return what it printed.

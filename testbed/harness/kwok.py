@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import string
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +22,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness import binaries, definitions
 from harness.control_plane import kubectl
+from harness.objects import STRATEGIC, Json, Objects, condition
 from harness.pki import Authority
 from harness.ports import free_port, listens
 from harness.processes import NotReady, Supervisor, wait_until
@@ -68,10 +70,11 @@ class Behaviour:
 class Kwok:
     """A KWOK process and its nodes."""
 
-    def __init__(self, supervisor: Supervisor, kubeconfig: Path, address: str = "127.0.0.1") -> None:
+    def __init__(self, supervisor: Supervisor, kubeconfig: Path, objects: Objects, address: str = "127.0.0.1") -> None:
         """Describe one; nothing is started yet. The API server reaches its nodes at ``address``."""
         self._supervisor = supervisor
         self._kubeconfig = kubeconfig
+        self._objects = objects
         self._folder = supervisor.record.state / "kwok"
         self._folder.mkdir(exist_ok=True)
         self._address = address
@@ -87,7 +90,7 @@ class Kwok:
             _stage("pod-delete"),
             _pod_start("pod-start", Behaviour({}), weight=0),
         ]
-        self._apply("\n---\n".join(rules))
+        self._objects.apply(*rules)
         # the API server fetches logs from here as it would from a kubelet; it does not verify a kubelet's certificate
         server = Authority(self._folder / "pki").issue("kwok", "kwok", hosts=(f"IP:{self._address}",))
         process = self._supervisor.spawn(
@@ -108,10 +111,12 @@ class Kwok:
             ],
         )
         process.wait_ready(lambda: listens(self._address, self._port), 30)
+        if not wait_until(self._knows_its_stages, 60, interval=0.5):
+            raise NotReady(f"KWOK does not see its stages; the end of {process.log}:\n{process.tail()}")
 
     def uninstall(self) -> None:
         """Remove the simulated nodes and KWOK's kinds, where the cluster lives on."""
-        self._kubectl("delete", "node", f"--selector={LABEL}", "--wait=false")
+        self._objects.delete_all("node", labels=LABEL)
         self._kubectl("delete", "--ignore-not-found", f"--filename={_STAGES}/crds.yaml")
         self._supervisor.find("kwok").stop()
 
@@ -138,8 +143,7 @@ class Kwok:
             their names.
         """
         names = [f"{prefix}-{number}" for number in range(count)]
-        items = [_node(name, dict(labels or {}), taint) for name in names]
-        self._kubectl("create", "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        self._objects.create(*(_node(name, dict(labels or {}), taint) for name in names))
         if not wait_until(lambda: self._all_ready(names), 30 + count / 20, interval=0.2):
             kwok = self._supervisor.find("kwok")
             raise NotReady(f"not all of {count} nodes {prefix}-* became Ready; the end of {kwok.log}:\n{kwok.tail()}")
@@ -147,9 +151,9 @@ class Kwok:
 
     def remove_nodes(self, names: Sequence[str]) -> None:
         """Delete nodes. Kubernetes' pod collector removes what ran there, after a minute."""
-        for start in range(0, len(names), 100):  # kubectl deletes five objects a second; this is one request
+        for start in range(0, len(names), 100):  # of a length that a URL may have
             chosen = f"kubernetes.io/hostname in ({','.join(names[start : start + 100])})"
-            self._kubectl("delete", "--raw", f"/api/v1/nodes?labelSelector={urllib.parse.quote(chosen)}")
+            self._objects.delete_all("node", labels=chosen)
 
     def down(self, *names: str, at_once: bool = True) -> None:
         """Take nodes off as a pulled plug would: no heartbeat, no change of their pods, no answer.
@@ -157,12 +161,12 @@ class Kwok:
         The controller manager finds out after its grace period and sets Ready to Unknown; with ``at_once`` that is
         written here in its place, word for word, to spare the wait. The taints that follow are its own work.
         """
-        self._kubectl("label", "node", "--overwrite", *names, f"{LABEL}=down")
+        self._label(names, "down")
         if not at_once:
             return
         for name in names:
             now = _timestamp()
-            condition = {
+            lost = {
                 "type": "Ready",
                 "status": "Unknown",
                 "reason": "NodeStatusUnknown",
@@ -170,12 +174,12 @@ class Kwok:
                 "lastHeartbeatTime": now,
                 "lastTransitionTime": now,
             }
-            self._patch_status("node", name, {"conditions": [condition]})
+            self._patch_status("node", name, {"conditions": [lost]})
         self._mark_pods(names, ready=False)
 
     def up(self, *names: str) -> None:
         """Bring nodes back: heartbeats go on, the node becomes Ready, and so do the pods that were running."""
-        self._kubectl("label", "node", "--overwrite", *names, f"{LABEL}=up")
+        self._label(names, "up")
         if not wait_until(lambda: self._all_ready(names), 60):
             raise NotReady(f"{', '.join(names)} did not become Ready again")
         self._mark_pods(names, ready=True)
@@ -184,17 +188,16 @@ class Kwok:
         """What the controller manager does when it loses a node, and the kubelet when it is back."""
         for pod in self._pods_on(names):
             if pod.containers_ready:
-                condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": _timestamp()}
-                self._patch_status("pod", pod.name, {"conditions": [condition]}, pod.namespace)
+                changed = {"type": "Ready", "status": str(ready), "lastTransitionTime": _timestamp()}
+                self._patch_status("pod", pod.name, {"conditions": [changed]}, pod.namespace)
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
     def behave(self, *behaviours: Behaviour) -> None:
         """Replace all exceptions from "Ready at once". They hold for pods that have not started yet."""
-        self._kubectl("delete", "stages.kwok.x-k8s.io", f"--selector={_EXCEPTION}=true")
+        self._objects.delete_all("stages.kwok.x-k8s.io", labels=f"{_EXCEPTION}=true")
         if behaviours:
-            stages = [_pod_start(f"exception-{number}", each, weight=1) for number, each in enumerate(behaviours)]
-            self._apply("\n---\n".join(stages))
+            self._objects.apply(*(_pod_start(f"exception-{at}", each, weight=1) for at, each in enumerate(behaviours)))
 
     def finish_pod(
         self,
@@ -214,7 +217,7 @@ class Kwok:
         pod: dict[str, Any] = {}
 
         def started() -> bool:
-            pod.update(json.loads(self._kubectl("get", "pod", name, f"--namespace={namespace}", "--output=json")))
+            pod.update(self._objects.get("pod", name, namespace) or {"status": {"phase": "there is none"}})
             return "containerStatuses" in pod["status"]
 
         if not wait_until(started, 30):
@@ -248,14 +251,14 @@ class Kwok:
 
     def disrupt_pod(self, namespace: str, name: str, reason: str = "PreemptionByScheduler") -> None:
         """Mark a pod as ended by the cluster and not by its own failure, as preemption and node loss do."""
-        condition = {
+        disrupted = {
             "type": "DisruptionTarget",
             "status": "True",
             "reason": reason,
             "message": "ended by the test",
             "lastTransitionTime": _timestamp(),
         }
-        self._patch_status("pod", name, {"conditions": [condition]}, namespace)
+        self._patch_status("pod", name, {"conditions": [disrupted]}, namespace)
         self.finish_pod(namespace, name, exit_code=143)
 
     def write_log(self, namespace: str, pod: str, container: str, lines: Sequence[str]) -> None:
@@ -273,40 +276,45 @@ class Kwok:
                 "metadata": {"namespace": namespace, "name": pod},
                 "spec": {"logs": [log]},
             }
-            self._apply(json.dumps(document))
+            self._objects.apply(document)
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _apply(self, manifest: str) -> None:
-        self._kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=manifest)
 
     def _kubectl(self, *arguments: str, input: str | None = None) -> str:
         return kubectl(self._kubeconfig, *arguments, input=input)
 
+    def _knows_its_stages(self) -> bool:
+        """Whether KWOK has begun to play stages for nodes and for pods; else one of them is touched.
+
+        KWOK 0.8.0 keeps what it read of the stages by the version of its list, and its informer sets that only after it
+        has told of the first ones. Read in between they are none, and stay none until one of them changes.
+        """
+        if self._supervisor.find("kwok").log.read_text().count('"Start stage controller"') == 2:
+            return True
+        touched = {"metadata": {"annotations": {f"{LABEL}-touched": datetime.now(UTC).isoformat()}}}
+        self._objects.patch("stages.kwok.x-k8s.io", "node-ready", touched)
+        return False
+
     def _patch_status(self, kind: str, name: str, status: dict[str, Any], namespace: str | None = None) -> None:
-        where = [f"--namespace={namespace}"] if namespace else []
-        patch = json.dumps({"status": status})
-        self._kubectl("patch", kind, name, *where, "--subresource=status", "--type=strategic", f"--patch={patch}")
+        patch = {"status": status}
+        self._objects.patch(kind, name, patch, namespace or "", subresource="status", type=STRATEGIC)
+
+    def _label(self, names: Sequence[str], value: str) -> None:
+        for name in names:
+            self._objects.patch("node", name, {"metadata": {"labels": {LABEL: value}}})
 
     def _all_ready(self, names: Sequence[str]) -> bool:
-        query = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
-        listed = dict(
-            line.split(" ", 1) for line in self._kubectl("get", "nodes", f"--output=jsonpath={query}").splitlines()
-        )
-        return all(listed.get(name) == "True" for name in names)
+        listed = {each["metadata"]["name"]: each for each in self._objects.list("nodes")}
+        return all(name in listed and condition(listed[name], "Ready").get("status") == "True" for name in names)
 
     def _pods_on(self, names: Sequence[str]) -> list[_PodOnNode]:
-        listed = json.loads(self._kubectl("get", "pods", "--all-namespaces", "--output=json"))
         return [
             _PodOnNode(
                 pod["metadata"]["namespace"],
                 pod["metadata"]["name"],
-                any(
-                    condition["type"] == "ContainersReady" and condition["status"] == "True"
-                    for condition in pod.get("status", {}).get("conditions", ())
-                ),
+                condition(pod, "ContainersReady").get("status") == "True",
             )
-            for pod in listed["items"]
+            for pod in self._objects.list("pods")
             if pod["spec"].get("nodeName") in names
         ]
 
@@ -339,12 +347,13 @@ class _Template(string.Template):
     delimiter = "%"  # KWOK's templates are full of dollars
 
 
-def _stage(file: str, /, **values: str) -> str:
+def _stage(file: str, /, **values: str) -> Json:
     text = (_STAGES / f"{file}.yaml").read_text()
-    return _Template(text).substitute(values)
+    stage: Json = yaml.safe_load(_Template(text).substitute(values))
+    return stage
 
 
-def _pod_start(name: str, behaviour: Behaviour, weight: int) -> str:
+def _pod_start(name: str, behaviour: Behaviour, weight: int) -> Json:
     """The stage in which a pod becomes Ready, or whatever else ``behaviour`` says."""
     container, init_container = _RUNNING, _DONE
     if behaviour.outcome is Outcome.NEVER_READY:

@@ -13,10 +13,11 @@ from typing import Any
 
 from harness import binaries, cgroups, containerd, debian, network
 from harness.containerd import Containerd
-from harness.control_plane import ControlPlane, kubectl
+from harness.control_plane import ControlPlane
 from harness.image import ImageRef
 from harness.images import ensure, in_use
 from harness.network import Block
+from harness.objects import condition
 from harness.processes import Process, Supervisor
 
 # kubelet insists on these, and would set them for the whole machine; it sees these files in their place
@@ -128,9 +129,8 @@ class Node:
     @property
     def ready(self) -> bool:
         """Whether the API server says so."""
-        query = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
-        arguments = ("get", "node", self.name, query, "--ignore-not-found")
-        return kubectl(self._control_plane.kubeconfig, *arguments) == "True"
+        node = self._control_plane.objects.get("node", self.name)
+        return node is not None and condition(node, "Ready").get("status") == "True"
 
     def host_path(self, path: str | Path) -> Path:
         """Where this machine keeps what the node, and a pod's hostPath volume, sees as ``path``.

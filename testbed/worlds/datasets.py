@@ -104,13 +104,13 @@ class Line:
 
     def jobs(self) -> list[Json]:
         """The Jobs of the Dataset."""
-        return self.space.list("jobs", "--selector=modelfleet.dev/dataset=parts")
+        return self.space.list("jobs", "modelfleet.dev/dataset=parts")
 
     def until_running(self, besides: tuple[str, ...] = ()) -> str:
         """The name of the labeler's pod that runs, another one than `besides`."""
 
         def running() -> str:
-            for pod in self.space.list("pods", "--selector=modelfleet.dev/dataset=parts"):
+            for pod in self.space.list("pods", "modelfleet.dev/dataset=parts"):
                 if pod["status"]["phase"] == "Running" and pod["metadata"]["name"] not in besides:
                     return str(pod["metadata"]["name"])
             return ""
@@ -125,5 +125,5 @@ class Line:
 
     def events(self) -> list[str]:
         """The reasons of the Events on the Dataset."""
-        found = self.space.list("events", "--field-selector=involvedObject.kind=Dataset,involvedObject.name=parts")
+        found = self.space.list("events", fields="involvedObject.kind=Dataset,involvedObject.name=parts")
         return [str(event["reason"]) for event in found]

@@ -7,20 +7,18 @@ server has more to do for what is over than for the tests.
 
 from __future__ import annotations
 
-import json
-
 from harness.any_cluster import AnyCluster
 
 _KIND = "modelversions.modelfleet.dev"
-_FREE = '{"metadata": {"finalizers": null}}'
+_FREE = {"metadata": {"finalizers": None}}
 
 
 def remove_namespaces(cluster: AnyCluster, *names: str) -> None:
     """Delete these namespaces with all that is in them. No operator may serve them any more."""
-    if cluster.kubectl("get", "customresourcedefinitions", _KIND, "--ignore-not-found", "--output=name"):
-        found = json.loads(cluster.kubectl("get", _KIND, "--all-namespaces", "--output=json"))["items"]
-        held = [each for each in found if each["metadata"]["namespace"] in names and "finalizers" in each["metadata"]]
-        if held:
-            items = json.dumps({"apiVersion": "v1", "kind": "List", "items": held})
-            cluster.kubectl("patch", "--filename=-", "--type=merge", f"--patch={_FREE}", input=items)
-    cluster.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
+    objects = cluster.objects
+    known = objects.get("customresourcedefinitions", _KIND) is not None
+    for namespace in names:
+        for version in objects.list(_KIND, namespace) if known else ():
+            if "finalizers" in version["metadata"]:
+                objects.patch(_KIND, version["metadata"]["name"], _FREE, namespace)
+        objects.delete("namespace", namespace)

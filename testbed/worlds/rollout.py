@@ -128,14 +128,11 @@ class Fleet:
     # --- what there is ------------------------------------------------------------------------------------------------
 
     def list(self, kind: str, selector: str = "") -> list[Json]:
-        given = [f"--selector={selector}"] if selector else []
-        text = self.cluster.kubectl("get", kind, f"--namespace={self.namespace}", *given, "--output=json")
-        found: list[Json] = json.loads(text)["items"]
-        return found
+        return self.cluster.objects.list(kind, self.namespace, labels=selector)
 
     def get(self, kind: str, name: str) -> Json:
-        text = self.cluster.kubectl("get", kind, name, f"--namespace={self.namespace}", "--output=json")
-        found: Json = json.loads(text)
+        found = self.cluster.objects.get(kind, name, self.namespace)
+        assert found is not None, f"there is no {kind} {name}"
         return found
 
     @property
@@ -184,9 +181,7 @@ class Fleet:
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def wait(self, until: Callable[[], bool], what: str = "", patience: float = PATIENCE) -> None:
-        assert wait_until(until, patience, interval=0.3), (
-            f"{what or 'it'} did not come: {json.dumps(self.status, indent=1)}"
-        )
+        assert wait_until(until, patience), f"{what or 'it'} did not come: {json.dumps(self.status, indent=1)}"
 
     def hears(self, *reasons: str) -> None:
         """Wait for these Events: each comes after the status that it tells of."""

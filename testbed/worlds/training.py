@@ -107,12 +107,10 @@ class Space:
         self.kubectl("apply", "--filename=-", input=json.dumps(manifest))
 
     def get(self, kind: str, name: str) -> Json | None:
-        text = self.kubectl("get", kind, name, "--output=json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        return self.cluster.objects.get(kind, name, self.namespace)
 
-    def list(self, kind: str, *selectors: str) -> list[Json]:
-        items: list[Json] = json.loads(self.kubectl("get", kind, *selectors, "--output=json"))["items"]
-        return items
+    def list(self, kind: str, labels: str = "", fields: str = "") -> list[Json]:
+        return self.cluster.objects.list(kind, self.namespace, labels=labels, fields=fields)
 
     def delete(self, kind: str, name: str, *options: str) -> None:
         self.kubectl("delete", kind, name, *options)
@@ -147,7 +145,7 @@ class Space:
         """The name of the Job's pod that runs, another one than `besides`."""
 
         def running() -> str:
-            for pod in self.list("pods", f"--selector=modelfleet.dev/training-job={name}"):
+            for pod in self.list("pods", f"modelfleet.dev/training-job={name}"):
                 if pod["status"]["phase"] == "Running" and pod["metadata"]["name"] not in besides:
                     return str(pod["metadata"]["name"])
             return ""
@@ -171,7 +169,7 @@ class Space:
 
     def events(self, name: str = "parts-v1") -> list[str]:
         """The reasons of the Events on a TrainingJob."""
-        found = self.list("events", f"--field-selector=involvedObject.kind=TrainingJob,involvedObject.name={name}")
+        found = self.list("events", fields=f"involvedObject.kind=TrainingJob,involvedObject.name={name}")
         return [
             str(event["reason"]) for event in sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
         ]

@@ -54,7 +54,7 @@ def crds(control_plane: Cluster | ExistingCluster) -> Cluster | ExistingCluster:
 def namespace(control_plane: Cluster | ExistingCluster) -> Iterator[str]:
     """A fresh namespace for one test."""
     name = f"test-{secrets.token_hex(3)}"
-    control_plane.kubectl("create", "namespace", name)
+    control_plane.objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     remove_namespaces(control_plane, name)
 

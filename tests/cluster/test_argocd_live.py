@@ -271,7 +271,7 @@ def versions_are_verified(space: Space) -> None:
         space.until(lambda name=name: space.ready(name, "modelversion")["reason"] == "ArtifactUnverified")
 
         def pod(name: str = name) -> str:
-            running = space.list("pods", "--selector=app.kubernetes.io/component=verification")
+            running = space.list("pods", "app.kubernetes.io/component=verification")
             found = [
                 each["metadata"]["name"] for each in running if each["metadata"]["name"].startswith(f"verify-{name}")
             ]

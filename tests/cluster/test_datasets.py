@@ -84,7 +84,7 @@ def test_a_failed_sync_says_why_and_a_correction_is_tried_at_once(line: Line):
     assert message.startswith("The token is not valid: replace it in Secret label-studio.")
     assert space.conditions("parts", KIND)["Stalled"]["status"] == "True"
     assert "SyncFailed" in space.until(line.events)
-    assert len(space.list("pods", "--selector=modelfleet.dev/dataset=parts")) == 1, "64: not tried again"
+    assert len(space.list("pods", "modelfleet.dev/dataset=parts")) == 1, "64: not tried again"
 
     patch = '--patch={"spec": {"minNewImages": 60}}'
     space.kubectl("patch", KIND, "parts", "--type=merge", patch)

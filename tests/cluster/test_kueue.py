@@ -65,11 +65,11 @@ class Queued(Space):
         """What Kueue keeps of the Job of a TrainingJob."""
         job = self.get("job", name)
         assert job is not None
-        [workload] = self.list("workloads", f"--selector=kueue.x-k8s.io/job-uid={job['metadata']['uid']}")
+        [workload] = self.list("workloads", f"kueue.x-k8s.io/job-uid={job['metadata']['uid']}")
         return workload
 
     def pods(self, name: str) -> list[Json]:
-        return self.list("pods", f"--selector=modelfleet.dev/training-job={name}")
+        return self.list("pods", f"modelfleet.dev/training-job={name}")
 
     def told(self, name: str) -> Json:
         """What the trainer in the only pod of a TrainingJob is told to do."""

@@ -165,7 +165,7 @@ def test_a_failure_that_can_not_be_mended_ends_the_run_at_once(space: Space):
     assert (conditions["Failed"]["status"], conditions["Stalled"]["status"]) == ("True", "True")
     assert "Complete" not in conditions
     assert space.status()["phase"] == "Failed"
-    assert len(space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1")) == 1
+    assert len(space.list("pods", "modelfleet.dev/training-job=parts-v1")) == 1
     assert space.list("modelversions") == []
 
 
@@ -198,7 +198,7 @@ def test_a_container_beside_it_does_not_keep_a_run_from_ending(space: Space):
     space.until_reason("Training")
     space.succeed(pod, alone=True)
     space.until_reason("Complete", patience=15)
-    (left,) = space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1")
+    (left,) = space.list("pods", "modelfleet.dev/training-job=parts-v1")
     assert left["status"]["phase"] == "Running"
     assert "conditions" not in (space.get("job", "parts-v1") or {})["status"]
     version = space.get("modelversion", "parts-v1")
@@ -234,7 +234,7 @@ def test_suspend_stops_the_pod_and_lets_it_go_on(space: Space):
     first = space.until_running()
     space.kubectl("patch", "trainingjob", "parts-v1", "--type=merge", '--patch={"spec": {"suspend": true}}')
     space.until_reason("Suspended")
-    space.until(lambda: not space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1"))
+    space.until(lambda: not space.list("pods", "modelfleet.dev/training-job=parts-v1"))
     assert space.status()["phase"] == "Suspended"
     assert (space.get("job", "parts-v1") or {})["spec"]["suspend"] is True
     space.kubectl("patch", "trainingjob", "parts-v1", "--type=merge", '--patch={"spec": {"suspend": false}}')
@@ -251,7 +251,7 @@ def test_a_run_that_takes_too_long_ends(space: Space):
     space.apply(training_job(activeDeadline="3s"))
     assert "The run took longer than spec.activeDeadline, 3s" in space.until_reason("DeadlineExceeded")
     assert space.status()["phase"] == "Failed"
-    space.until(lambda: not space.list("pods", "--selector=modelfleet.dev/training-job=parts-v1"))
+    space.until(lambda: not space.list("pods", "modelfleet.dev/training-job=parts-v1"))
 
 
 def test_deleting_it_while_it_runs_takes_job_and_pod_along(space: Space, operator: OperatorProcess):

@@ -77,14 +77,14 @@ def until_reason(space: Space, reason: str, name: str = "parts-v1") -> str:
 
 
 def verify_jobs(space: Space) -> list[dict[str, Any]]:
-    return space.list("jobs", f"--selector={COMPONENT}")
+    return space.list("jobs", f"{COMPONENT}")
 
 
 def until_pod(space: Space, *besides: str) -> dict[str, Any]:
     """The verify Job's pod that runs."""
 
     def running() -> dict[str, Any] | None:
-        pods = space.list("pods", f"--selector={COMPONENT}")
+        pods = space.list("pods", f"{COMPONENT}")
         return next(
             (p for p in pods if p["status"]["phase"] == "Running" and p["metadata"]["name"] not in besides), None
         )
@@ -123,7 +123,7 @@ def test_a_version_made_by_hand_is_ready_once_its_files_were_verified(
     play(space, pod, tmp_path)
     assert "The digests of 2 files verified at the source at" in until_reason(space, "Available")
     space.until(lambda: space.status("parts-v1", "modelversion").get("tags") == ["latest"])
-    events = space.list("events", "--field-selector=involvedObject.name=parts-v1")
+    events = space.list("events", fields="involvedObject.name=parts-v1")
     assert "Verified" in {event["reason"] for event in events}
 
     (job,) = verify_jobs(space)
@@ -227,5 +227,5 @@ def test_retention_removes_the_oldest_that_nothing_uses(space: Space, start_oper
 
 
 def reasons(space: Space, name: str) -> set[str]:
-    events = space.list("events", f"--field-selector=involvedObject.kind=ModelVersion,involvedObject.name={name}")
+    events = space.list("events", fields=f"involvedObject.kind=ModelVersion,involvedObject.name={name}")
     return {str(event["reason"]) for event in events}
