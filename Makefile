@@ -85,22 +85,25 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-images site
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory test-alone
-	$(MAKE) --no-print-directory --jobs=2 test-waiting test-busy
+	$(MAKE) --no-print-directory --jobs=4 test-demos beside-nodes beside-cluster beside-gitops
 
-# Two lanes, since most of one is waiting. The demos come last in it: their gates are judged in real time, and by then
-# the other lane is nice. Trainings come after the cluster's tests: nice, beside those, they took more than ten minutes each.
-# Flux, Argo CD and Kueue wait for most of their time, too, and so go beside the trainings.
-test-waiting:
-	$(BIN)/pytest -m e2e -s tests/cluster tests/e2e --ignore-glob='*/test_demo*.py'
-	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py tests/e2e/test_demo.py
+# Side by side, since most of each but the cluster's tests is waiting. The demos' gates and the real nodes are judged in
+# real time, and go first; what is nice gives way to them, and so does what it starts (testbed/harness/supervisor.py).
+# Last comes Flux and Argo CD with Kueue: on a fresh machine they are built meanwhile.
+beside-nodes:
+	$(call beside,0,test-nodes)
+beside-cluster:
+	$(call beside,10,test-cluster test-trainer)
+beside-gitops:
+	$(call beside,15,test-gitops test-kueue test-release)
 
-test-busy:
-	@mkdir -p build
-	@echo "beside this: make test-cluster, test-gitops, test-trainer, test-release, test-kueue; what they say goes to build/busy.log"
-	@{ $(MAKE) --no-print-directory test-cluster && \
-		nice -n 19 $(MAKE) --no-print-directory --jobs=2 --output-sync=target test-gitops test-trainer test-release test-kueue; \
-		} > build/busy.log 2>&1 || { cat build/busy.log; exit 1; }
-	@cat build/busy.log
+# $(1): how nice; $(2): targets, one after the other. What they say is shown at their end.
+define beside
+@mkdir -p build
+@echo "beside this: make $(2) (what they say goes to build/$@.log)"
++@for target in $(2); do nice -n $(1) $(MAKE) --no-print-directory $$target || exit 1; done > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }
+@cat build/$@.log
+endef
 
 build: $(STAMP)  ## Build what is not cached: Kubernetes, tools, images (20 min on a fresh machine)
 	$(RUN) -m harness build
@@ -135,8 +138,11 @@ test-kueue: build  ## Real Kueue lets the Jobs of TrainingJobs run; builds it fi
 test-trainer: build  ## Real training, inside the trainer image
 	$(RUN) -m harness test-trainer
 
-test-e2e: build  ## The demo's chapters as a test, resuming, and what needs real nodes
-	$(BIN)/pytest -m e2e -s tests/e2e tests/cluster
+test-demos: build  ## The demo's chapters as a test, in a cluster of its own and in somebody else's
+	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py tests/e2e/test_demo.py
+
+test-nodes: build  ## What needs real nodes, but for the demos
+	$(BIN)/pytest -m e2e -s tests/cluster tests/e2e --ignore-glob='*/test_demo*.py'
 
 # A broken link or anchor fails it. Then its pages are looked through for what they would fetch from elsewhere.
 site: $(SITE)/.synced $(SITE)/mermaid/mermaid.min.js  ## The docs as a site in build/site: strict, and nothing in it comes from another host
@@ -224,4 +230,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1, or with CONTEXT= what a
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-waiting test-busy build test-unit test-images test-cluster test-trainer test-e2e mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean
+.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-demos test-nodes beside-nodes beside-cluster beside-gitops build test-unit test-images test-cluster test-trainer mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean

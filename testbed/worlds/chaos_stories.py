@@ -32,7 +32,10 @@ ALLOWED = {"canary": 1, "fleet": 1}
 """On how many nodes of a group a pod may be missing."""
 
 CHECK = ONLY_V2_IS_BAD.replace('"v2"', f'"{BAD}"')
-_KINDS = "rollouts,modelversions,trainingjobs,datasets.modelfleet.dev,daemonsets,jobs,pods,controllerrevisions"
+_KINDS = (
+    *("rollouts", "modelversions", "trainingjobs", "datasets.modelfleet.dev"),
+    *("daemonsets", "jobs", "pods", "controllerrevisions"),
+)
 _MOMENT = re.compile(r"-\d{14}$")  # in the names of a Dataset's Jobs
 
 
@@ -245,11 +248,11 @@ class Places:
 
     def look(self) -> dict[str, Seen]:
         """What there is in each namespace. Pods that run by themselves are brought to their end."""
-        text = self.cluster.kubectl("get", _KINDS, "--all-namespaces", "--output=json")
         found: dict[str, list[Json]] = {namespace: [] for namespace in self.spaces}
-        for each in json.loads(text)["items"]:
-            if each["metadata"]["namespace"] in found:
-                found[each["metadata"]["namespace"]].append(each)
+        for kind in _KINDS:
+            for each in self.cluster.objects.list(kind):
+                if each["metadata"]["namespace"] in found:
+                    found[each["metadata"]["namespace"]].append(each)
         seen = {namespace: Seen(tuple(items)) for namespace, items in found.items()}
         for namespace, what in seen.items():
             self._play(namespace, what)

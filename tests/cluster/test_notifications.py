@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness import Cluster, OperatorProcess, StartOperator
+from harness.objects import condition
 from harness.processes import wait_until
 from harness.prometheus import Prometheus
 from harness.timing import within
@@ -51,20 +52,13 @@ class Plant:
 
     def failed(self) -> set[str]:
         """The TrainingJobs whose status says so."""
-        text = self.cluster.kubectl("get", "trainingjobs", f"--namespace={self.namespace}", "--output=json")
-        return {
-            each["metadata"]["name"]
-            for each in json.loads(text)["items"]
-            if any(
-                c["type"] == "Failed" and c["status"] == "True" for c in each.get("status", {}).get("conditions", ())
-            )
-        }
+        jobs = self.cluster.objects.list("trainingjobs", self.namespace)
+        return {each["metadata"]["name"] for each in jobs if condition(each, "Failed").get("status") == "True"}
 
     def outbox(self) -> list[str]:
         """What is not delivered yet."""
-        selector = "--selector=modelfleet.dev/outbox=notifications"
-        text = self.cluster.kubectl("get", "configmaps", f"--namespace={self.namespace}", selector, "--output=name")
-        return text.split()
+        kept = self.cluster.objects.list("configmaps", self.namespace, labels="modelfleet.dev/outbox=notifications")
+        return [each["metadata"]["name"] for each in kept]
 
     def settings(self, receiver: Receiver, **endpoint: Any) -> dict[str, Any]:
         """One endpoint, `bus`."""

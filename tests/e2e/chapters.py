@@ -385,7 +385,7 @@ def _captured(world: World, key: str) -> bytes:
 
 
 def _retrainings(world: World) -> list[str]:
-    return [job["metadata"]["name"] for job in world.items("trainingjobs", "-l", f"modelfleet.dev/rollout={ROLLOUT}")]
+    return [job["metadata"]["name"] for job in world.items("trainingjobs", f"modelfleet.dev/rollout={ROLLOUT}")]
 
 
 def _low_share(world: World) -> float:
@@ -416,7 +416,7 @@ def _follow(
 
 
 def _pods(world: World) -> list[Object]:
-    return world.items("pods", "-l", f"modelfleet.dev/rollout={ROLLOUT}")
+    return world.items("pods", f"modelfleet.dev/rollout={ROLLOUT}")
 
 
 def _version(pod: Object) -> str:

@@ -192,7 +192,7 @@ def say_how_to_reach(world: World, console: Console) -> None:
     console.print(f"  kubectl:         {binaries.path('kubectl')} --namespace {world.namespace}", highlight=False)
     console.print(f"  Prometheus:      {cluster.prometheus.url}", highlight=False)
     console.print(f"  object store:    {cluster.object_store.endpoint}", highlight=False)
-    for pod in world.items("pods", "-l", f"modelfleet.dev/rollout={ROLLOUT}"):
+    for pod in world.items("pods", f"modelfleet.dev/rollout={ROLLOUT}"):
         console.print(
             f"  agent metrics:   http://{pod['status'].get('podIP')}:9090/metrics on {pod['spec'].get('nodeName')}",
             highlight=False,

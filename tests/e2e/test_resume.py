@@ -117,7 +117,7 @@ def test_a_training_goes_on_after_whatever_interrupts_it(world: World) -> None:
     assert status["resumedFromEpoch"] == resumed[4]
     job = world.get("job", NAME)
     assert job["status"]["failed"] == 1  # of five pods, the killed one alone
-    of_ours = "--field-selector=reason=Resumed,involvedObject.kind=TrainingJob"
-    went_on = [event["message"] for event in world.items("events", of_ours)]
+    of_ours = "reason=Resumed,involvedObject.kind=TrainingJob"
+    went_on = [event["message"] for event in world.items("events", fields=of_ours)]
     assert {f"Resumed from epoch {epoch}." for epoch in resumed[1:]} == set(went_on)
     assert not folder.exists()  # published: the checkpoints have served

@@ -93,7 +93,7 @@ class Run:
         return dict(self.world.get("trainingjob", self.name).get("status") or {})
 
     def pods(self, *phases: str) -> list[dict[str, Any]]:
-        pods = self.world.items("pods", f"--selector=modelfleet.dev/training-job={self.name}")
+        pods = self.world.items("pods", f"modelfleet.dev/training-job={self.name}")
         return [dict(pod) for pod in pods if not phases or pod["status"]["phase"] in phases]
 
     def until(self, what: str, look: Any) -> None:

@@ -4,7 +4,6 @@ Label Studio, and the names of things on it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -62,19 +61,20 @@ class World:
     def kubectl(self, *args: str, input: str | None = None) -> str:
         return self.cluster.kubectl("--namespace", self.namespace, *args, input=input)
 
-    def get(self, *what: str) -> dict[str, Any]:
-        """`kubectl get` as parsed JSON: one object, or a List."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", *what, "-o", "json"))
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """One object. Raises LookupError where there is none."""
+        found = self.find(kind, name)
+        if found is None:
+            raise LookupError(f"there is no {kind} {name}")
         return found
 
     def find(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object, or None while it does not exist."""
-        out = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        return json.loads(out) if out.strip() else None
+        return self.cluster.objects.get(kind, name, self.namespace)
 
-    def items(self, *what: str) -> list[Object]:
-        items: list[Object] = self.get(*what)["items"]
-        return items
+    def items(self, kind: str, labels: str = "", fields: str = "") -> list[dict[str, Any]]:
+        """The objects that the selectors choose."""
+        return self.cluster.objects.list(kind, self.namespace, labels=labels, fields=fields)
 
     def apply(self, manifest: str) -> str:
         """Apply a manifest of examples/demo as it stands: what a user would copy."""

@@ -26,6 +26,7 @@ from e2e.borrowed.plan import MARK, NAMESPACE, Found, Plan, Refused, plan
 from e2e.story import StoryFailed
 from harness import definitions
 from harness.lifetime import CommandFailed
+from harness.objects import Objects
 from harness.paths import REPOSITORY
 from harness.processes import wait_until
 
@@ -77,6 +78,11 @@ class BorrowedCluster:
     def kubeconfig(self) -> Path:
         """With this context alone."""
         return self.kubectl.kubeconfig
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Its objects, as the user of the context sees them."""
+        return Objects(self.kubeconfig)
 
     def look(self) -> Plan:
         """Decide what to take, and write nothing. Raises Refused with everything that is in the way."""
