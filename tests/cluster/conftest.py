@@ -24,13 +24,17 @@ from worlds.ending import remove_namespaces
 from worlds.operator_proxy import ApiProxy, Behind
 from worlds.rollout import Fleet, nodes
 
+_LONG = {"test_training.py", "test_chaos_api.py"}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs the cluster, unless it says that it needs more."""
+    """Whatever lies in this folder needs the cluster, unless it says that it needs more. What waits for minutes begins
+    first: a file is one worker's, and the others would have nothing left to do beside the last one."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("e2e") is None:
             item.add_marker("cluster")
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.fixture(scope="session")
