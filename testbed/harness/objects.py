@@ -183,7 +183,7 @@ class Objects:
 
 def condition(found: Json, type: str) -> Json:
     """A condition of an object; empty where nobody has said so yet."""
-    return next((each for each in found.get("status", {}).get("conditions", ()) if each["type"] == type), {})
+    return next((each for each in (found.get("status") or {}).get("conditions") or () if each["type"] == type), {})
 
 
 def _shown(found: Json) -> Json:

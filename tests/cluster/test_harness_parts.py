@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness import binaries, cgroups, debian, image, images
 from harness.lifetime import run
+from harness.paths import REPOSITORY
 from harness.pki import Authority
 from harness.processes import ProcessDied, Supervisor, tail
 
@@ -175,6 +177,27 @@ def test_a_daemon_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert (second.exit, supervisor.find("daemon").pid) == (-15, second.pid)
     finally:
         supervisor.stop()
+
+
+NICE = """
+import pathlib, sys
+from harness.processes import Supervisor
+supervisor = Supervisor.start(sys.argv[1], pathlib.Path(sys.argv[2]))
+try:
+    daemon = supervisor.spawn("daemon", ["sleep", "60"])
+    print(pathlib.Path(f"/proc/{daemon.pid}/autogroup").read_text().split()[-1])
+finally:
+    supervisor.stop()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel shares nothing between sessions")
+def test_what_a_nice_process_starts_is_nice_to_other_sessions(tmp_path: Path) -> None:
+    said = [sys.executable, "-c", NICE, f"t{os.urandom(3).hex()}", str(tmp_path)]
+    asked = min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
+    assert run(["nice", "-n", "3", *said], env={**os.environ, "PYTHONPATH": f"{REPOSITORY}/testbed"}).strip() == str(
+        asked
+    )
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
