@@ -109,6 +109,16 @@ class Application:
 
         self.repository.fleet.wait(is_so, f"{health}; it shows {self.shown()}", patience=PATIENCE)
 
+    def refresh(self) -> None:
+        """Have it look at the cluster once more, and wait until it did."""
+        fleet, asked = self.repository.fleet, "argocd.argoproj.io/refresh"
+        where = ("applications.argoproj.io", "line", f"--namespace={fleet.namespace}")
+        fleet.cluster.kubectl("annotate", *where, f"{asked}=normal")
+        fleet.wait(
+            lambda: asked not in fleet.get("applications.argoproj.io", "line")["metadata"].get("annotations", {}),
+            "a fresh look",
+        )
+
     def syncs(self) -> int:
         """How often it has applied something."""
         return len(self.status.get("history", ()))
@@ -185,6 +195,8 @@ def test_what_people_write_beside_git(application: Application, operator: Operat
         version = {"spec": {"model": {"version": "v1"}}}
         fleet.cluster.kubectl("patch", "rollout", fleet.name, *own, "--type=merge", f"--patch={json.dumps(version)}")
         fleet.wait(lambda: fleet.get("rollout", fleet.name)["spec"]["model"]["version"] == "v3", "selfHeal")
+        fleet.wait(lambda: waits_for_approval(fleet), "v3 waits in its canary group again")
+        application.refresh()  # what it shows may be of before all that
         application.until("Suspended", asked)
         fleet.cluster.kubectl("patch", "rollout", fleet.name, *own, "--type=merge", '--patch={"spec":{"paused":true}}')
         fleet.cluster.kubectl("annotate", "rollout", fleet.name, *own, "modelfleet.dev/note=looked at", "--overwrite")
@@ -196,6 +208,15 @@ def test_what_people_write_beside_git(application: Application, operator: Operat
         fleet.cluster.kubectl("annotate", "rollout", fleet.name, *own, "modelfleet.dev/approve=v3")
         application.until("Healthy", asked)
         assert fleet.is_at("v3")
+
+
+def waits_for_approval(fleet: Fleet) -> bool:
+    """Of what the spec asks for now."""
+    rollout = fleet.get("rollout", fleet.name)
+    status = rollout["status"]
+    return bool(
+        status["observedGeneration"] == rollout["metadata"]["generation"] and status["phase"] == "WaitingForApproval"
+    )
 
 
 def stays(application: Application, seconds: float = 12) -> bool:
