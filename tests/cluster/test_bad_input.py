@@ -73,6 +73,7 @@ def test_each_row_is_told_in_its_own_words_and_makes_no_version(space: Space):
     retried = {name for name, row in ROWS.items() if row["then"] == "Retried"}
     # how long a Job waits before its next pod is its controller's affair: ten seconds and more
     space.until(lambda: running(space).keys() == retried)
+    space.until(lambda: all("This is attempt 2" in conditions(space)[name]["Ready"]["message"] for name in retried))
     expected = {name: row["reason"] for name, row in ROWS.items() if name not in retried}
     space.until(lambda: reasons(space).items() >= expected.items())
     seen = conditions(space)
