@@ -89,19 +89,19 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 
 # Side by side, since most of each but the cluster's tests is waiting. The demos' gates and the real nodes are judged in
 # real time, and go first; what is nice gives way to them, and so does what it starts (testbed/harness/supervisor.py).
-# Last comes Flux and Argo CD with Kueue: on a fresh machine they are built meanwhile.
+# Flux, Argo CD and Kueue come last: on a fresh machine they are built meanwhile.
 beside-nodes:
-	$(call beside,0,test-nodes)
+	$(call beside,0:test-nodes 10:test-trainer)
 beside-cluster:
-	$(call beside,10,test-cluster test-trainer)
+	$(call beside,10:test-cluster)
 beside-gitops:
-	$(call beside,15,test-gitops test-kueue test-release)
+	$(call beside,15:test-gitops 15:test-kueue 15:test-release)
 
-# $(1): how nice; $(2): targets, one after the other. What they say is shown at their end.
+# $(1): niceness:target, one after the other. What they say is shown at their end.
 define beside
 @mkdir -p build
-@echo "beside this: make $(2) (what they say goes to build/$@.log)"
-+@for target in $(2); do nice -n $(1) $(MAKE) --no-print-directory $$target || exit 1; done > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }
+@echo "beside this: $(1) (what they say goes to build/$@.log)"
++@for each in $(1); do nice -n $${each%%:*} $(MAKE) --no-print-directory $${each#*:} || exit 1; done > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }
 @cat build/$@.log
 endef
 
