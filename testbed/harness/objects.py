@@ -94,7 +94,7 @@ class Objects:
         subresource: str = "",
         type: str = MERGE,
     ) -> None:
-        """Patch an object; nothing happens where there is none. Raises ApiRefused."""
+        """Patch an object. Raises ApiRefused, also where there is none."""
         path = self._kind(kind).path(namespace, name) + (f"/{subresource}" if subresource else "")
         self._ask("PATCH", path, body=patch, content=type)
 
@@ -153,15 +153,15 @@ class Objects:
         accept: str = "application/json",
         content: str = "application/json",
     ) -> tuple[int, Json]:
-        """What the API server says: its status and an object. A 404 is an answer where an object was named.
+        """What the API server says: its status and an object.
 
         Raises:
-            ApiRefused: any other answer that is an error.
+            ApiRefused: it answers with an error, other than that the object to get or to delete is not there.
         """
         headers = {"Accept": accept, "Content-Type": content}
         status, text = self._send(method, path, headers, [*(query or {}).items()], body)
         if status >= HTTPStatus.BAD_REQUEST and not (
-            status == HTTPStatus.NOT_FOUND and method != "POST" and json.loads(text).get("details", {}).get("name")
+            status == HTTPStatus.NOT_FOUND and method in ("GET", "DELETE") and _names_an_object(text)
         ):
             raise ApiRefused(f"{method} {path}: {status}: {text.decode(errors='replace')[:4000]}")
         return status, json.loads(text)
@@ -179,6 +179,11 @@ class Objects:
         )
         answer = self._api.call_api(*asked)
         return answer.status, answer.read()  # type: ignore[no-untyped-call]
+
+
+def _names_an_object(text: bytes) -> bool:
+    """Whether it is an object that is missing, and not all of its kind: that is said in plain text."""
+    return text.startswith(b"{") and "name" in json.loads(text).get("details", {})
 
 
 def condition(found: Json, type: str) -> Json:

@@ -8,6 +8,7 @@ import pytest
 
 from harness import Cluster
 from harness.objects import JSON_PATCH, ApiRefused, Json
+from harness.processes import wait_until
 
 
 def config_map(namespace: str, name: str, **labels: str) -> Json:
@@ -56,8 +57,9 @@ def test_writes_can_happen_twice(crds: Cluster, namespace: str):
     assert (objects.get("cm", "one", namespace) or {})["data"] == {"more": "c"}
     for _ in range(2):
         objects.delete("cm", "one", namespace)
-    objects.patch("cm", "one", {"data": {"more": "d"}}, namespace)
     assert objects.get("cm", "one", namespace) is None
+    with pytest.raises(ApiRefused, match="not found"):
+        objects.patch("cm", "one", {"data": {"more": "d"}}, namespace)
 
 
 def test_what_the_api_server_refuses_is_said(crds: Cluster, namespace: str):
@@ -86,3 +88,13 @@ def test_kinds_that_come_later_are_known(control_plane: Cluster):
     objects.create({"apiVersion": "shop.example/v1", "kind": "Lathe", "metadata": {"name": "left"}})
     assert [each["metadata"]["name"] for each in objects.list("lt")] == ["left"]
     objects.delete("crd", "lathes.shop.example")
+    assert wait_until(lambda: objects.get("crd", "lathes.shop.example") is None, 30)
+
+    def refused() -> bool:
+        try:
+            objects.get("lt", "left")
+        except ApiRefused as error:
+            return "404 page not found" in str(error)
+        return False
+
+    assert wait_until(refused, 30)
