@@ -195,12 +195,20 @@ def test_what_people_write_beside_git(application: Application, operator: Operat
         version = {"spec": {"model": {"version": "v1"}}}
         fleet.cluster.kubectl("patch", "rollout", fleet.name, *own, "--type=merge", f"--patch={json.dumps(version)}")
         fleet.wait(lambda: fleet.get("rollout", fleet.name)["spec"]["model"]["version"] == "v3", "selfHeal")
-        fleet.wait(lambda: waits_for_approval(fleet), "v3 waits in its canary group again")
+        fleet.wait(
+            lambda: is_observed(fleet) and fleet.status["phase"] == "WaitingForApproval",
+            "v3 waits in its canary group again",
+        )
         application.refresh()  # what it shows may be of before all that
         application.until("Suspended", asked)
+        applied = application.syncs()
         fleet.cluster.kubectl("patch", "rollout", fleet.name, *own, "--type=merge", '--patch={"spec":{"paused":true}}')
         fleet.cluster.kubectl("annotate", "rollout", fleet.name, *own, "modelfleet.dev/note=looked at", "--overwrite")
+        fleet.wait(lambda: is_observed(fleet), "the operator's look at the spec: until then it is Progressing")
+        application.refresh()
+        application.until("Suspended", asked)
         assert stays(application)
+        assert application.syncs() == applied
         found = fleet.get("rollout", fleet.name)
         assert found["spec"]["paused"] is True
         assert found["metadata"]["annotations"]["modelfleet.dev/note"] == "looked at"
@@ -210,13 +218,10 @@ def test_what_people_write_beside_git(application: Application, operator: Operat
         assert fleet.is_at("v3")
 
 
-def waits_for_approval(fleet: Fleet) -> bool:
-    """Of what the spec asks for now."""
+def is_observed(fleet: Fleet) -> bool:
+    """Whether the Rollout's status is of its present spec."""
     rollout = fleet.get("rollout", fleet.name)
-    status = rollout["status"]
-    return bool(
-        status["observedGeneration"] == rollout["metadata"]["generation"] and status["phase"] == "WaitingForApproval"
-    )
+    return bool(rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"])
 
 
 def stays(application: Application, seconds: float = 12) -> bool:
