@@ -189,7 +189,7 @@ class Kwok:
         for pod in self._pods_on(names):
             if pod.containers_ready:
                 changed = {"type": "Ready", "status": str(ready), "lastTransitionTime": _timestamp()}
-                self._patch_status("pod", pod.name, {"conditions": [changed]}, pod.namespace)
+                self._patch_status("pod", pod.name, {"conditions": [changed]}, pod.namespace, missing_ok=True)
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -295,9 +295,18 @@ class Kwok:
         self._objects.patch("stages.kwok.x-k8s.io", "node-ready", touched)
         return False
 
-    def _patch_status(self, kind: str, name: str, status: dict[str, Any], namespace: str | None = None) -> None:
-        patch = {"status": status}
-        self._objects.patch(kind, name, patch, namespace or "", subresource="status", type=STRATEGIC)
+    def _patch_status(
+        self, kind: str, name: str, status: Json, namespace: str | None = None, *, missing_ok: bool = False
+    ) -> None:
+        self._objects.patch(
+            kind,
+            name,
+            {"status": status},
+            namespace or "",
+            subresource="status",
+            type=STRATEGIC,
+            missing_ok=missing_ok,
+        )
 
     def _label(self, names: Sequence[str], value: str) -> None:
         for name in names:

@@ -8,6 +8,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class ApiRefused(Exception):
     """The API server did not do what it was asked for; the message holds its words."""
 
 
+class NotThere(ApiRefused):
+    """The object that was named is not there."""
+
+
 @dataclass(frozen=True)
 class _Kind:
     """Where the objects of a kind are."""
@@ -60,15 +65,16 @@ class Objects:
 
     def get(self, kind: str, name: str, namespace: str = "") -> Json | None:
         """The object of that name; None where there is none. Raises ApiRefused."""
-        known = self._kind(kind)
-        status, found = self._ask("GET", known.path(namespace, name))
-        return None if status == HTTPStatus.NOT_FOUND else _shown(found)
+        try:
+            return _shown(self._ask("GET", self._kind(kind).path(namespace, name)))
+        except NotThere:
+            return None
 
     def list(self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "") -> list[Json]:
         """The objects of a kind that the selectors choose, of all namespaces where none is given. Raises ApiRefused."""
         known = self._kind(kind)
         asked = {name: value for name, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
-        _, found = self._ask("GET", known.path(namespace), asked)
+        found = self._ask("GET", known.path(namespace), asked)
         own = {"apiVersion": known.version, "kind": known.kind}  # which the objects of a list may lack
         return [_shown(own | each) for each in found["items"]]
 
@@ -93,14 +99,20 @@ class Objects:
         *,
         subresource: str = "",
         type: str = MERGE,
+        missing_ok: bool = False,
     ) -> None:
-        """Patch an object. Raises ApiRefused, also where there is none."""
+        """Patch an object. Raises ApiRefused, also where there is none, unless that is fine."""
         path = self._kind(kind).path(namespace, name) + (f"/{subresource}" if subresource else "")
-        self._ask("PATCH", path, body=patch, content=type)
+        try:
+            self._ask("PATCH", path, body=patch, content=type)
+        except NotThere:
+            if not missing_ok:
+                raise
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         """Delete an object, without a wait for its end; nothing happens where there is none. Raises ApiRefused."""
-        self._ask("DELETE", self._kind(kind).path(namespace, name), _BACKGROUND)
+        with contextlib.suppress(NotThere):
+            self._ask("DELETE", self._kind(kind).path(namespace, name), _BACKGROUND)
 
     def delete_all(self, kind: str, namespace: str = "", *, labels: str) -> None:
         """Delete the objects that a selector chooses, in one request. Raises ApiRefused."""
@@ -132,7 +144,7 @@ class Objects:
 
     def _discover(self) -> Iterator[tuple[str, _Kind]]:
         for root in ("/api", "/apis"):
-            for group in self._ask("GET", root, accept=_DISCOVERY)[1]["items"]:
+            for group in self._ask("GET", root, accept=_DISCOVERY)["items"]:
                 group_name = group["metadata"].get("name", "")
                 for version in group["versions"]:  # in their order of preference, too
                     where = f"{group_name}/{version['version']}" if group_name else version["version"]
@@ -152,19 +164,21 @@ class Objects:
         body: object = None,
         accept: str = "application/json",
         content: str = "application/json",
-    ) -> tuple[int, Json]:
-        """What the API server says: its status and an object.
+    ) -> Json:
+        """The object that the API server answers with.
 
         Raises:
-            ApiRefused: it answers with an error, other than that the object to get or to delete is not there.
+            NotThere: the object that was named is not there.
+            ApiRefused: it answers with another error.
         """
         headers = {"Accept": accept, "Content-Type": content}
         status, text = self._send(method, path, headers, [*(query or {}).items()], body)
-        if status >= HTTPStatus.BAD_REQUEST and not (
-            status == HTTPStatus.NOT_FOUND and method in ("GET", "DELETE") and _names_an_object(text)
-        ):
-            raise ApiRefused(f"{method} {path}: {status}: {text.decode(errors='replace')[:4000]}")
-        return status, json.loads(text)
+        if status >= HTTPStatus.BAD_REQUEST:
+            absent = status == HTTPStatus.NOT_FOUND and _names_an_object(text)
+            refused = NotThere if absent else ApiRefused
+            raise refused(f"{method} {path}: {status}: {text.decode(errors='replace')[:4000]}")
+        answer: Json = json.loads(text)
+        return answer
 
     def _send(
         self, method: str, path: str, headers: Mapping[str, str], query: Sequence[tuple[str, str]], body: object = None

@@ -18,6 +18,12 @@ def slowness() -> float:
     return max(1.0, (time.monotonic() - began) / spent)
 
 
+def a_moment() -> None:
+    """Wait for what follows from a write that was seen: a status on another object, an Event. To look with kubectl
+    took as long, and longer on a busy machine."""
+    time.sleep(0.25)
+
+
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """The block takes less than so many seconds, or as many times more as the machine is slower before or after it.

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness import Cluster
 from harness.processes import wait_until
+from harness.timing import a_moment
 
 Json = dict[str, Any]
 
@@ -182,6 +183,7 @@ class Fleet:
 
     def wait(self, until: Callable[[], bool], what: str = "", patience: float = PATIENCE) -> None:
         assert wait_until(until, patience), f"{what or 'it'} did not come: {json.dumps(self.status, indent=1)}"
+        a_moment()
 
     def hears(self, *reasons: str) -> None:
         """Wait for these Events: each comes after the status that it tells of."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from harness import Cluster
 from harness.processes import wait_until
+from harness.timing import a_moment
 from modelfleet.training.termination import digest
 
 T = TypeVar("T")
@@ -134,6 +135,7 @@ class Space:
             return bool(seen[0])
 
         assert wait_until(once, patience), f"last seen: {seen}; {json.dumps(self.list('trainingjobs'), indent=1)}"
+        a_moment()
         return seen[0]
 
     def until_reason(self, reason: str, name: str = "parts-v1", *, patience: float = PATIENCE) -> str:

@@ -135,6 +135,7 @@ def test_a_job_of_somebody_else_is_left_alone(space: Space):
         },
     }
     space.apply(foreign)
+    space.until(lambda: (space.get("job", "parts-v1") or {})["status"].get("conditions"))  # its controller has seen it
     before = space.get("job", "parts-v1")
     space.apply(training_job())
     assert "was not created by this TrainingJob" in space.until_reason("NameConflict")
