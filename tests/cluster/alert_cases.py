@@ -108,6 +108,7 @@ _FROZEN = confidence("0x180", "0+180x180", "0+150.3x180")
 _NOISY = confidence("0x180", "0+180x180", " ".join(f"{150.3 * n + 0.05 * (n * 7 % 5):.3f}" for n in range(180)))
 _UNSURE = confidence(f"0+6x{DAY} {6 * DAY}+30x120", f"0+60x{DAY + 120}")
 _LESS_SURE_AND_LITTLE = confidence(f"0+0.1x{DAY} {DAY // 10}+1x120", f"0+2x{DAY + 120}")
+_AFTER_A_SUNDAY = confidence(f"0x{DAY} 0+30x120", f"0+1x{DAY} {DAY}+60x120")
 
 CASES = (
     Case(
@@ -146,6 +147,8 @@ CASES = (
     Case("ModelfleetLowConfidence", "as yesterday", confidence(f"0+6x{DAY + 120}", f"0+60x{DAY + 120}"), None,
          at=DAY + 110),
     Case("ModelfleetLowConfidence", "too few detections to say", _LESS_SURE_AND_LITTLE, None, at=DAY + 110),
+    Case("ModelfleetLowConfidence", "too few yesterday, when nobody worked, to compare with", _AFTER_A_SUNDAY, None,
+         at=DAY + 110),
     Case("ModelfleetFramesDamaged", "one in ten",
          {f"modelfleet_frames_total{{{NODE}}}": _STEADY, f"modelfleet_frames_failed_total{{{NODE}}}": "0+6x120"},
          AT_VERSION, value="10%"),

@@ -47,7 +47,8 @@ ALERTS = (
         severity="warning",
         expr=(
             "modelfleet_rollout:low_confidence:ratio_rate1h - modelfleet_rollout:low_confidence:ratio_rate1h offset "
-            "1d > 0.2 and modelfleet_rollout:detections:rate1h * 3600 > 200"
+            "1d > 0.2 and modelfleet_rollout:detections:rate1h * 3600 > 200 and "
+            "modelfleet_rollout:detections:rate1h offset 1d * 3600 > 200"
         ),
         lasts="30m",
         summary=(
@@ -55,9 +56,9 @@ ALERTS = (
             "than yesterday"
         ),
         description=(
-            "The share of detections with a confidence of at most 0.5 is {{ $value | humanizePercentage }} higher "
-            "than at the same time yesterday. Look at frames of the nodes now; the watch for drift needs a day to "
-            "say more."
+            "Detections with a confidence of at most 0.5 make up {{ $value | humanizePercentage }} more of all "
+            "detections than at the same time yesterday. Look at frames of the nodes now; the watch for drift needs a "
+            "day to say more."
         ),
         means=(
             "The fast, rough sister of ModelfleetDrift: within an hour, the whole fleet finds things far less "
@@ -75,8 +76,9 @@ ALERTS = (
             "back to it where it did better.",
         ),
         silent=(
-            "It needs a day of the same version, and 200 detections in the hour. A model that misses objects "
-            "entirely is not less confident: see the figure *found per frame*."
+            "It needs a day of the same version, and 200 detections in the hour, now and the day before: on a Monday "
+            "after a Sunday without work it is silent. A model that misses objects entirely is not less confident: see "
+            "the figure *found per frame*."
         ),
     ),
 )
