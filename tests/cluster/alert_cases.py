@@ -11,6 +11,8 @@ AT_NODE = {"namespace": "factory", "rollout": "line", "node": "n1"}
 AT_VERSION = {**AT_NODE, "group": "fleet", "version": "v1"}
 AT_ROLLOUT = {"namespace": "factory", "rollout": "line"}
 DAY = 24 * 60
+GAP = "stale _ _"
+"""What Prometheus has while the operator's pod is replaced."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def condition(type: str, reason: str, values: str) -> Series:
     return {f'modelfleet_rollout_condition{{{ROLLOUT},type="{type}",reason="{reason}"}}': values}
 
 
-def verdict(name: str) -> Series:
-    return {f'modelfleet_gate_verdict{{{ROLLOUT},group="canary",version="v2",verdict="{name}"}}': "1x120"}
+def verdict(name: str, values: str = "1x120") -> Series:
+    return {f'modelfleet_gate_verdict{{{ROLLOUT},group="canary",version="v2",verdict="{name}"}}': values}
 
 
 def quarantined(cause: str, since: int) -> Series:
@@ -79,11 +81,11 @@ def nightly() -> Series:
     }
 
 
-def serving(version: str, wanted: str) -> Series:
+def serving(version: str, wanted: str, values: str = "1x120", wanted_of: str = "1x120") -> Series:
     node = NODE.replace('version="v1"', f'version="{version}"')
     return {
-        f'modelfleet_model_info{{{node},sha256="a"}}': "1x120",
-        f'modelfleet_rollout_group_version_info{{{ROLLOUT},group="fleet",version="{wanted}"}}': "1x120",
+        f'modelfleet_model_info{{{node},sha256="a"}}': values,
+        f'modelfleet_rollout_group_version_info{{{ROLLOUT},group="fleet",version="{wanted}"}}': wanted_of,
     }
 
 
@@ -94,6 +96,10 @@ def operators(**pods: tuple[str, str]) -> Series:
         for pod, both in pods.items()
         for name, values in zip(("ready", "leader"), both, strict=True)
     }
+
+
+def ready(values: str) -> Series:
+    return {"modelfleet_operator_ready": values}
 
 
 def queries(**results: str) -> Series:
@@ -109,6 +115,9 @@ _NOISY = confidence("0x180", "0+180x180", " ".join(f"{150.3 * n + 0.05 * (n * 7 
 _UNSURE = confidence(f"0+6x{DAY} {6 * DAY}+30x120", f"0+60x{DAY + 120}")
 _LESS_SURE_AND_LITTLE = confidence(f"0+0.1x{DAY} {DAY // 10}+1x120", f"0+2x{DAY + 120}")
 _AFTER_A_SUNDAY = confidence(f"0x{DAY} 0+30x120", f"0+1x{DAY} {DAY}+60x120")
+_SCRAPED = " ".join(["1x8 stale"] * 12)
+_THREE = synced("_x10 1x60 2x60 3x60")
+_GATE = {**AT_ROLLOUT, "group": "canary", "version": "v2"}
 
 CASES = (
     Case(
@@ -117,16 +126,38 @@ CASES = (
     ),
     Case("ModelfleetRolloutStuck", "rolled back is another alert", condition("Stalled", "RolledBack", "1x120"), None),
     Case("ModelfleetRolloutStuck", "stalled for ten minutes", condition("Stalled", "InvalidWindow", "_x50 1x10"), None),
+    Case("ModelfleetRolloutStuck", "a stalled Rollout, while the operator is upgraded",
+         condition("Stalled", "GateTimedOut", f"1x55 {GAP} 1x60") | ready(f"1x55 {GAP} 1x60"),
+         {**AT_ROLLOUT, "reason": "GateTimedOut"}, at=57),
+    Case("ModelfleetRolloutStuck", "the new operator runs, and has read nothing yet",
+         condition("Stalled", "GateTimedOut", f"1x55 {GAP} 1x60") | ready("1x55 stale 0 0 1x60"),
+         {**AT_ROLLOUT, "reason": "GateTimedOut"}, at=58),
+    Case("ModelfleetRolloutStuck", "it was deleted",
+         condition("Stalled", "GateTimedOut", "1x55 stale") | ready("1x120"), None, at=57),
+    Case("ModelfleetRolledBack", "while the operator is upgraded",
+         dict.fromkeys(quarantined("GateFailed", 0), f"0x55 {GAP} 0x60") | ready(f"1x55 {GAP} 1x60"),
+         {**AT_ROLLOUT, "version": "v2", "cause": "GateFailed"}, at=57),
     Case("ModelfleetRolledBack", "an hour ago", quarantined("GateFailed", 0),
          {**AT_ROLLOUT, "version": "v2", "cause": "GateFailed"}),
     Case("ModelfleetRolledBack", "seven hours ago", quarantined("GateFailed", 0), None, at=420),
     Case("ModelfleetRolledBack", "somebody aborted it", quarantined("Aborted", 0), None),
     Case("ModelfleetGateWithoutData", "half an hour of NoData", verdict("NoData"),
-         {**AT_ROLLOUT, "group": "canary", "version": "v2", "verdict": "NoData"}),
+         _GATE),
     Case("ModelfleetGateWithoutData", "no provider configured", verdict("ProviderDown"),
-         {**AT_ROLLOUT, "group": "canary", "version": "v2", "verdict": "ProviderDown"}),
+         _GATE),
+    Case("ModelfleetGateWithoutData", "Prometheus answers now and then, and has nothing",
+         verdict("NoData", "1x3 0x3 " * 12) | verdict("ProviderDown", "0x3 1x3 " * 12), _GATE),
+    Case("ModelfleetGateWithoutData", "the operator was upgraded meanwhile", verdict("NoData", f"1x45 {GAP} 1x60"),
+         _GATE),
     Case("ModelfleetGateWithoutData", "not decided yet", verdict("Inconclusive"), None),
     Case("ModelfleetNodeOnWrongVersion", "an old pod that stays", serving("v1", "v2"), AT_VERSION),
+    Case("ModelfleetNodeOnWrongVersion", "an old pod that is not scraped now and then", serving("v1", "v2", _SCRAPED),
+         AT_VERSION),
+    Case("ModelfleetNodeOnWrongVersion", "the operator was upgraded meanwhile",
+         serving("v1", "v2", wanted_of=f"1x45 {GAP} 1x60"), AT_VERSION),
+    Case("ModelfleetNodeOnWrongVersion", "of a Rollout of the same name in another namespace",
+         serving("v1", "v1")
+         | {series.replace("factory", "other"): values for series, values in serving("v2", "v2").items()}, None),
     Case("ModelfleetNodeOnWrongVersion", "the right version", serving("v2", "v2"), None),
     Case("ModelfleetNodeOnWrongVersion", "a version is on its way",
          serving("v1", "v2") | condition("Reconciling", "Progressing", "1x120"), None),
@@ -167,6 +198,9 @@ CASES = (
     Case("ModelfleetFramesStopped", "the counter stands still",
          {f"modelfleet_frames_total{{{NODE}}}": "0+60x20 1200x100",
           f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "1x120"}, AT_VERSION),
+    Case("ModelfleetFramesStopped", "the counter stands still, and is not scraped now and then",
+         {f"modelfleet_frames_total{{{NODE}}}": _SCRAPED,
+          f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": _SCRAPED}, AT_VERSION),
     Case("ModelfleetFramesStopped", "the model is still being loaded",
          {f"modelfleet_frames_total{{{NODE}}}": "0x120",
           f"modelfleet_model_loaded_timestamp_seconds{{{NODE}}}": "0x120"}, None),
@@ -196,9 +230,14 @@ CASES = (
     Case("ModelfleetCaptureSettingsInvalid", "said by one of the two processes",
          {f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics"}}': "1x120",
           f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics-capture"}}': "0x120"}, AT_NODE),
+    Case("ModelfleetCaptureSettingsInvalid", "one scrape in ten is missed",
+         {f"modelfleet_capture_settings_invalid{{{NODE}}}": _SCRAPED}, AT_NODE),
     Case("ModelfleetCaptureSettingsInvalid", "valid",
          {f"modelfleet_capture_settings_invalid{{{NODE}}}": "0x120"}, None),
-    Case("ModelfleetDatasetSyncFailing", "three in a row", synced("_x10 1x60 2x60 3x60"),
+    Case("ModelfleetDatasetSyncFailing", "three in a row", _THREE,
+         {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=180, value="3"),
+    Case("ModelfleetDatasetSyncFailing", "three in a row, and an upgrade of the operator",
+         {series: values.replace("2x60", f"2x28 {GAP} 2x29") for series, values in _THREE.items()},
          {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=180, value="3"),
     Case("ModelfleetDatasetSyncFailing", "the next one succeeded", synced("_x10 1x60 0x120"), None, at=180),
     Case("ModelfleetDatasetSyncFailing", "it is tried each night, and took longer this time", nightly(),

@@ -2,8 +2,10 @@
 
 from modelfleet.api.reasons import Reason
 from modelfleet.observability.alert import Alert
+from modelfleet.observability.alerts.standing import standing
 
 _LOG = "The log of the sidecar: `kubectl -n NAMESPACE logs POD -c upload-captures`."
+_DATASET = "namespace, dataset, model"
 
 ALERTS = (
     Alert(
@@ -77,7 +79,7 @@ ALERTS = (
     Alert(
         name="ModelfleetCaptureSettingsInvalid",
         severity="warning",
-        expr="max by (namespace, rollout, node) (modelfleet_capture_settings_invalid) == 1",
+        expr="max by (namespace, rollout, node) (last_over_time(modelfleet_capture_settings_invalid[5m])) == 1",
         lasts="15m",
         summary="{{ $labels.node }} can't read its capture settings ({{ $labels.namespace }}/{{ $labels.rollout }})",
         description=(
@@ -104,14 +106,14 @@ ALERTS = (
         name="ModelfleetDatasetSyncFailing",
         severity="warning",
         expr=(  # two days and two hours: tried each night, it is not silent while a try takes longer than the last one
-            "max by (namespace, dataset, model) (modelfleet_dataset_sync_failures) > 0 and "
-            "time() - max by (namespace, dataset, model) (modelfleet_dataset_sync_timestamp_seconds) < 180000"
+            f"{standing('modelfleet_dataset_sync_failures', _DATASET)} > 0 and "
+            f"time() - {standing('modelfleet_dataset_sync_timestamp_seconds', _DATASET)} < 180000"
         ),
         lasts="2h",
         summary="Dataset {{ $labels.namespace }}/{{ $labels.dataset }} is not synced",
         description=(
-            "The last {{ $value }} syncs failed, and none has succeeded for two hours since. The condition Ready says "
-            "why and what to do (kubectl -n {{ $labels.namespace }} describe datasets.modelfleet.dev "
+            "Syncs that failed in a row: {{ $value }}, and none has succeeded for two hours since. The condition Ready "
+            "says why and what to do (kubectl -n {{ $labels.namespace }} describe datasets.modelfleet.dev "
             "{{ $labels.dataset }}). Silent two days after the last try."
         ),
         means=(

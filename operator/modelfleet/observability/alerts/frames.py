@@ -45,7 +45,7 @@ ALERTS = (
         expr=(
             "modelfleet_node:frames:rate5m == 0 unless (modelfleet_node:frames_damaged:ratio_rate5m > 0 or "
             "modelfleet_node:frames_frozen:ratio_rate5m > 0) and on (namespace, rollout, group, version, node) "
-            "modelfleet_model_loaded_timestamp_seconds > 0"
+            "last_over_time(modelfleet_model_loaded_timestamp_seconds[5m]) > 0"
         ),
         lasts="15m",
         summary="No frames on {{ $labels.node }} ({{ $labels.namespace }}/{{ $labels.rollout }})",

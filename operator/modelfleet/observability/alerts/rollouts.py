@@ -2,15 +2,18 @@
 
 from modelfleet.api.reasons import Reason
 from modelfleet.observability.alert import Alert
+from modelfleet.observability.alerts.standing import standing
+
+_STALLED = 'modelfleet_rollout_condition{type="Stalled",reason!="RolledBack"}'
+_QUARANTINED = 'modelfleet_rollout_quarantined_timestamp_seconds{cause!="Aborted"}'
+_FAILED = 'modelfleet_trainingjob_end_timestamp_seconds{result="Failed"}'
+_WANTED = "last_over_time(modelfleet_rollout_group_version_info[5m])"
 
 ALERTS = (
     Alert(
         name="ModelfleetRolloutStuck",
         severity="warning",
-        expr=(
-            "max by (namespace, rollout, reason) "
-            '(modelfleet_rollout_condition{type="Stalled",reason!="RolledBack"}) == 1'
-        ),
+        expr=f"{standing(_STALLED, 'namespace, rollout, reason')} == 1",
         lasts="15m",
         summary="Rollout {{ $labels.namespace }}/{{ $labels.rollout }} is stuck: {{ $labels.reason }}",
         description=(
@@ -53,10 +56,7 @@ ALERTS = (
     Alert(
         name="ModelfleetRolledBack",
         severity="warning",
-        expr=(
-            "time() - max by (namespace, rollout, version, cause) "
-            '(modelfleet_rollout_quarantined_timestamp_seconds{cause!="Aborted"}) < 21600'
-        ),
+        expr=f"time() - {standing(_QUARANTINED, 'namespace, rollout, version, cause')} < 21600",
         lasts="0m",
         summary=(
             "Version {{ $labels.version }} was rolled back in {{ $labels.namespace }}/{{ $labels.rollout }}: {{ "
@@ -93,19 +93,19 @@ ALERTS = (
     Alert(
         name="ModelfleetGateWithoutData",
         severity="warning",
-        expr=(
-            "max by (namespace, rollout, group, version, verdict) "
-            '(modelfleet_gate_verdict{verdict=~"NoData|ProviderDown"}) == 1'
+        expr=(  # of either verdict: where they take turns, none of them lasts
+            "max by (namespace, rollout, group, version) "
+            '(last_over_time(modelfleet_gate_verdict{verdict=~"NoData|ProviderDown"}[5m])) == 1'
         ),
         lasts="30m",
         summary=(
             "The gate of {{ $labels.namespace }}/{{ $labels.rollout }} has nothing to judge version "
-            "{{ $labels.version }} by: {{ $labels.verdict }}"
+            "{{ $labels.version }} by"
         ),
         description=(
-            "The version has been on hold in group {{ $labels.group }} for 30 minutes. NoData: check that its pods are "
-            "scraped with honorLabels and that frames arrive. ProviderDown: check the operator's way to Prometheus. "
-            "status.gate.message of the Rollout says more."
+            "The version has been on hold in group {{ $labels.group }} for 30 minutes. status.gate of the Rollout has "
+            "the verdict, and says more in its message. NoData: check that its pods are scraped with honorLabels and "
+            "that frames arrive. ProviderDown: check the operator's way to Prometheus."
         ),
         means=(
             "Prometheus has no usable series of the canary or control nodes (NoData), or the operator gets no answer "
@@ -132,11 +132,10 @@ ALERTS = (
     Alert(
         name="ModelfleetNodeOnWrongVersion",
         severity="warning",
-        expr=(
-            "(max by (namespace, rollout, group, node, version) (modelfleet_model_info) unless on (namespace, "
-            "rollout, group, version) modelfleet_rollout_group_version_info) and on (namespace, rollout, group) "
-            "modelfleet_rollout_group_version_info unless on (namespace, rollout) "
-            'modelfleet_rollout_condition{type="Reconciling"} == 1'
+        expr=(  # of five minutes: a scrape that is missed, or an operator that starts again, begins no new half hour
+            "(max by (namespace, rollout, group, node, version) (last_over_time(modelfleet_model_info[5m])) unless on "
+            f"(namespace, rollout, group, version) {_WANTED}) and on (namespace, rollout, group) {_WANTED} unless on "
+            '(namespace, rollout) last_over_time(modelfleet_rollout_condition{type="Reconciling"}[5m]) == 1'
         ),
         lasts="30m",
         summary=(
@@ -176,10 +175,7 @@ ALERTS = (
     Alert(
         name="ModelfleetTrainingFailed",
         severity="warning",
-        expr=(
-            "time() - max by (namespace, training_job, model) "
-            '(modelfleet_trainingjob_end_timestamp_seconds{result="Failed"}) < 21600'
-        ),
+        expr=f"time() - {standing(_FAILED, 'namespace, training_job, model')} < 21600",
         lasts="0m",
         summary="TrainingJob {{ $labels.namespace }}/{{ $labels.training_job }} failed",
         description=(
