@@ -53,6 +53,9 @@ def verdict(name: str, values: str = "1x120") -> Series:
     return {f'modelfleet_gate_verdict{{{ROLLOUT},group="canary",version="v2",verdict="{name}"}}': values}
 
 
+STABLE = {f'modelfleet_rollout_version_info{{{ROLLOUT},role="stable",version="v1"}}': "1x120"}
+
+
 def quarantined(cause: str, since: int) -> Series:
     labels = f'{ROLLOUT},version="v2",cause="{cause}"'
     return {f"modelfleet_rollout_quarantined_timestamp_seconds{{{labels}}}": f"{since}x{DAY}"}
@@ -167,12 +170,11 @@ CASES = (
          {"namespace": "factory", "training_job": "parts-v3", "model": "parts"}),
     Case("ModelfleetTrainingFailed", "one that ended well", trained("Complete", 0), None),
     Case("ModelfleetTrainingFailed", "seven hours ago", trained("Failed", 0), None, at=420),
-    Case("ModelfleetDrift", "declared",
-         {f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Drifting"}}': "1x120"},
+    Case("ModelfleetDrift", "declared", STABLE | condition("DriftDetected", "Drifting", "1x120"),
          {**AT_ROLLOUT, "version": "v1"}),
-    Case("ModelfleetDrift", "suspected only",
-         {f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Drifting"}}': "0x120",
-          f'modelfleet_drift_state{{{ROLLOUT},version="v1",state="Suspected"}}': "1x120"}, None),
+    Case("ModelfleetDrift", "declared, and now the watch is paused: a version is on its way, or Prometheus is down",
+         STABLE | condition("DriftDetected", "WatchPaused", "1x120"), {**AT_ROLLOUT, "version": "v1"}),
+    Case("ModelfleetDrift", "suspected only", STABLE | condition("DriftDetected", "Suspected", "0x120"), None),
     Case("ModelfleetLowConfidence", "from a tenth to a half", _UNSURE, {**AT_ROLLOUT, "version": "v1"}, at=DAY + 110,
          value="40%"),
     Case("ModelfleetLowConfidence", "as yesterday", confidence(f"0+6x{DAY + 120}", f"0+60x{DAY + 120}"), None,

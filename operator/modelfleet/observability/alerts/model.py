@@ -2,12 +2,19 @@
 
 from modelfleet.api.reasons import Reason
 from modelfleet.observability.alert import Alert
+from modelfleet.observability.alerts.standing import standing
+
+_STABLE = 'modelfleet_rollout_version_info{role="stable"}'
+_DRIFTED = 'modelfleet_rollout_condition{type="DriftDetected"}'
 
 ALERTS = (
     Alert(
         name="ModelfleetDrift",
         severity="warning",
-        expr='max by (namespace, rollout, version) (modelfleet_drift_state{state="Drifting"}) == 1',
+        expr=(  # the condition, which stays while the watch is paused, as its state does not
+            f"{standing(_STABLE, 'namespace, rollout, version')} and on (namespace, rollout) "
+            f"{standing(_DRIFTED, 'namespace, rollout')} == 1"
+        ),
         lasts="0m",
         summary=(
             "The model of {{ $labels.namespace }}/{{ $labels.rollout }} has drifted (version {{ $labels.version }})"
@@ -32,8 +39,9 @@ ALERTS = (
             "While what is found falls as well, consider a person beside the machine.",
         ),
         silent=(
-            "In the first days after a promotion there is no baseline (`Learning`), and while Prometheus does not "
-            "answer nothing is seen (`Paused`)."
+            "In the first days after a promotion there is no baseline (`Learning`). While Prometheus does not answer, "
+            "or a version is on its way, nothing new is seen (`Paused`): what was declared before stays, and so does "
+            "the alert."
         ),
         reasons=(
             Reason.DRIFTING,
