@@ -121,6 +121,8 @@ _AFTER_A_SUNDAY = confidence(f"0x{DAY} 0+30x120", f"0+1x{DAY} {DAY}+60x120")
 _SCRAPED = " ".join(["1x8 stale"] * 12)
 _THREE = synced("_x10 1x60 2x60 3x60")
 _GATE = {**AT_ROLLOUT, "group": "canary", "version": "v2"}
+_SLOW = " ".join(f"{n}x5" for n in range(20))
+_SLOWER = "0x11 1x23 " + " ".join(f"{n}x11" for n in range(2, 9))
 
 CASES = (
     Case(
@@ -190,6 +192,13 @@ CASES = (
     Case("ModelfleetFramesDamaged", "one in ten was left out", frames("0+54x120", damaged="0+6x120"), AT_VERSION,
          value="10%"),
     Case("ModelfleetFramesDamaged", "one in sixty was left out", frames("0+59x120", damaged="0+1x120"), None),
+    Case("ModelfleetFramesDamaged", "each, of a line that gives one in six minutes", frames("0x120", damaged=_SLOW),
+         AT_VERSION, value="100%"),
+    Case("ModelfleetFramesDamaged", "one alone, of a line that gives one in twelve minutes",
+         frames(_SLOWER, damaged="0x24 1x95"), None, at=40),
+    Case("ModelfleetFramesStopped", "of a line that gives one in six minutes", frames(_SLOW), None),
+    Case("ModelfleetFramesFrozen", "each picture, of a line that gives one in six minutes",
+         frames("0x120", frozen=_SLOW), AT_VERSION),
     Case("ModelfleetFramesStopped", "all were damaged", frames("0x120", damaged="0+60x120"), None),
     Case("ModelfleetFramesStopped", "the picture is frozen", frames("0x120", frozen="0+60x120"), None),
     Case("ModelfleetFramesStopped", "none of any kind", frames("0x120"), AT_VERSION),

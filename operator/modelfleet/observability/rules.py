@@ -27,6 +27,11 @@ def _share(part: str, whole: str, by: str, window: str) -> str:
     return f"sum by ({by}) (rate({part}[{window}])) / sum by ({by}) (rate({whole}[{window}]))"
 
 
+def _of_frames(part: str, whole: str) -> str:
+    """A share of frames, without a sample where there were none: an alert can wait for the next ones then."""
+    return f"sum by ({BY_NODE}) (rate({part}[5m])) / ({whole} > 0)"
+
+
 def _left_out(part: str) -> str:
     """The share of the frames that arrived which were left out for this, and not given to the model."""
     arrived = " + ".join(
@@ -37,7 +42,7 @@ def _left_out(part: str) -> str:
             "modelfleet_frames_frozen_total",
         )
     )
-    return f"sum by ({BY_NODE}) (rate({part}[5m])) / ({arrived})"
+    return _of_frames(part, arrived)
 
 
 _BUCKET = "modelfleet_detection_confidence_bucket"
@@ -50,7 +55,7 @@ RECORDINGS = (
     ),
     Recording(
         "modelfleet_node:frames_failed:ratio_rate5m",
-        _share("modelfleet_frames_failed_total", "modelfleet_frames_total", BY_NODE, "5m"),
+        _of_frames("modelfleet_frames_failed_total", f"sum by ({BY_NODE}) (rate(modelfleet_frames_total[5m]))"),
     ),
     Recording("modelfleet_node:frames_damaged:ratio_rate5m", _left_out("modelfleet_frames_damaged_total")),
     Recording("modelfleet_node:frames_frozen:ratio_rate5m", _left_out("modelfleet_frames_frozen_total")),
