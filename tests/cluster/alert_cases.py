@@ -123,6 +123,8 @@ _THREE = synced("_x10 1x60 2x60 3x60")
 _GATE = {**AT_ROLLOUT, "group": "canary", "version": "v2"}
 _SLOW = " ".join(f"{n}x5" for n in range(20))
 _SLOWER = "0x11 1x23 " + " ".join(f"{n}x11" for n in range(2, 9))
+_DYING = "1x20 " + "stale _x4 1 " * 20
+_UPGRADED = "1x30 stale _x3 1x20 stale _x3 1x60"
 
 CASES = (
     Case(
@@ -255,6 +257,11 @@ CASES = (
          {"namespace": "factory", "dataset": "parts", "model": "parts"}, at=DAY + 60, value="2"),
     Case("ModelfleetDatasetSyncFailing", "the last try was two days ago", synced("3x180", -2 * 86400), None, at=180),
     Case("ModelfleetOperatorDown", "it is gone", operators(a=("1x20 _x100", "1x20 _x100")), {}),
+    Case("ModelfleetOperatorDown", "it dies soon after it is ready, each six minutes",
+         operators(a=(_DYING, _DYING)), {}, at=90),
+    Case("ModelfleetOperatorDown", "two upgrades within half an hour", operators(a=(_UPGRADED, _UPGRADED)), None,
+         at=62),
+    Case("ModelfleetOperatorDown", "Prometheus has just been started", operators(a=("1x120", "1x120")), None, at=12),
     Case("ModelfleetOperatorDown", "it is not ready", operators(a=("0x120", "1x120")), {}),
     Case("ModelfleetOperatorDown", "one of two is ready, and works",
          operators(a=("0x120", "0x120"), b=("1x120", "1x120")), None),

@@ -3,6 +3,7 @@
 from modelfleet.observability.alert import Alert
 
 _LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
+_WORKS = "modelfleet_operator_ready == 1 and modelfleet_operator_leader == 1"
 _LOST = "modelfleet_operator_notifications_lost_total"
 
 
@@ -25,17 +26,19 @@ ALERTS = (
     Alert(
         name="ModelfleetOperatorDown",
         severity="critical",
-        expr="absent(modelfleet_operator_ready == 1 and modelfleet_operator_leader == 1)",
+        expr=(  # or works for less than 8 of 20 minutes, since it dies each time soon after it is ready
+            f"absent({_WORKS}) or sum(count_over_time(({_WORKS})[20m:1m])) < 8"
+        ),
         lasts="10m",
         summary="No modelfleet operator works: it is down, not ready, or none of several has the Lease",
         description=(
-            "No operator has been at work for 10 minutes. Nodes keep running what they run, but no version moves, and "
-            "no failed one is rolled back. Look at its Deployment and its log."
+            "No operator has been at work for 10 minutes, or each dies soon after it begins. Nodes keep running what "
+            "they run, but no version moves, and no failed one is rolled back. Look at its Deployment and its log."
         ),
         means=(
-            "The operator does not run, is not scraped, can't get in sync with the API server, or, of several, all "
-            "stand by. Nodes go on with the version that they have. A version on its way stays where it is, a bad one "
-            "too."
+            "The operator does not run, is not scraped, starts again and again, can't get in sync with the API "
+            "server, or, of several, all stand by. Nodes go on with the version that they have. A version on its way "
+            "stays where it is, a bad one too."
         ),
         look=(
             "`kubectl -n NAMESPACE get pods -l app.kubernetes.io/name=modelfleet`: does it run, does it restart?",
