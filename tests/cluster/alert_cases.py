@@ -310,6 +310,9 @@ CASES = (
          {'modelfleet_operator_notifications_lost_total{endpoint="chat",cause="expired"}': "0x10 1x200"}, None, at=120),
     Case("ModelfleetNotificationsDelayed", "a receiver that is away",
          {'modelfleet_operator_notifications_waiting{endpoint="chat"}': "0x10 3x80"}, {"endpoint": "chat"}),
+    Case("ModelfleetNotificationsDelayed", "a receiver that is away, while the operator is upgraded",
+         {'modelfleet_operator_notifications_waiting{pod="a",endpoint="chat"}': "0x10 3x35 stale",
+          'modelfleet_operator_notifications_waiting{pod="b",endpoint="chat"}': "_x48 3x60"}, {"endpoint": "chat"}),
     Case("ModelfleetNotificationsDelayed", "one that is away now and then",
          {'modelfleet_operator_notifications_waiting{endpoint="chat"}': "3x10 0 3x10 0 3x10 0 3x10 0 3x50"}, None),
 )  # fmt: skip

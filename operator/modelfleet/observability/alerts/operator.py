@@ -152,7 +152,7 @@ ALERTS = (
     Alert(
         name="ModelfleetNotificationsDelayed",
         severity="warning",
-        expr="min_over_time(modelfleet_operator_notifications_waiting[15m]) > 0",
+        expr="max by (endpoint) (min_over_time(modelfleet_operator_notifications_waiting[15m])) > 0",
         lasts="15m",
         summary="Notifications to {{ $labels.endpoint }} are not delivered",
         description=(
