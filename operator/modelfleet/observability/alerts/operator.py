@@ -2,7 +2,10 @@
 
 from modelfleet.observability.alert import Alert
 
-_LOG = "The operator's log: `kubectl -n NAMESPACE logs deployment/modelfleet`."
+_LOG = (
+    "The operator's log: `kubectl -n NAMESPACE logs -l app.kubernetes.io/name=modelfleet --prefix --tail=500`, "
+    "where it restarts with `--previous`."
+)
 _WORKS = "modelfleet_operator_ready == 1 and modelfleet_operator_leader == 1"
 _LOST = "modelfleet_operator_notifications_lost_total"
 
