@@ -66,6 +66,10 @@ def trained(result: str, at: int) -> Series:
     return {f"modelfleet_trainingjob_end_timestamp_seconds{{{labels}}}": f"{at}x{DAY}"}
 
 
+def paused(cause: str, values: str = "1x120") -> Series:
+    return {f'modelfleet_capture_paused{{{NODE},cause="{cause}"}}': values}
+
+
 def synced(failures: str, at: int = 0) -> Series:
     """Of one Dataset: syncs that failed in a row, and when the last one ended."""
     labels = 'namespace="factory",dataset="parts",model="parts"'
@@ -240,6 +244,12 @@ CASES = (
          {f"modelfleet_capture_dropped_total{{{NODE}}}": "0+1x120"}, AT_NODE),
     Case("ModelfleetCaptureSpoolFull", "once, two hours ago",
          {f"modelfleet_capture_dropped_total{{{NODE}}}": "0 5x240"}, None, at=120),
+    Case("ModelfleetCapturePaused", "the disk is full", paused("FreeSpace"), {**AT_NODE, "cause": "FreeSpace"}),
+    Case("ModelfleetCapturePaused", "one scrape in ten is missed", paused("DiskError", " ".join(["1x8 stale"] * 12)),
+         {**AT_NODE, "cause": "DiskError"}),
+    Case("ModelfleetCapturePaused", "somebody suspended it", paused("Suspended"), None),
+    Case("ModelfleetCapturePaused", "a node without a clock of its own has started",
+         paused("ClockBeforeBuild", "_x50 1x9 0x60"), None),
     Case("ModelfleetCaptureSettingsInvalid", "said by one of the two processes",
          {f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics"}}': "1x120",
           f'modelfleet_capture_settings_invalid{{{NODE},endpoint="metrics-capture"}}': "0x120"}, AT_NODE),

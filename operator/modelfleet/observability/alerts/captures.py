@@ -74,7 +74,43 @@ ALERTS = (
             "Give the rule that keeps most a longer `cooldown` or a lower `perHour`.",
             "Or give the spool more `disk`, or the upload a higher `rate`.",
         ),
-        silent="A node whose disk is too full for any capture pauses and drops nothing: `modelfleet_capture_paused`.",
+        silent=(
+            "A node that captures nothing at all, since its disk is full or broken, drops nothing: "
+            "ModelfleetCapturePaused."
+        ),
+    ),
+    Alert(
+        name="ModelfleetCapturePaused",
+        severity="warning",
+        expr=(
+            "max by (namespace, rollout, node, cause) "
+            '(last_over_time(modelfleet_capture_paused{cause!="Suspended"}[5m])) == 1'
+        ),
+        lasts="15m",
+        summary=(
+            "{{ $labels.node }} captures nothing: {{ $labels.cause }} ({{ $labels.namespace }}/{{ $labels.rollout }})"
+        ),
+        description=(
+            "No frame has been kept for labelling for 15 minutes, since the node's disk is full (FreeSpace) or can't "
+            "be used (DiskError), its clock is wrong (ClockBeforeBuild), or the part that captures has ended (Failed). "
+            "The application's log says more."
+        ),
+        means=(
+            "There are settings for capture, and the node can't follow them. Detections go on; frames that a rule "
+            "would have kept are not even counted as dropped."
+        ),
+        look=(
+            "The log of the application on that node, for `nothing is captured`: bytes, or the error of the disk.",
+            "The dashboard *Capture and labels*, *Paused*: one node, or many?",
+        ),
+        do=(
+            "FreeSpace: free some space on the node, or lower `spec.delivery.capture.keepFree`. It goes on "
+            "automatically.",
+            "DiskError: is the folder there, and may the application write to it? It tries again each second.",
+            "ClockBeforeBuild: let the node get the time (NTP).",
+            "Failed: restart the pod, and report the traceback of the log.",
+        ),
+        silent="A capture that somebody suspended (`spec.delivery.capture.suspend`): they know.",
     ),
     Alert(
         name="ModelfleetCaptureSettingsInvalid",
