@@ -85,17 +85,19 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-images site
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory test-alone
-	$(MAKE) --no-print-directory --jobs=4 test-demos beside-nodes beside-cluster beside-gitops
+	$(MAKE) --no-print-directory --jobs=5 test-demo beside-nodes beside-cluster beside-gitops beside-trainer
 
-# Side by side, since most of each but the cluster's tests is waiting. The demos' gates and the real nodes are judged in
-# real time, and go first; what is nice gives way to them, and so does what it starts (testbed/harness/supervisor.py).
-# Flux, Argo CD and Kueue come last: on a fresh machine they are built meanwhile.
+# Side by side, since most of each but the trainings is waiting. The demos' gates and the real nodes are judged in real
+# time, and nothing is nicer than they are; what is nice gives way to them, and so does what it starts
+# (testbed/harness/supervisor.py). Trainings give way to all: they would have the processors for themselves.
 beside-nodes:
-	$(call beside,0:test-nodes 10:test-trainer)
+	$(call beside,0:test-demo-context 0:test-nodes)
 beside-cluster:
 	$(call beside,10:test-cluster)
 beside-gitops:
-	$(call beside,15:test-gitops 15:test-kueue 15:test-release)
+	$(call beside,15:test-gitops 15:test-kueue)
+beside-trainer:
+	$(call beside,19:test-trainer 19:test-release)
 
 # $(1): niceness:target, one after the other. What they say is shown at their end.
 define beside
@@ -138,8 +140,11 @@ test-kueue: build  ## Real Kueue lets the Jobs of TrainingJobs run; builds it fi
 test-trainer: build  ## Real training, inside the trainer image
 	$(RUN) -m harness test-trainer
 
-test-demos: build  ## The demo's chapters as a test, in a cluster of its own and in somebody else's
-	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py tests/e2e/test_demo.py
+test-demo: build  ## The demo's chapters as a test, in a cluster of its own
+	$(BIN)/pytest -m e2e -s tests/e2e/test_demo.py
+
+test-demo-context: build  ## The demo in somebody else's cluster
+	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py
 
 test-nodes: build  ## What needs real nodes, but for the demos
 	$(BIN)/pytest -m e2e -s tests/cluster tests/e2e --ignore-glob='*/test_demo*.py'
@@ -230,4 +235,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1, or with CONTEXT= what a
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-demos test-nodes beside-nodes beside-cluster beside-gitops build test-unit test-images test-cluster test-trainer mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean
+.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-demo test-demo-context test-nodes beside-nodes beside-cluster beside-gitops beside-trainer build test-unit test-images test-cluster test-trainer mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean

@@ -57,7 +57,7 @@ class Change:
     def blocks(self) -> bool:
         """With it nothing else may be acted on: it is changed on its own."""
         of_group = self.path[1] == "groups" and self.path[-1] == "name"
-        return of_group or self.path[1] == "model" or self.path[-1] in ("paused", "suspend")
+        return of_group or self.path[1] == "model" or self.path[-1] in ("paused", "signed", "suspend")
 
     def on(self, manifest: Json) -> Json:
         """The manifest with it."""

@@ -1,12 +1,17 @@
 """The pages state only what is tested: manifests in docs/demo.md are the files that the demo applies."""
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from kubectl_modelfleet.lint import files, manifest
+from kubectl_modelfleet.lint.problem import Problem
+from modelfleet.rollout.manifests import environment
 
 ROOT = Path(__file__).parents[2]
 QUOTED = re.compile(r"<!-- file: (?P<path>\S+) -->\n```\w*\n(?P<text>.*?)```\n", re.DOTALL)
@@ -121,3 +126,62 @@ def test_the_table_of_bad_input_is_the_tested_one() -> None:
     assert (
         page.partition("<!-- table: trainer-image/tests/bad_input.yaml -->\n")[2].partition("<!-- end -->")[0] == table
     )
+
+
+FENCED = re.compile(r"^```yaml\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
+# Pages whose parts of a spec are not of a Rollout, and the example that each of them is laid over.
+PARTS = {"docs/datasets.md": "trainingjob-scratch", "docs/trainer.md": "trainingjob-checkpoint"}
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
+    return above
+
+
+def _problems(page: Path) -> Iterator[str | None]:
+    """What lint says of each whole manifest of a page, and of each `spec:` alone, laid over an example; None for each
+    that it was asked about."""
+    name = str(page.relative_to(ROOT))
+    for block in FENCED.finditer(page.read_text()):
+        text = re.sub(r"(?<=sha256: )(<.*?>|\.\.\.)", "a" * 64, block["text"])
+        if text.startswith("spec:"):
+            below = yaml.safe_load((ROOT / f"examples/{PARTS.get(name, 'rollout-minimal')}.yaml").read_text())
+            head = f"apiVersion: {below['apiVersion']}\nkind: {below['kind']}\nmetadata: {{name: x}}\n"
+            yield from (str(each) for each in files.documents(name, head + text) if isinstance(each, Problem))
+            text = yaml.safe_dump(_laid_over(below, yaml.safe_load(text)))
+        elif "modelfleet.dev/v1alpha1\nkind: " not in text:
+            continue
+        yield None
+        for document in files.documents(name, text):
+            found: Iterable[Problem] = (
+                [document] if isinstance(document, Problem) else manifest.check(document) if document.ours else ()
+            )
+            yield from map(str, found)
+
+
+def test_manifests_on_pages_are_fine() -> None:
+    found = [each for page in PAGES for each in _problems(page)]
+    assert found.count(None) > 10
+    assert [each for each in found if each is not None] == []
+
+
+def test_the_page_for_applications_has_each_variable_that_they_get() -> None:
+    table = (ROOT / "docs/own-application.md").read_text().partition("| variable | is |\n")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`([A-Z_0-9]+)`", row.split("|")[1])}
+    assert named == set(re.findall(r'"([A-Z_0-9]{3,})"', inspect.getsource(environment)))
+
+
+def test_the_example_with_every_knob_has_every_knob() -> None:
+    """As a field or in a comment."""
+    crd = yaml.safe_load((ROOT / "crds/modelfleet.dev_rollouts.yaml").read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    there = set(re.findall(r"\b(\w+):", (ROOT / "examples/rollout.yaml").read_text()))
+
+    def names(schema: dict[str, Any]) -> Iterator[str]:
+        for name, below in schema.get("properties", {}).items():
+            yield name
+            if name != "template":
+                yield from names(below.get("items", below))
+
+    assert set(names(spec)) - there == set()

@@ -249,7 +249,7 @@ def never_anything_to_go_by(assessment: Assessment, moving: Moving) -> Step | No
     )
     message = (
         f"{_where(moving)}: {1 + gating.MOST_ANEW} gates in a row had nothing to go by, and no other one begins. "
-        f"Mend the scraping and start over with {back} and then {again}; or promote it unjudged with {go}. "
+        f"Fix the scraping and start over with {back} and then {again}; or promote it unjudged with {go}. "
         f"{assessment.gate.message}"
     )
     return Step("Paused", "Stalled", Reason.GATE_TIMED_OUT, message, wake=_next_look(assessment))

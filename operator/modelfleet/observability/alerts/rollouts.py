@@ -17,7 +17,7 @@ ALERTS = (
         lasts="15m",
         summary="Rollout {{ $labels.namespace }}/{{ $labels.rollout }} is stuck: {{ $labels.reason }}",
         description=(
-            "It has been Stalled for 15 minutes and does not go on automatically. Read the message of its condition "
+            "It has been Stalled for 15 minutes: something has to change first. Read the message of its condition "
             "(kubectl -n {{ $labels.namespace }} describe rollouts.modelfleet.dev {{ $labels.rollout }}), which "
             "says what to do."
         ),
@@ -38,6 +38,7 @@ ALERTS = (
         reasons=(
             Reason.GATE_FAILED,
             Reason.GATE_TIMED_OUT,
+            Reason.NO_DATA,
             Reason.QUARANTINED,
             Reason.INSTALL_FAILED,
             Reason.PROGRESS_DEADLINE_EXCEEDED,
@@ -45,10 +46,12 @@ ALERTS = (
             Reason.MODEL_VERSION_NOT_FOUND,
             Reason.MODEL_VERSION_NOT_READY,
             Reason.MODEL_VERSION_REJECTED,
+            Reason.MODEL_VERSION_BEING_DELETED,
             Reason.FORMAT_NOT_FOUND,
             Reason.SIGNATURE_KEYS_MISSING,
             Reason.INVALID_WINDOW,
             Reason.NAME_TAKEN,
+            Reason.SELECTORS_TOO_COMPLEX,
             Reason.APPLY_REJECTED,
             Reason.UNREADABLE,
         ),
@@ -68,8 +71,8 @@ ALERTS = (
             "trained. Silent again after 6 hours."
         ),
         means=(
-            "A gate, a check or the progress deadline found the new version worse or unable to run. The nodes that "
-            "had it go back to the stable version."
+            "A gate, a check or the progress deadline found the new version worse or unable to run, or the gate could "
+            "not judge it and the Rollout says to go back then. The nodes that had it go back to the stable version."
         ),
         look=(
             "`status.quarantined` and `status.history` of the Rollout: why, in words.",
@@ -87,6 +90,8 @@ ALERTS = (
         reasons=(
             Reason.ROLLED_BACK,
             Reason.GATE_FAILED,
+            Reason.GATE_TIMED_OUT,
+            Reason.NO_DATA,
             Reason.PROGRESS_DEADLINE_EXCEEDED,
         ),
     ),
