@@ -103,7 +103,7 @@ beside-trainer:
 define beside
 @mkdir -p build
 @echo "beside this: $(1) (what they say goes to build/$@.log)"
-+@for each in $(1); do nice -n $${each%%:*} $(MAKE) --no-print-directory $${each#*:} || exit 1; done > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }
++@$(RUN) -m harness lane build/$@.log $(1) || { cat build/$@.log; exit 1; }
 @cat build/$@.log
 endef
 
