@@ -34,12 +34,16 @@ def of(resource: str) -> Completer:
 
 
 def versions(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Versions of the model of the Rollout that stands before."""
+    """Versions of the model of the Rollout that stands before. Where an option is completed (`undo line --to`), click
+    has left it among the words that it has not taken yet."""
+    name = context.params.get("rollout") or next(iter(context.args), None)
+    if name is None:
+        return []
     session = _session(context)
     try:
-        rollout = session.kubectl.get(ROLLOUTS, context.params["rollout"])
+        rollout = session.kubectl.get(ROLLOUTS, name)
         return _items(set(session.versions(rollout["spec"]["model"]["name"])), begun)
-    except (Failure, KeyError):
+    except Failure:
         return []
 
 

@@ -111,11 +111,12 @@ def complete(words: Sequence[str]) -> list[CompletionItem]:
 def complete_for_kubectl() -> NoReturn:
     """The console script `kubectl_complete-modelfleet`, which kubectl's own completion calls (1.26 and newer).
 
-    One candidate a line; `:4` in the end says that files are none of them.
+    One candidate a line; `:4` in the end says that files are none of them, `:0` that the shell may complete them.
     """
     open_closed()
-    for item in complete(sys.argv[1:]):
+    found = complete(sys.argv[1:])
+    for item in found:
         if item.type == "plain":
             put(f"{item.value}\t{item.help}" if item.help else item.value)
-    put(":4")
+    put(":4" if all(item.type == "plain" for item in found) else ":0")
     raise SystemExit(0)

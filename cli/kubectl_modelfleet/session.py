@@ -176,10 +176,10 @@ def chosen_in(context: click.Context) -> dict[str, str]:
 
 def where(function: Any) -> Any:
     """The options of kubectl that say which cluster, as whom, and in which namespace."""
-    for names_, help in (
-        (("--kubeconfig",), "The kubeconfig file."),
-        (("--context",), "The context of the kubeconfig."),
-        (("-n", "--namespace"), "The namespace; default: that of the context."),
+    for names_, type, help in (
+        (("--kubeconfig",), click.Path(), "The kubeconfig file."),
+        (("--context",), click.STRING, "The context of the kubeconfig."),
+        (("-n", "--namespace"), click.STRING, "The namespace; default: that of the context."),
     ):
-        function = click.option(*names_, help=help)(function)
+        function = click.option(*names_, type=type, help=help)(function)
     return function

@@ -25,7 +25,7 @@ _NOTHING = "{} is empty: did the command that writes it fail? (In a pipeline set
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @options
 def lint(session: Session, files: tuple[str, ...]) -> int:
     """Check manifests without a cluster.

@@ -19,7 +19,7 @@ import pytest
 from kubectl_modelfleet import findings
 from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, ServerFault, Unreachable, near
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, Kubectl, failure
-from kubectl_modelfleet.main import complete, run
+from kubectl_modelfleet.main import complete, complete_for_kubectl, run
 from kubectl_modelfleet.session import Session
 from kubectl_modelfleet.streams import Streams
 from modelfleet.api import crd, names
@@ -475,8 +475,30 @@ def test_completion_of_commands_names_and_versions(fake: Fake):
     assert [each.value for each in complete(["approve", ""])] == ["line"]
     assert [each.value for each in complete(["approve", "line", ""])] == ["v1", "v2"]
     assert [each.value for each in complete(["lineage", "--node", "can"])] == ["canary-0"]
+    assert [each.value for each in complete(["undo", "line", "--dry-run", "--to", ""])] == ["v1", "v2"]
+    assert [each.value for each in complete(["status", "line", "--version=v2"])] == ["v2"]
+    assert complete(["status", "--version", ""]) == [], "of which Rollout is not said yet"
     fake.answer((["get"], {"error": "Unable to connect to the server: EOF"}))
     assert complete(["approve", ""]) == [], "a shell gets no error in place of names"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lint", "ex"], ":0\n"),
+        (["get", "rollout", "--kubeconfig", ""], ":0\n"),
+        (["approve", "line", ""], "v1\nv2\n:4\n"),
+        (["completion", "z"], "zsh\n:4\n"),
+    ],
+)
+def test_kubectl_hears_where_a_shell_may_complete_files(
+    fake: Fake, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    fake.answer(*answers_of("Ready"))
+    monkeypatch.setattr("sys.argv", ["kubectl_complete-modelfleet", *words])
+    with pytest.raises(SystemExit):
+        complete_for_kubectl()
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
