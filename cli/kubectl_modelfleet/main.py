@@ -79,7 +79,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         given = None if arguments is None else list(arguments)
         code = cli.main(given, prog_name=NAME, complete_var=completion.VARIABLE, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        tell(said.getvalue().removesuffix("\n"))
         return Exit.UNKNOWN
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -87,8 +89,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         tell(f"{NAME}: {failure}")
         return failure.exit
     except OSError as error:  # where click itself prints: --help, --version
-        discard()
-        click.echo(f"{NAME}: {error}", err=True)
+        discard(sys.stdout)
+        tell(f"{NAME}: {error}")
         return Exit.UNKNOWN
     return code if isinstance(code, int) else Exit.DONE
 

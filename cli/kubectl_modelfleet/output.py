@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -39,8 +39,11 @@ class Harmless:
 
 
 def tell(text: str) -> None:
-    """Say something beside what was asked for: on standard error."""
-    click.echo(harmless(text), err=True)
+    """Say something beside what was asked for: on standard error. Where that can't be written, nothing else changes."""
+    try:
+        click.echo(harmless(text), err=True)
+    except OSError:  # a pipe that nobody reads (2>&1 | head), a full disk
+        discard(sys.stderr)
 
 
 def put(text: str) -> bool:
@@ -48,10 +51,10 @@ def put(text: str) -> bool:
     try:
         click.echo(harmless(text))
     except BrokenPipeError:  # head, less: whoever reads has enough
-        discard()
+        discard(sys.stdout)
         return False
     except OSError as error:
-        discard()
+        discard(sys.stdout)
         raise Failure(f"standard output can't be written: {error.strerror}: is the disk full?") from error
     return True
 
@@ -63,8 +66,8 @@ def open_closed() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
-def discard() -> None:
+def discard(stream: TextIO) -> None:
     """Write nowhere from now on: what is left in the buffer is not tried again at the interpreter's end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -12,6 +12,7 @@ import click
 from kubectl_modelfleet import completing
 from kubectl_modelfleet.failures import Failure, NotFound, Refused, near
 from kubectl_modelfleet.kubectl import PODS, Json, failure
+from kubectl_modelfleet.output import tell
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import names
 from modelfleet.workloads.pods import node_of
@@ -38,9 +39,9 @@ def live(session: Session, node: str, rollout: str | None, port: int, no_browser
     with session.kubectl.child(*forward, f"pod/{pod['metadata']['name']}", f"{port or ''}:{target}") as child:
         url = f"http://127.0.0.1:{_forwarded(child)}/"
         session.show({"url": url, "pod": pod["metadata"]["name"], "port": target}, lambda: url)
-        click.echo(f"The live page of {node} ({pod['metadata']['name']}); Ctrl-C ends it.", err=True)
+        tell(f"The live page of {node} ({pod['metadata']['name']}); Ctrl-C ends it.")
         if not no_browser and not session.output and not webbrowser.open(url):
-            click.echo("No browser could be opened here: open the address yourself.", err=True)
+            tell("No browser could be opened here: open the address yourself.")
         rest = child.stdout.read() if child.stdout is not None else ""
     last = (rest.strip().splitlines() or ["kubectl port-forward said nothing"])[-1]
     raise Failure(f"the connection to {pod['metadata']['name']} ended ({last}): run it again")

@@ -30,6 +30,22 @@ def test_a_reader_that_has_enough_does_not_change_the_exit_code(output: str, tmp
     assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (Exit.BAD, "", 1)
 
 
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("lint nowhere.yaml 2>&1 | true; exit ${PIPESTATUS[0]}", Exit.UNKNOWN),
+        ("frobnicate 2>&1 | true; exit ${PIPESTATUS[0]}", Exit.UNKNOWN),
+        ("lint nowhere.yaml 2>/dev/full", Exit.UNKNOWN),
+        ("get rollout -n 2>/dev/full", Exit.UNKNOWN),
+        ("--help >/dev/full 2>/dev/full", Exit.UNKNOWN),
+    ],
+)
+def test_words_that_nobody_can_read_do_not_change_the_exit_code(script: str, code: Exit, tmp_path: Path):
+    """It was 1 (bad) or 120 (Python's own), for example of `status --wait 2>&1 | head -1`."""
+    done = run(f"{CLI} {script}", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
 def test_colours_that_are_forced_make_no_terminal_of_a_pipe(tmp_path: Path):
     """FORCE_COLOR is set for whole pipelines (by CI services): rich takes the pipe for a terminal, and ends the process
     with 1 where nobody reads on."""
