@@ -13,6 +13,7 @@ from kubectl_modelfleet.lint.reading import Reading
 
 _DEEPEST: Final = 100
 """Lists in lists."""
+_TEMPLATED: Final = "; is it a template ({{)? helm template NAME CHART | kubectl modelfleet lint -"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def documents(file: str, text: str) -> Iterator[Document | Problem]:
     """
     for root in nodes.roots(text):
         if isinstance(root, nodes.Unreadable):
-            yield Problem(file, "", "", root.message, root.line)
+            yield Problem(file, "", "", f"{root.message}{_TEMPLATED if '{{' in text else ''}", root.line)
             continue
         for node in _objects(root.node):
             head = _head(node)

@@ -16,6 +16,7 @@ from kubectl_modelfleet.lint import scalars
 
 _JSON: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 _BEFORE_JSON: Final = re.compile(r"(?:\s|^---[ \t]*$)*(?=\{)", re.MULTILINE)
+_MARK: Final = re.compile(r"^(---[^\S\n]*\n)\ufeff", re.MULTILINE)
 _NEXT: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
 
@@ -53,7 +54,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def roots(text: str) -> Iterator[Root | Unreadable]:
-    """The documents that are not empty, and what can't be read."""
+    """The documents that are not empty, and what can't be read. Each may begin with a byte order mark, as files that
+    were put together have it; to YAML it would be a sign of the first key."""
+    text = _MARK.sub(r"\1", text)
     at = 0
     while (begins := _BEFORE_JSON.match(text, at)) is not None:
         try:

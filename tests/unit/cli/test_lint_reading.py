@@ -109,6 +109,21 @@ def test_what_is_odd_in_documents_of_others_is_nobodys_problem(odd: str):
     assert lint(f"{OTHERS}{odd}\n---\n{odd}") == ([], 2)
 
 
+def test_documents_of_files_that_were_put_together_begin_with_a_mark_each():
+    """As some editors write it; kubectl skips it. It was read as a sign of the first key, which was missing then."""
+    text = "kind: Pod\n---\n\ufeffapiVersion: modelfleet.dev/v1alpha1\n"
+    assert [each.content.get("apiVersion") for each in files.documents("f", text)] == [None, "modelfleet.dev/v1alpha1"]
+
+
+@pytest.mark.parametrize("text", ["metadata:\n  {{- include 1 }}\n", "{{- if .Values.on }}\nkind: Pod\n{{ end }}\n"])
+def test_what_is_a_template_is_told_how_it_is_checked(text: str):
+    found = [str(each) for each in files.documents("f", text) if isinstance(each, Problem)]
+    assert found
+    assert all("helm template NAME CHART | kubectl modelfleet lint -" in each for each in found)
+    [plain] = files.documents("f", "a: [\n")
+    assert "template" not in str(plain)
+
+
 def test_what_stands_before_and_behind_what_can_not_be_read_is_checked():
     wrong = f"{OURS}spec: {{pausd: true}}\n"
     text = "---\n".join([wrong, "a: [1\n", wrong, "b: 'c\n", OTHERS, f"d: {DEEP}\n", wrong])
