@@ -54,6 +54,8 @@ def abort(shown: RolloutView, version: str | None) -> Sensible:
     if shown.status.stable_version is None:
         return Sensible(moving, f"{moving} is stopped where it is: nothing is stable to go back to, {quarantined}")
     nodes = sum(group.status.updated for group in shown.groups if shown.runs_moving(group.status))
+    if nodes == 0:
+        return Sensible(moving, f"{moving} is stopped before a node has it, {quarantined}")
     back = (
         f"the {nodes} nodes that have {moving} go back to {stable}" if nodes != 1 else f"1 node goes back to {stable}"
     )

@@ -66,7 +66,8 @@ def line(shown: RolloutView, signs: Signs) -> str:
         parts.append(f"gate of {gate.group}: {_figures(gate, shown)}")
     if (drift := shown.drift()) is not None and drift.state:
         parts.append(f"drift {drift.state}")
-    return f"{shown.name} {'; '.join(parts)}" + (f"; {shown.message}" if shown.message else "")
+    message = " ".join(shown.message.split())  # of a container runtime it may have several lines
+    return f"{shown.name} {'; '.join(parts)}" + (f"; {message}" if message else "")
 
 
 def _overall(shown: RolloutView, signs: Signs) -> tuple[str, str]:

@@ -120,6 +120,8 @@ def test_what_happens_is_said():
     soaking = story("Soaking").view
     assert sense.promote(soaking, None).effect == "v2 passes all remaining gates and approvals: of canary, fleet."
     assert "1 node goes back to v1, and v2 is quarantined (retry lifts that)" in sense.abort(soaking, None).effect
+    waiting = story("WaitingForWindow").view
+    assert sense.abort(waiting, None).effect.startswith("v2 is stopped before a node has it, and v2 is quarantined")
     assert (
         "line is paused" in sense.promote(story("Paused").view, None).notes[-1] if story("Paused").view.moving else True
     )

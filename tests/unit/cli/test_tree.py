@@ -1,6 +1,7 @@
 """The tree and the lines, of every phase that a Rollout can be in."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def test_the_plain_line_is_one_and_does_not_change_with_time(name: str):
     assert "\n" not in text
     assert text.startswith("line ")
     assert story(name).view.message in text
+
+
+def test_a_message_of_several_lines_is_one_line_there():
+    shown = story("Ready").view
+    assert shown.ready is not None
+    told = shown.ready.model_copy(update={"message": "cannot start\n  the container"})
+    assert line(replace(shown, ready=told), wording.UNICODE).endswith("; cannot start the container")
 
 
 def test_the_gate_line_has_estimate_interval_margin_and_since_when():
