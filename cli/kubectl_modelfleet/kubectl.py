@@ -42,6 +42,8 @@ _BUSY = {"ServerTimeout", "ServiceUnavailable", "Timeout", "TooManyRequests"}
 """Reasons of an API server that is there and can't answer now: it restarts, or waits for etcd."""
 _FAULT = "InternalError"
 """That of one that fails: as it starts, or for as long as a webhook fails or what is stored can't be read."""
+_INVALID = re.compile(r'^The \S+ ".*" is invalid:', re.MULTILINE)
+_NOT_IN_KUBECONFIG = re.compile(r'cannot locate context|(context|cluster|auth info) ".*" does not exist')
 _ETCD = re.compile(r"Error from server: (?P<message>etcdserver: .*)")
 _OF_SERVICE: Final = {
     "could not find the requested resource": "it answers 404 there: does the address lack a path in front of /api/v1?",
@@ -244,7 +246,7 @@ def _failure(text: str) -> Failure:
         return Failure(f"the login of the kubeconfig failed: {_told(text)}")
     if "arguments in resource/name form" in text:
         return Failure("give the name alone, without its kind: line, and not rollout/line")
-    if "cannot locate context" in text or "does not exist" in text:
+    if _NOT_IN_KUBECONFIG.match(_told(text)):
         return Failure(f"{_told(text)}: kubectl config get-contexts lists what there is")
     if any(sign in text for sign in _AWAY):
         return Unreachable(f"{_told(text)} Is it the right --context?")
@@ -276,9 +278,17 @@ def _late(said: str | bytes) -> str:
 
 
 def _told(text: str) -> str:
+    if (invalid := _INVALID.search(text)) is not None:
+        return _causes(text[invalid.start() :])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = next((line for line in lines if line.startswith(_BEGINS)), lines[-1] if lines else "")
     return found.removeprefix("error: ").removeprefix("Error: ")
+
+
+def _causes(text: str) -> str:
+    """What an API server has against an object: of several causes kubectl makes a line each, under a head."""
+    head, *causes = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join([head, "; ".join(cause.removeprefix("* ") for cause in causes)]).strip()
 
 
 def _address(path: str, query: Mapping[str, str]) -> str:

@@ -49,6 +49,17 @@ FORBIDDEN = (
         ("Unable to connect to the server: dial tcp: lookup x: no such host", Unreachable, "right --context"),
         ("The connection to the server 127.0.0.1:1 was refused - did you", Unreachable, "was refused"),
         ('error: context "x" does not exist', Failure, '^context "x" does not exist: kubectl config get-contexts'),
+        (
+            'Error from server: admission webhook "v.example" denied the request: team x does not exist',
+            Failure,
+            "team x does not exist$",
+        ),
+        (
+            'The Rollout "line" is invalid: \n* spec.paused: Invalid value: "x": bad\n* spec.groups: Required value\n',
+            Failure,
+            '^The Rollout "line" is invalid: spec.paused: Invalid value: "x": bad; spec.groups: Required value$',
+        ),
+        ('The Rollout "line" is invalid: spec: Invalid value: bad', Failure, "is invalid: spec: Invalid value: bad$"),
         ("error: cannot locate context nope", Failure, "^cannot locate context nope: kubectl config get-contexts"),
         ("Error from server (BadRequest): the body is bad", Failure, "BadRequest"),
         ("Error from server (Conflict): the UID in the precondition", Failure, "Conflict"),
