@@ -228,6 +228,17 @@ def test_a_diff_from_another_model_finds_its_version(fake: Fake, capsys: pytest.
     assert not [note for note in json.loads(capsys.readouterr().out)["notes"] if "is gone" in note]
 
 
+def test_the_lineage_of_a_node_is_of_pods_that_the_operator_made(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    """Somebody's copy of a pod, for a look into it, has the label of the Rollout that it was given, and no others."""
+    recorded = story("Ready")
+    copy = json.loads(json.dumps(recorded.pods[0]))
+    copy["metadata"] |= {"name": "copy", "labels": {names.ROLLOUT: "line"}}
+    trained = (["get", "trainingjobs"], items())
+    fake.answer((["get", "pods"], items(copy, *recorded.pods)), trained, *answers_of("Ready"))
+    assert run(["lineage", "--node", copy["spec"]["nodeName"], "-o", "json"]) == 0
+    assert [[each["name"] for each in line] for line in json.loads(capsys.readouterr().out)] == [["parts-v2"]]
+
+
 @pytest.mark.parametrize("words", ["-n yard get rollout", "get -n yard rollout", "get rollout -n yard"])
 def test_a_namespace_may_stand_behind_any_word(fake: Fake, words: str):
     fake.answer((["get", ROLLOUTS], items(story("Ready").rollout)))
