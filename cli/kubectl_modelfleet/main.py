@@ -1,8 +1,10 @@
 """The commands put together; exit codes; completion as kubectl asks for it."""
 
 import io
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -98,10 +100,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """The console script `kubectl-modelfleet`."""
     open_closed()
+    signal.signal(signal.SIGTERM, _ended)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that can't show a sign still gets the line
     raise SystemExit(run())
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    """Whoever ends this process (`kill`, a CI job) ends its children with it, and has the cursor back."""
+    raise SystemExit(128 + number)
 
 
 def complete(words: Sequence[str]) -> list[CompletionItem]:

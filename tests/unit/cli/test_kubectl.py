@@ -5,6 +5,8 @@ import io
 import json
 import os
 import pty
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -551,6 +553,25 @@ def test_the_live_page_is_forwarded_and_its_address_printed(fake: Fake, capsys: 
     assert "ended (error: lost connection to pod): run it again" in said.err
     assert fake.calls[-1][-1] == ":9092"
     assert f"pod/{pod['metadata']['name']}" in fake.calls[-1]
+
+
+def test_a_live_page_that_is_killed_forwards_no_longer(fake: Fake):
+    """`live NODE --no-browser &` in a script, and `kill`: kubectl port-forward went on behind it."""
+    pod = live_pod(LIVE_PORT="9092")
+    forward = {"lines": ["Forwarding from 127.0.0.1:40123 -> 9092"], "sleep": 600}
+    fake.answer((["get", "pods"], items(pod)), (["port-forward"], forward))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kubectl_modelfleet", "live", pod["spec"]["nodeName"], "--no-browser"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"http://127.0.0.1:40123/\n"
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_the_live_page_refuses_what_can_not_work(fake: Fake, capsys: pytest.CaptureFixture[str]):
