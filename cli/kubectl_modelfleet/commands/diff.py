@@ -10,6 +10,7 @@ from rich.text import Text
 from kubectl_modelfleet import completing
 from kubectl_modelfleet.changes import Change, changes
 from kubectl_modelfleet.kubectl import Json
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.session import Session, options
 from kubectl_modelfleet.view import RolloutView
 from modelfleet.api import conditions
@@ -17,8 +18,8 @@ from modelfleet.api.modelversion import ModelVersionStatus
 
 
 @click.command()
-@click.argument("rollout", shell_complete=completing.rollouts)
-@click.argument("version", shell_complete=completing.versions)
+@click.argument("rollout", type=NAME, shell_complete=completing.rollouts)
+@click.argument("version", type=NAME, shell_complete=completing.versions)
 @options
 def diff(session: Session, rollout: str, version: str) -> None:
     """What an upgrade to VERSION would change.

@@ -10,6 +10,7 @@ from rich.text import Text
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.failures import Failure
 from kubectl_modelfleet.kubectl import PODS, ROLLOUTS, namespaced
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.output import Harmless, tell
 from kubectl_modelfleet.session import Session, options, where
 from kubectl_modelfleet.streams import Streams
@@ -29,7 +30,7 @@ def get(**where: str) -> None:
 
 
 @get.command(name="rollout")
-@click.argument("rollout", required=False, shell_complete=completing.rollouts)
+@click.argument("rollout", type=NAME, required=False, shell_complete=completing.rollouts)
 @click.option("-w", "--watch", is_flag=True, help="Go on showing it; without a terminal, one line for each change.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces, a line each.")
 @click.option(

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubectl_modelfleet import completing, wording
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.session import Session, options
 from kubectl_modelfleet.view import RolloutView
 from modelfleet.api.rolloutstatus import HistoryEntry
@@ -20,7 +21,7 @@ _COLOURS = {"Promoted": "green", "Installed": "green", "RolledBack": "red", "Abo
 
 
 @click.command()
-@click.argument("rollout", shell_complete=completing.rollouts)
+@click.argument("rollout", type=NAME, shell_complete=completing.rollouts)
 @options
 def history(session: Session, rollout: str) -> None:
     """The rollouts of the past, and what is quarantined.

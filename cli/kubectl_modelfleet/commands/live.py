@@ -12,6 +12,7 @@ import click
 from kubectl_modelfleet import completing
 from kubectl_modelfleet.failures import Failure, NotFound, Refused, near
 from kubectl_modelfleet.kubectl import PODS, Json, failure
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.output import tell
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import names
@@ -23,7 +24,10 @@ _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(?P<port>[0-9]+) ->")
 @click.command()
 @click.argument("node", shell_complete=completing.nodes)
 @click.option(
-    "--rollout", help="Which Rollout, where several have a pod on the node.", shell_complete=completing.rollouts
+    "--rollout",
+    type=NAME,
+    help="Which Rollout, where several have a pod on the node.",
+    shell_complete=completing.rollouts,
 )
 @click.option("--port", default=0, help="The port on this machine; default: a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")

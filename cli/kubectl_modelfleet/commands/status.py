@@ -8,6 +8,7 @@ import click
 from kubectl_modelfleet import completing, documents
 from kubectl_modelfleet.failures import FAULTY, Exit, ServerFault, Unreachable
 from kubectl_modelfleet.kubectl import REVISIONS
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.outcome import Outcome, commanded, outcome, to_come
 from kubectl_modelfleet.output import tell
 from kubectl_modelfleet.session import Session, options
@@ -34,8 +35,8 @@ class DurationType(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.argument("rollout", shell_complete=completing.rollouts)
-@click.option("--version", shell_complete=completing.versions, help="Done means: this version is stable.")
+@click.argument("rollout", type=NAME, shell_complete=completing.rollouts)
+@click.option("--version", type=NAME, shell_complete=completing.versions, help="Done means: this version is stable.")
 @click.option("--wait", is_flag=True, help="Wait until it is done or has failed.")
 @click.option("--timeout", type=DurationType(), default="30m", show_default=True, help="How long --wait waits.")
 @options

@@ -6,12 +6,13 @@ import click
 
 from kubectl_modelfleet import completing, sense
 from kubectl_modelfleet.kubectl import REVISIONS, ROLLOUTS, Json
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import names
 from modelfleet.api.commands import NOW, Command, Verb, noted, unused
 
-rollout_argument = click.argument("rollout", shell_complete=completing.rollouts)
-version_argument = click.argument("version", required=False, shell_complete=completing.versions)
+rollout_argument = click.argument("rollout", type=NAME, shell_complete=completing.rollouts)
+version_argument = click.argument("version", type=NAME, required=False, shell_complete=completing.versions)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would happen, and let the API server check it; write nothing."
 )

@@ -5,6 +5,7 @@ import click
 from kubectl_modelfleet import completing, gitops, sense
 from kubectl_modelfleet.commands.steering import dry_run_option, patch, report, rollout_argument
 from kubectl_modelfleet.failures import Refused
+from kubectl_modelfleet.naming import NAME
 from kubectl_modelfleet.session import Session, options
 from modelfleet.api import conditions
 from modelfleet.api.modelversion import ModelVersionStatus
@@ -12,7 +13,12 @@ from modelfleet.api.modelversion import ModelVersionStatus
 
 @click.command()
 @rollout_argument
-@click.option("--to", help="This version; default: the one that was stable before.", shell_complete=completing.versions)
+@click.option(
+    "--to",
+    type=NAME,
+    help="This version; default: the one that was stable before.",
+    shell_complete=completing.versions,
+)
 @dry_run_option
 @options
 def undo(session: Session, rollout: str, to: str | None, dry_run: bool) -> None:

@@ -316,6 +316,24 @@ def test_a_command_that_is_advised_works_where_this_one_did(fake: Fake, given: s
     assert "kubectl modelfleet check -n factory --context=line says" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["undo", "line", "--to", ""],
+        ["status", "line", "--wait", "--version", ""],
+        ["approve", "line", "", "--in-advance"],
+        ["live", "n", "--rollout", ""],
+        ["pause", " "],
+    ],
+)
+def test_a_name_that_is_empty_is_no_name(fake: Fake, words: list[str], capsys: pytest.CaptureFixture[str]):
+    """A script whose variable is not set went back to a version that nobody had named, or waited for none."""
+    fake.answer(*answers_of("Ready"))
+    assert run(words) == 3
+    assert "it is empty: is the variable set that should have it?" in capsys.readouterr().err
+    assert not (Path(os.environ["PATH"]) / "calls").exists()
+
+
 @pytest.mark.parametrize(("name", "code"), [("Ready", 0), ("RolledBack", 1), ("Soaking", 2)])
 def test_exit_codes_come_out_of_the_process(fake: Fake, name: str, code: int, capsys: pytest.CaptureFixture[str]):
     fake.answer(*answers_of(name))
