@@ -50,10 +50,11 @@ def get_rollout(session: Session, rollout: str | None, watch: bool, all_namespac
             raise click.UsageError("-w needs the name of a Rollout")
         every, unread = _every(session, everywhere=all_namespaces)
         found = [documents.rollout(each) for each in every]
-        session.show(found, lambda: _lines(session, every, all_namespaces=all_namespaces))
+        if every or not unread or session.output:
+            session.show(found, lambda: _lines(session, every, all_namespaces=all_namespaces))
         if unread:
             raise Failure(" ".join(map(str, unread)))
-    elif watch and session.terminal and not session.output:
+    elif watch and session.terminal and not session.output and not session.console.is_dumb_terminal:
         _live(session, rollout, nodes)
     elif watch:
         _plain(session, rollout)

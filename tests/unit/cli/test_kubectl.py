@@ -925,3 +925,6 @@ def test_a_rollout_that_cant_be_read_hides_no_other_one(fake: Fake, capsys: pyte
     assert "the status of Rollout odd can't be read: " in said.err
     assert run(["get", "rollout", "-o", "json"]) == 3
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["line"]
+    fake.answer((["get", ROLLOUTS], items(odd)))
+    assert run(["get", "rollout"]) == 3
+    assert capsys.readouterr().out == "", "there is one"
