@@ -76,12 +76,16 @@ class Session:
         Console(file=text, width=_WIDE, highlight=False, markup=False, emoji=False).print(what)
         return put("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
-    def show(self, document: Any, otherwise: Callable[[], RenderableType]) -> bool:
-        """Print a document for programs if they ask for one, else `otherwise` for people; whether somebody reads."""
+    def show(self, document: Any, otherwise: Callable[[], RenderableType], *, one_of_many: bool = False) -> bool:
+        """Print a document for programs if they ask for one, else `otherwise` for people; whether somebody reads.
+
+        `one_of_many`: others may follow, from which YAML tells it by a line in front.
+        """
         if self.output == "json":
             return put(json.dumps(document, indent=2, ensure_ascii=False))
         if self.output == "yaml":
-            return put(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).removesuffix("\n"))
+            said = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, explicit_start=one_of_many)
+            return put(said.removesuffix("\n"))
         return self.say(otherwise())
 
     def rollout(self, name: str, *, managed: bool = False) -> Json:

@@ -143,9 +143,14 @@ def _plain(session: Session, rollout: str) -> None:
                 if now != before:
                     before = now
                     told = Text(f"{wire_time(session.now)} {now}")
-                    if not session.show(documents.rollout(shown), lambda told=told: told):  # type: ignore[misc]
+                    document = documents.rollout(shown)
+                    if not session.show(document, lambda told=told: told, one_of_many=True):  # type: ignore[misc]
                         return
             elif streams.seen(ROLLOUTS):
-                session.say(f"{wire_time(session.now)} Rollout {rollout} is gone.")
+                gone = f"{wire_time(session.now)} Rollout {rollout} is gone."
+                if session.output:  # whoever reads that reads documents alone
+                    tell(gone)
+                else:
+                    session.say(gone)
                 return
             streams.wait(_FRAME)

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from kubectl_modelfleet import findings
 from kubectl_modelfleet.failures import Failure, Forbidden, NotFound, ServerFault, Unreachable, near
@@ -775,6 +776,73 @@ def test_a_watch_ends_when_nobody_reads_on(fake: Fake, output: list[str], monkey
     assert len(told) == 1
     asked = [call[-1] for call in fake.calls if "/pods?" in call[-1] and "watch" not in call[-1]]
     assert len([each for each in asked if "limit=1" not in each]) <= 1, "all pods are listed once, to follow them"
+
+
+class Scripted:
+    """Streams that show a Rollout with one message after the other, and then that it is gone."""
+
+    messages: tuple[str, ...] = ()
+    trouble = ""
+
+    def __init__(self, *_: object) -> None:
+        rollout = story("Soaking").rollout
+        ready = next(each for each in rollout["status"]["conditions"] if each["type"] == "Ready")
+        self._left = []
+        for message in self.messages:
+            conditions = [
+                {**each, "message": message} if each is ready else each for each in rollout["status"]["conditions"]
+            ]
+            self._left.append(rollout | {"status": rollout["status"] | {"conditions": conditions}})
+
+    def __enter__(self) -> "Scripted":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def objects(self, kind: str) -> list[object]:
+        return self._left[:1] if kind == ROLLOUTS else []
+
+    def seen(self, kind: str) -> bool:
+        return True
+
+    def wait(self, most: float) -> None:
+        del self._left[:1]
+
+
+@pytest.fixture
+def scripted(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubectl_modelfleet.commands.get.Streams", Scripted)
+    monkeypatch.setattr(Scripted, "messages", ("one", "two"))
+    fake.answer((["get", "rollouts.modelfleet.dev"], story("Soaking").rollout), (["/pods?"], items()))
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_watch_for_programs_is_documents_and_nothing_else(capsys: pytest.CaptureFixture[str]):
+    """YAML had no line between two of them; and the last line was no document, but that the Rollout is gone."""
+    assert run(["get", "rollout", "line", "-w", "-o", "yaml"]) == 0
+    said = capsys.readouterr()
+    assert [each["message"] for each in yaml.safe_load_all(said.out)] == ["one", "two"]
+    assert said.err.endswith(" Rollout line is gone.\n")
+    assert run(["get", "rollout", "line", "-w", "-o", "json"]) == 0
+    left, messages = capsys.readouterr().out, []
+    while left:
+        found, ends = json.JSONDecoder().raw_decode(left)
+        messages.append(found["message"])
+        left = left[ends:].lstrip()
+    assert messages == ["one", "two"]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_watch_in_a_terminal_that_can_draw_nothing_has_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """TERM=dumb (a shell in an editor, a CI service that gives a terminal): rich shows nothing before the end there."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert run(["get", "rollout", "line", "-w"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Soaking;.*; one \S+ line Soaking;.*; two \S+ Rollout line is gone\.$", said), said
 
 
 FAULT = "Error from server (InternalError): Internal error occurred: unable to transform key"
