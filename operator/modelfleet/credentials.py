@@ -93,7 +93,10 @@ class HeaderLineError(OSError):
 
 
 class FileAuth(httpx.Auth):
-    """Reads headers, token or password at each request: a rotated Secret is used at once and not kept in memory."""
+    """Reads headers, token or password at each request: a rotated Secret is used at once and not kept in memory.
+
+    Without any of them, name and password are those in the address: given any `auth`, httpx leaves them out.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -106,8 +109,10 @@ class FileAuth(httpx.Auth):
         if files.bearer_token is not None:
             request.headers["Authorization"] = f"Bearer {_read(files.bearer_token)}"
         elif files.username is not None and files.password is not None:
-            basic = httpx.BasicAuth(_read(files.username), _read(files.password))
-            yield from basic.auth_flow(request)
+            yield from httpx.BasicAuth(_read(files.username), _read(files.password)).auth_flow(request)
+            return
+        elif request.url.userinfo and "Authorization" not in request.headers:
+            yield from httpx.BasicAuth(request.url.username, request.url.password).auth_flow(request)
             return
         yield request
 

@@ -76,6 +76,21 @@ async def test_address_key_and_token_are_read_at_each_try(tmp_path):
     assert seen[0][2] != seen[1][2]
 
 
+async def test_name_and_password_in_an_address_are_shown_where_there_is_nothing_else(tmp_path):
+    (tmp_path / "url").write_text("http://user:se%40cret@hooks.example/T0")
+    (tmp_path / "token").write_text("abc")
+    (tmp_path / "headers").write_text("Authorization: Splunk abc")
+    shown = []
+    for credentials in (
+        Credentials(),
+        Credentials(bearer_token=tmp_path / "token"),
+        Credentials(headers=tmp_path / "headers"),
+    ):
+        _, [request] = await post(200, url="", url_file=tmp_path / "url", credentials=credentials)
+        shown.append(request.headers["authorization"])
+    assert shown == [f"Basic {base64.b64encode(b'user:se@cret').decode()}", "Bearer abc", "Splunk abc"]
+
+
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [

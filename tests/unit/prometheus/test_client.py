@@ -1,6 +1,7 @@
 """The HTTP client against a transport that misbehaves in every way a provider can."""
 
 import asyncio
+import base64
 import json
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -251,6 +252,12 @@ async def test_credentials_come_from_files_and_are_read_again(tmp_path, files, h
             await client.instant("up", AT)
             assert server.requests[1].headers["Authorization"] == "Bearer rotated"
     assert server.requests[0].headers["Authorization"] == header
+
+
+async def test_name_and_password_may_be_in_the_address():
+    server = Server((200, ONE))
+    await ask(server)
+    assert server.requests[0].headers["Authorization"] == f"Basic {base64.b64encode(b'user:secret').decode()}"
 
 
 async def test_headers_come_from_a_file_beside_the_credentials(tmp_path):
