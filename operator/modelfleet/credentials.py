@@ -92,6 +92,10 @@ class HeaderLineError(OSError):
     """A line of the file of headers is not `Name: value`. The text has no part of it: it may be a secret."""
 
 
+class BearerTokenError(OSError):
+    """A file of a token has none, or one that no header can carry. The text has no part of it."""
+
+
 class FileAuth(httpx.Auth):
     """Reads headers, token or password at each request: a rotated Secret is used at once and not kept in memory.
 
@@ -107,7 +111,7 @@ class FileAuth(httpx.Auth):
         if files.headers is not None:
             request.headers.update(_headers(_read(files.headers)))
         if files.bearer_token is not None:
-            request.headers["Authorization"] = f"Bearer {_read(files.bearer_token)}"
+            request.headers["Authorization"] = f"Bearer {_token(_read(files.bearer_token))}"
         elif files.username is not None and files.password is not None:
             yield from httpx.BasicAuth(_read(files.username), _read(files.password)).auth_flow(request)
             return
@@ -124,6 +128,12 @@ def _headers(text: str) -> dict[str, str]:
             raise HeaderLineError(f"line {number} of the headers is not `Name: value`")
         found[match[1]] = match[2]
     return found
+
+
+def _token(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise BearerTokenError("the token is empty, or has spaces or more than one line")
+    return text
 
 
 def _read(path: Path) -> str:

@@ -91,6 +91,15 @@ async def test_name_and_password_in_an_address_are_shown_where_there_is_nothing_
     assert shown == [f"Basic {base64.b64encode(b'user:se@cret').decode()}", "Bearer abc", "Splunk abc"]
 
 
+@pytest.mark.parametrize("token", ["", "\n", "abc\ndef", "abc\x00", "a b"])
+async def test_a_token_that_no_header_can_carry_is_not_said_to_be_an_outage(tmp_path, token):
+    (tmp_path / "token").write_text(token)
+    found, requests = await post(200, credentials=Credentials(bearer_token=tmp_path / "token"))
+    said = "notifications.endpoints.chat.credentials can't be read (BearerTokenError)"
+    assert found == Unanswered("configuration", said)
+    assert requests == []
+
+
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
