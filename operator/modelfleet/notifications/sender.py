@@ -20,6 +20,7 @@ from modelfleet.notifications.endpoint import Endpoint
 from modelfleet.notifications.formats import FORMATS
 from modelfleet.notifications.notification import Notification
 from modelfleet.notifications.retry import Answered, Unanswered
+from modelfleet.unreachable import why
 
 
 class Sender:
@@ -56,7 +57,7 @@ class Sender:
         except (TimeoutError, httpx.TimeoutException):
             return Unanswered("timeout", f"{self._setting} did not answer within {self._timeout:g} s")
         except httpx.RequestError as error:
-            return Unanswered("unreachable", f"{self._setting} can't be reached ({type(error).__name__})")
+            return Unanswered("unreachable", f"{self._setting} can't be reached ({why(error)})")
         except (OSError, UnicodeError, ssl.SSLError) as error:  # not the network: httpx wraps that
             said = f"{self._setting}.credentials can't be read ({type(error).__name__})"
             return Unanswered("configuration", said)

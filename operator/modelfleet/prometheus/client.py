@@ -17,6 +17,7 @@ from modelfleet.addresses import is_address
 from modelfleet.credentials import Credentials, HttpClient
 from modelfleet.prometheus import answers
 from modelfleet.prometheus.results import NoData, ProviderDown, Result, Samples, Series
+from modelfleet.unreachable import why
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _BACKOFF = 0.25  # seconds before the first retry; doubles
@@ -110,7 +111,7 @@ class Client:
             except httpx.TimeoutException:
                 result: Result = ProviderDown(f"{self._where} did not answer in time")
             except httpx.RequestError as error:
-                result = ProviderDown(f"{self._where} can't be reached ({type(error).__name__})")
+                result = ProviderDown(f"{self._where} can't be reached ({why(error)})")
             except (OSError, UnicodeError) as error:
                 # Not the network (httpx wraps that): a file of the credentials can't be read. Waiting does not fix it.
                 return ProviderDown(f"{self._setting}.credentials can't be read ({type(error).__name__})")

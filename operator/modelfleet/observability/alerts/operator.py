@@ -171,7 +171,10 @@ ALERTS = (
             "`configuration`: the log names the setting whose file is missing or is not what it must be; correct the "
             "Secret, no restart is needed.",
             "`http_401`, `http_403`, `http_404`: renew the address or the credentials in its Secret.",
-            "`unreachable`, `timeout`: is the receiver up? Does a NetworkPolicy forbid the way to it?",
+            "`http_301`, `http_302`, `http_307`, `http_308`: redirects are not followed; give the address that it "
+            "redirects to.",
+            "`unreachable`, `timeout`: the log has why. Is the receiver up, is its certificate of an authority that "
+            "`credentials.ca` has? Does a NetworkPolicy forbid the way to it?",
         ),
         silent="A receiver that gets nothing to do is not asked: that it is away shows with the first notification.",
     ),
