@@ -122,7 +122,8 @@ def at(values: dict[str, Any], path: str) -> Any:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {key: merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(below[key], dict)}
+    shared = [key for key in below.keys() & above.keys() if isinstance(below[key], dict) and above[key] is not None]
+    both = {key: merged(below[key], above[key]) for key in shared}
     return {**below, **above, **both}
 
 
@@ -153,6 +154,19 @@ def test_a_value_that_is_changed_changes_what_is_rendered(
     path: str, default: Any, all_on: list[Any], tmp_path: Path
 ) -> None:
     assert render(changed(path, other(path, default)), tmp_path) != all_on
+
+
+@pytest.mark.parametrize("path", [*VALUES, "networkPolicy.apiServer", "service.port", "podMonitor.interval"])
+def test_a_value_that_is_not_there_is_refused_by_name_or_not_needed(path: str, tmp_path: Path) -> None:
+    """As with `--reuse-values` on a release from before there was this value, or with null."""
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(changed(path, None)))
+    command = [binaries.path("helm"), "template", "line", CHART, f"--values={file}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        assert f"'{path.rpartition('.')[2]}'" in done.stderr
+    else:
+        assert "--log-format=\n" not in done.stdout, "the operator would end at its start"
 
 
 def test_no_other_value_is_kept_for_one_that_is_gone() -> None:
