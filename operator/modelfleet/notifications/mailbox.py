@@ -129,10 +129,9 @@ class Mailbox:
             if isinstance(follows, Lost):
                 self._lose(it, follows.cause, f"{_told(outcome)}, in try {item.tries}")
             else:
-                seconds = follows.delay.total_seconds()
-                if isinstance(outcome, Answered) and outcome.retry_after is not None:
-                    self._resume_at = asyncio.get_running_loop().time() + seconds
-                self._schedule(item, seconds)
+                if follows.pause:
+                    self._resume_at = asyncio.get_running_loop().time() + follows.pause.total_seconds()
+                self._schedule(item, follows.delay.total_seconds())
         self._meter.waiting(len(self._waiting))
 
     def _failed(self, outcome: Answered | Unanswered, it: Notification, tries: int, follows: Again | Lost) -> None:

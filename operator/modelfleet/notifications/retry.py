@@ -49,9 +49,10 @@ class Sent:
 
 @dataclass(frozen=True)
 class Again:
-    """Try again in `delay`."""
+    """Try again in `delay`, and leave the receiver alone for `pause`, as it has asked."""
 
     delay: timedelta
+    pause: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def judge(
             return Lost("refused")
     wait = min(_FIRST * (1 << min(tries - 1, 32)), _LONGEST)
     delay = wait * (0.5 + chance / 2)
+    pause = timedelta(0)
     if isinstance(outcome, Answered) and outcome.retry_after is not None:
-        asked = min(outcome.retry_after, _LONGEST.total_seconds())  # compared first: no timedelta takes every number
-        delay = max(delay, timedelta(seconds=asked))
-    return Again(delay) if now + delay < it.time + retry_for else Lost("expired")
+        pause = timedelta(seconds=min(outcome.retry_after, _LONGEST.total_seconds()))  # no timedelta takes every number
+    delay = max(delay, pause)
+    return Again(delay, pause) if now + delay < it.time + retry_for else Lost("expired")

@@ -173,6 +173,17 @@ async def test_a_receiver_that_asks_for_time_is_left_alone():
     await running
 
 
+async def test_a_message_that_waits_for_long_holds_up_no_other_when_the_receiver_asked_for_little(monkeypatch):
+    monkeypatch.setattr(retry, "_FIRST", timedelta(hours=1))
+    bench = Bench(Receiver(Answered(503, 0.01), Answered(200)))
+    for number in range(2):
+        bench.mailbox.put(numbered(number))
+    running = asyncio.create_task(bench.mailbox.run())
+    await until(lambda: bench.done == [numbered(1).id])
+    await bench.run()
+    await running
+
+
 async def test_what_is_cut_off_still_waits():
     bench = Bench(Receiver())
     bench.receiver.free.clear()

@@ -40,7 +40,13 @@ def test_waiting_doubles_up_to_five_minutes_and_half_of_it_is_chance(tries, chan
 
 @pytest.mark.parametrize(("asked", "seconds"), [(None, 0.5), (0.1, 0.5), (30.0, 30), (9999.0, 300), (1.785e15, 300)])
 def test_a_receiver_that_says_when_is_believed_within_bounds(asked, seconds):
-    assert follows(Answered(429, asked)) == Again(timedelta(seconds=seconds))
+    found = follows(Answered(429, asked))
+    assert found.delay == timedelta(seconds=seconds)
+    assert found.pause == timedelta(seconds=min(asked or 0, 300))
+
+
+def test_the_receiver_is_left_alone_for_as_long_as_it_asked_and_not_for_as_long_as_one_message_waits():
+    assert follows(Answered(503, 2.0), tries=10) == Again(timedelta(seconds=150), pause=timedelta(seconds=2))
 
 
 @pytest.mark.parametrize(
