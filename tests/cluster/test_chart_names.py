@@ -123,3 +123,11 @@ def test_a_name_that_looks_like_something_else_stays_a_name(name: str, plain: li
     found, expected = renamed(render(name, tmp_path), name), renamed(plain, name)
     assert [each for each in found if each not in expected] == []
     assert len(found) == len(expected)
+
+
+def test_a_release_name_with_a_dot_gives_names_without() -> None:
+    """Helm allows it, and the API server in the name of a Service does not."""
+    images = [f"--set={name}=example/{name}:1" for name in ("trainerImage", "agentImage", "labelerImage")]
+    command = [binaries.path("helm"), "template", "line.two", CHART, *images, "--show-only=templates/service.yaml"]
+    service = yaml.safe_load(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert service["metadata"]["name"] == "line-two-modelfleet"

@@ -7,7 +7,8 @@
 {{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := include "modelfleet.name" . -}}
-{{- if contains $name .Release.Name -}}{{ .Release.Name | trunc 53 | trimSuffix "-" }}{{- else -}}{{ printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}{{- end -}}
+{{- $release := .Release.Name | replace "." "-" -}}{{/* Helm allows a dot, and Services do not */}}
+{{- if contains $name $release -}}{{ $release | trunc 53 | trimSuffix "-" }}{{- else -}}{{ printf "%s-%s" $release $name | trunc 53 | trimSuffix "-" }}{{- end -}}
 {{- end -}}
 {{- end -}}
 
