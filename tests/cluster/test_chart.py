@@ -36,7 +36,7 @@ def helm(*arguments: str, kubeconfig: Path | None = None) -> subprocess.Complete
 def rendered(*values: str) -> list[dict[str, Any]]:
     done = helm("template", "modelfleet", str(CHART), "--namespace", "system", *(f"--set={v}" for v in values))
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def test_lint() -> None:

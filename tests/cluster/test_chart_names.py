@@ -19,7 +19,7 @@ CHART = REPOSITORY / "charts" / "modelfleet"
 PLAIN = "plainname"
 
 
-class GoLoader(yaml.SafeLoader):
+class GoLoader(yaml.CSafeLoader):
     """Reads plain scalars as the API server does: beside what PyYAML takes for numbers, those with an exponent."""
 
 

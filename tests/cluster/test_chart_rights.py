@@ -32,7 +32,7 @@ def account_of_the_chart(cluster: Cluster, namespace: str, *values: str) -> dict
         [binaries.path("helm"), "template", "release", chart, f"--namespace={namespace}", *given],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    objects = [each for each in yaml.safe_load_all(text) if each and each["kind"] in RIGHTS]
+    objects = [each for each in yaml.load_all(text, yaml.CSafeLoader) if each and each["kind"] in RIGHTS]
     for each in objects:
         if each["kind"].startswith("Cluster"):  # of one name for all tests on this API server
             each["metadata"]["name"] = f"{namespace}-{each['metadata']['name']}"
