@@ -4,6 +4,7 @@ Each scenario is one Rollout (label `rollout`) in one recording. Nodes count fra
 generator; what a scrape would have seen is written down at each node's own phase of the scrape interval.
 """
 
+import hashlib
 import shutil
 import socket
 import subprocess
@@ -14,13 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
 
 from harness import binaries, debian
-from harness.lifetime import die_with_parent
+from harness.lifetime import die_with_parent, run
+from harness.paths import cache, locked
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SCRAPE = 15
@@ -221,32 +224,84 @@ def _in_milliseconds(recording: Path) -> bytes:
     return "".join(f"{sample} {round(float(at) * 1000)}\n" for sample, at in lines).encode()
 
 
+class Recording:
+    """Rollouts that are recorded once, and whose data the cache keeps: the same sources make the same data, to the
+    last bit, and take a minute for it."""
+
+    def __init__(self, rollouts: Mapping[str, Iterable[Node]], length: timedelta, source: Path, folder: Path) -> None:
+        """Describe one; nothing is recorded yet.
+
+        Args:
+            rollouts, length: as of ``record``.
+            source: the module that says so.
+            folder: for the text, where that is needed.
+        """
+        self._rollouts = rollouts
+        self._length = length
+        self._source = source
+        self._folder = folder
+
+    @cached_property
+    def text(self) -> Path:
+        """As OpenMetrics."""
+        path = self._folder / "openmetrics.txt"
+        record(self._rollouts, self._length, path)
+        return path
+
+    def data(self, reader: str, read: Callable[[Path, Path], None], folder: Path) -> Path:
+        """A copy below ``folder`` of the data that ``read``, with the program ``reader``, makes of the text."""
+        digest = hashlib.sha256(f"{np.__version__} {reader}".encode())
+        for source in (Path(__file__), self._source):
+            digest.update(source.read_bytes())
+        kept = cache() / "recordings" / f"{self._source.stem}-{digest.hexdigest()[:16]}"
+        with locked(kept.with_suffix(".lock"), "another process reads the same recording; waiting for it"):
+            if not kept.exists():
+                partial = kept.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+                read(self.text, partial / "data")
+                partial.rename(kept)
+        return Path(shutil.copytree(kept / "data", folder / "data"))
+
+
 @contextmanager
-def serve_victoria_metrics(recording: Path, folder: Path) -> Iterator[VictoriaMetrics]:
-    """A real VictoriaMetrics that holds the recording. Stops it in the end, whatever happens."""
-    server = VictoriaMetrics(str(binaries.path("victoria-metrics")), folder / "data", _free_port())
+def serve_recording(name: str, recording: Recording, folder: Path) -> Iterator[Prometheus]:
+    """The server of this name (of ``programs``, or victoria-metrics) with the recording. Stops it in the end, whatever
+    happens."""
+    if name == "victoria-metrics":
+        program = str(binaries.path(name))
+        server: Prometheus = VictoriaMetrics(program, recording.data(program, _import, folder), _free_port())
+    else:
+        promtool = _debian("promtool")
+        version = run([promtool, "--version"])
+        server = Prometheus(programs()[name], recording.data(version, _blocks, folder), _free_port())
     try:
         server.start()
-        server.take(recording)
         yield server
     finally:
         server.stop()
 
 
-@contextmanager
-def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
-    """A real Prometheus that holds the recording. Stops it in the end, whatever happens."""
-    data = folder / "data"
+def _import(text: Path, data: Path) -> None:
+    server = VictoriaMetrics(str(binaries.path("victoria-metrics")), data, _free_port())
+    try:
+        server.start()
+        server.take(text)
+    finally:
+        server.stop()
+
+
+def _blocks(text: Path, data: Path) -> None:
     # It reads the whole recording again for each block, of which there would be one for two hours.
     of_any_length = "--max-block-duration=8760h"
-    made = subprocess.run(
-        [_debian("promtool"), "tsdb", "create-blocks-from", of_any_length, "openmetrics", str(recording), str(data)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise RuntimeError(f"promtool: {made.stderr[-2000:]}")
+    run([_debian("promtool"), "tsdb", "create-blocks-from", of_any_length, "openmetrics", text, data])
+
+
+@contextmanager
+def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
+    """A real Prometheus that holds what is recorded in a file. Stops it in the end, whatever happens."""
+    data = folder / "data"
+    _blocks(recording, data)
     prometheus = Prometheus(program, data, _free_port())
     try:
         prometheus.start()

@@ -18,7 +18,7 @@ from modelfleet.drift import Before, Hours, Judgement, Plan, Policy, State
 from modelfleet.drift.hours import ALL, EMPTY, FRAMES, LOW, TRUE
 from modelfleet.drift.observe import NotAnswered
 from modelfleet.prometheus import Client
-from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, programs, record, serve, serve_victoria_metrics
+from worlds.recording import EQUAL, START, TIMID, Node, Prometheus, Recording, serve_recording
 
 pytestmark = pytest.mark.cluster
 
@@ -80,21 +80,15 @@ ROLLOUTS = {
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recording") / "openmetrics.txt"
-    record(ROLLOUTS, LENGTH, path)
-    return path
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return Recording(ROLLOUTS, LENGTH, Path(__file__), tmp_path_factory.mktemp("recording"))
 
 
 @pytest.fixture(scope="module", params=["cluster", "victoria-metrics"])
 def prometheus(
-    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, recording: Recording, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("drift")
-    victoria = request.param == "victoria-metrics"
-    with (
-        serve_victoria_metrics(recording, folder) if victoria else serve(programs()["cluster"], recording, folder)
-    ) as running:
+    with serve_recording(request.param, recording, tmp_path_factory.mktemp("drift")) as running:
         yield running
 
 

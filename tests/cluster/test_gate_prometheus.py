@@ -25,11 +25,10 @@ from worlds.recording import (
     TIMID,
     Node,
     Prometheus,
+    Recording,
     VictoriaMetrics,
     programs,
-    record,
-    serve,
-    serve_victoria_metrics,
+    serve_recording,
 )
 
 pytestmark = pytest.mark.cluster
@@ -160,22 +159,15 @@ ROLLOUTS = {
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recording") / "openmetrics.txt"
-    record(ROLLOUTS, LENGTH, path)
-    return path
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return Recording(ROLLOUTS, LENGTH, Path(__file__), tmp_path_factory.mktemp("recording"))
 
 
 @pytest.fixture(scope="module", params=["debian", "cluster", "victoria-metrics"])
 def prometheus(
-    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, recording: Recording, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    victoria = request.param == "victoria-metrics"
-    server = (
-        serve_victoria_metrics(recording, folder) if victoria else serve(programs()[request.param], recording, folder)
-    )
-    with server as running:
+    with serve_recording(request.param, recording, tmp_path_factory.mktemp("prometheus")) as running:
         yield running
 
 
