@@ -89,13 +89,14 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 
 # Side by side, since most of each but the trainings is waiting. The demos' gates and the real nodes are judged in real
 # time, and what is nice gives way to them, with all that it starts (testbed/harness/lane.py). No nicer than it has to be:
-# at 15 API servers had so little of a busy machine that requests timed out. Trainings wait for nobody, and give way to all.
+# at 15 API servers had so little of a busy machine that requests timed out, and at 3 the demo's trainings took three
+# times as long. The second demo comes last, so that it does not train at the same time as the first.
 beside-nodes:
-	$(call beside,0:test-demo-context 0:test-nodes)
+	$(call beside,0:test-nodes 0:test-demo-context)
 beside-cluster:
-	$(call beside,3:test-cluster)
+	$(call beside,7:test-cluster)
 beside-gitops:
-	$(call beside,5:test-gitops 5:test-kueue)
+	$(call beside,7:test-gitops 7:test-kueue)
 beside-trainer:
 	$(call beside,10:test-trainer 10:test-release)
 
