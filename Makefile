@@ -85,26 +85,23 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-images site
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory test-alone
-	$(MAKE) --no-print-directory --jobs=5 test-demo beside-nodes beside-cluster beside-gitops beside-trainer
+	$(MAKE) --no-print-directory --jobs=4 test-demos beside-nodes beside-cluster beside-gitops
 
-# Side by side, since most of each but the trainings is waiting. The demos' gates and the real nodes are judged in real
-# time, and what is nice gives way to them, with all that it starts (testbed/harness/lane.py). No nicer than it has to be:
-# at 15 API servers had so little of a busy machine that requests timed out, and at 3 the demo's trainings took three
-# times as long. The second demo comes last, so that it does not train at the same time as the first.
+# Side by side, since most of each but the cluster's tests is waiting. The demos' gates and the real nodes are judged in
+# real time, and go first; what is nice gives way to them, and so does what it starts (testbed/harness/supervisor.py).
+# No nicer than that: at 15, beside builds, API servers did not start in time, and requests to them timed out.
 beside-nodes:
-	$(call beside,0:test-nodes 0:test-demo-context)
+	$(call beside,0:test-nodes 10:test-trainer)
 beside-cluster:
-	$(call beside,7:test-cluster)
+	$(call beside,10:test-cluster)
 beside-gitops:
-	$(call beside,7:test-gitops 7:test-kueue)
-beside-trainer:
-	$(call beside,10:test-trainer 10:test-release)
+	$(call beside,10:test-gitops 10:test-kueue 10:test-release)
 
 # $(1): niceness:target, one after the other. What they say is shown at their end.
 define beside
 @mkdir -p build
 @echo "beside this: $(1) (what they say goes to build/$@.log)"
-+@$(RUN) -m harness lane build/$@.log $(1) || { cat build/$@.log; exit 1; }
++@for each in $(1); do nice -n $${each%%:*} $(MAKE) --no-print-directory $${each#*:} || exit 1; done > build/$@.log 2>&1 || { cat build/$@.log; exit 1; }
 @cat build/$@.log
 endef
 
@@ -141,11 +138,8 @@ test-kueue: build  ## Real Kueue lets the Jobs of TrainingJobs run; builds it fi
 test-trainer: build  ## Real training, inside the trainer image
 	$(RUN) -m harness test-trainer
 
-test-demo: build  ## The demo's chapters as a test, in a cluster of its own
-	$(BIN)/pytest -m e2e -s tests/e2e/test_demo.py
-
-test-demo-context: build  ## The demo in somebody else's cluster
-	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py
+test-demos: build  ## The demo's chapters as a test, in a cluster of its own and in somebody else's
+	$(BIN)/pytest -m e2e -s tests/e2e/test_demo_context.py tests/e2e/test_demo.py
 
 test-nodes: build  ## What needs real nodes, but for the demos
 	$(BIN)/pytest -m e2e -s tests/cluster tests/e2e --ignore-glob='*/test_demo*.py'
@@ -236,4 +230,4 @@ demo-down: $(STAMP)  ## Remove a cluster left by KEEP=1, or with CONTEXT= what a
 clean:  ## Remove what this folder's builds made (caches in ~/.cache/modelfleet stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build
 
-.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-demo test-demo-context test-nodes beside-nodes beside-cluster beside-gitops beside-trainer build test-unit test-images test-cluster test-trainer mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean
+.PHONY: help venv lock crds reasons observability gitops arguments format lint test test-demos test-nodes beside-nodes beside-cluster beside-gitops build test-unit test-images test-cluster test-trainer mutants bench-gate bench-drift bench-trainer bench-scale bench-capture bench-agent bench-fetch bench-listing dashboards-picture test-release images package site test-gitops test-kueue demo demo-down clean

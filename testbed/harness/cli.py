@@ -7,7 +7,6 @@ from pathlib import Path
 
 from harness import everything, records
 from harness.cluster import Cluster, ClusterFailed
-from harness.lane import run_lane
 from harness.lifetime import CommandFailed
 from harness.processes import NotReady, ProcessDied, Supervisor
 from harness.progress import say
@@ -28,9 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("build", help="build what clusters and their pods need, and the cache does not hold")
     commands.add_parser("test-trainer", help="run the trainer's tests inside the trainer image")
     commands.add_parser("argument-table", help="print the table of training arguments, made inside the trainer image")
-    lane = commands.add_parser("lane", help="run make's targets one after the other, as nice as each is to be")
-    lane.add_argument("log", type=Path, help="where what they say goes")
-    lane.add_argument("targets", nargs="+", metavar="NICENESS:TARGET")
     options = parser.parse_args(arguments)
     try:
         match options.command:
@@ -45,8 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
                 return 0
             case "argument-table":
                 return print_argument_table()
-            case "lane":
-                return run_lane(options.log, options.targets)
         return run_trainer_tests()
     except (ClusterFailed, CommandFailed, NotReady, ProcessDied) as error:
         say(str(error))

@@ -5,7 +5,6 @@ Only the standard library and Linux are needed here: the supervisor imports this
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import shutil
@@ -37,13 +36,6 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Make descendants whose parent dies children of this process, instead of init's."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-
-
-def be_as_nice() -> None:
-    """Have this session give way as this process's niceness asks. The kernel shares the processors between sessions
-    first, and each has its fair share, however nice the processes in it are (sched(7), the autogroup feature)."""
-    with contextlib.suppress(OSError):  # a kernel without it, or a container that may not say so
-        Path("/proc/self/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def unshare(flags: int) -> None:

@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cgroups, records
-from harness.lifetime import ProcessId, adopt_orphans, be_as_nice, die_with_parent, mount, unshare
+from harness.lifetime import ProcessId, adopt_orphans, die_with_parent, mount, unshare
 
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWPID, _CLONE_NEWNET = 0x20000, 0x08000000, 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE, _MS_SHARED = 2, 4, 8, 0x4000, 1 << 18, 1 << 20
@@ -154,7 +154,7 @@ def _become(request: dict[str, Any], log: int) -> None:
     """In the forked child: turn into the requested program, or exit 127 with the reason in its log."""
     try:
         os.setsid()  # a process group of its own: signals for it reach its children and nobody else
-        be_as_nice()
+        _be_as_nice()
         die_with_parent()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -168,6 +168,13 @@ def _become(request: dict[str, Any], log: int) -> None:
     except BaseException as error:  # noqa: BLE001 - a forked child must never return into the parent's code
         os.write(2, f"could not start {request['argv'][0]}: {error}\n".encode())
         os._exit(127)
+
+
+def _be_as_nice() -> None:
+    """Have this session give way as its niceness asks. The kernel shares the processors between sessions first, and
+    each has its fair share, however nice the processes in it are (sched(7), the autogroup feature)."""
+    with contextlib.suppress(OSError):  # a kernel without it, or a container that may not say so
+        Path("/proc/self/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 # --- the keeper -------------------------------------------------------------------------------------------------------

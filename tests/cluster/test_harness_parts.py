@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from harness import binaries, cgroups, debian, image, images
 from harness.lifetime import run
 from harness.paths import REPOSITORY
 from harness.pki import Authority
-from harness.processes import ProcessDied, Supervisor, tail, wait_until
+from harness.processes import ProcessDied, Supervisor, tail
 
 # --- binaries ---------------------------------------------------------------------------------------------------------
 
@@ -200,42 +198,6 @@ def test_what_a_nice_process_starts_is_nice_to_other_sessions(tmp_path: Path) ->
     assert run(["nice", "-n", "3", *said], env={**os.environ, "PYTHONPATH": f"{REPOSITORY}/testbed"}).strip() == str(
         asked
     )
-
-
-MAKEFILE = """
-nice:
-	@nice; cat /proc/self/autogroup
-fails:
-	@echo no; false
-waits:
-	@touch began; sleep 600
-"""
-
-
-def lane(folder: Path, *targets: str) -> subprocess.Popen[bytes]:
-    (folder / "Makefile").write_text(MAKEFILE)
-    command = [sys.executable, "-m", "harness", "lane", "log", *targets]
-    return subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONPATH": f"{REPOSITORY}/testbed"})
-
-
-def test_a_lane_ends_with_the_first_target_that_fails(tmp_path: Path) -> None:
-    mine = os.getpriority(os.PRIO_PROCESS, 0)
-    assert lane(tmp_path, "2:nice", "5:nice", "0:fails", "0:nice").wait(60) == 2
-    *nice, no, _ = (tmp_path / "log").read_text().splitlines()
-    wanted = [str(min(mine + more, 19)) for more in (2, 5)]
-    assert [line.split()[-1] for line in nice] == [each for each in wanted for _ in range(len(nice) // 2)]
-    assert no == "no"
-
-
-def test_ctrl_c_reaches_what_a_lane_runs(tmp_path: Path) -> None:
-    process = lane(tmp_path, "0:waits", "0:nice")
-    try:
-        assert wait_until((tmp_path / "began").exists, 30)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) != 0
-    finally:
-        process.kill()
-    assert "0" not in (tmp_path / "log").read_text().split(), "the next one was not begun"
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
