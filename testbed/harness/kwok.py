@@ -12,6 +12,7 @@ defaults, since tests need them:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import string
@@ -26,7 +27,7 @@ import yaml
 
 from harness import binaries, definitions
 from harness.control_plane import kubectl
-from harness.objects import STRATEGIC, Json, Objects, condition
+from harness.objects import STRATEGIC, Json, NotThere, Objects, condition
 from harness.pki import Authority
 from harness.ports import free_port, listens
 from harness.processes import NotReady, Supervisor, wait_until
@@ -189,7 +190,8 @@ class Kwok:
         for pod in self._pods_on(names):
             if pod.containers_ready:
                 changed = {"type": "Ready", "status": str(ready), "lastTransitionTime": _timestamp()}
-                self._patch_status("pod", pod.name, {"conditions": [changed]}, pod.namespace, missing_ok=True)
+                with contextlib.suppress(NotThere):  # it has gone since
+                    self._patch_status("pod", pod.name, {"conditions": [changed]}, pod.namespace)
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -295,18 +297,9 @@ class Kwok:
         self._objects.patch("stages.kwok.x-k8s.io", "node-ready", touched)
         return False
 
-    def _patch_status(
-        self, kind: str, name: str, status: Json, namespace: str | None = None, *, missing_ok: bool = False
-    ) -> None:
-        self._objects.patch(
-            kind,
-            name,
-            {"status": status},
-            namespace or "",
-            subresource="status",
-            type=STRATEGIC,
-            missing_ok=missing_ok,
-        )
+    def _patch_status(self, kind: str, name: str, status: Json, namespace: str | None = None) -> None:
+        patch = {"status": status}
+        self._objects.patch(kind, name, patch, namespace or "", subresource="status", type=STRATEGIC)
 
     def _label(self, names: Sequence[str], value: str) -> None:
         for name in names:

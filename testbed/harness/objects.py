@@ -99,15 +99,10 @@ class Objects:
         *,
         subresource: str = "",
         type: str = MERGE,
-        missing_ok: bool = False,
     ) -> None:
-        """Patch an object. Raises ApiRefused, also where there is none, unless that is fine."""
+        """Patch an object. Raises ApiRefused, and NotThere where there is none."""
         path = self._kind(kind).path(namespace, name) + (f"/{subresource}" if subresource else "")
-        try:
-            self._ask("PATCH", path, body=patch, content=type)
-        except NotThere:
-            if not missing_ok:
-                raise
+        self._ask("PATCH", path, body=patch, content=type)
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         """Delete an object, without a wait for its end; nothing happens where there is none. Raises ApiRefused."""

@@ -224,36 +224,34 @@ def _in_milliseconds(recording: Path) -> bytes:
     return "".join(f"{sample} {round(float(at) * 1000)}\n" for sample, at in lines).encode()
 
 
+@dataclass(frozen=True)
 class Recording:
     """Rollouts that are recorded once, and whose data the cache keeps: the same sources make the same data, to the
-    last bit, and take a minute for it."""
+    last bit, and take a minute for it.
 
-    def __init__(self, rollouts: Mapping[str, Iterable[Node]], length: timedelta, source: Path, folder: Path) -> None:
-        """Describe one; nothing is recorded yet.
+    rollouts, length   as of ``record``
+    source             the module that says so
+    folder             for the text, where that is needed
+    """
 
-        Args:
-            rollouts, length: as of ``record``.
-            source: the module that says so.
-            folder: for the text, where that is needed.
-        """
-        self._rollouts = rollouts
-        self._length = length
-        self._source = source
-        self._folder = folder
+    rollouts: Mapping[str, Iterable[Node]]
+    length: timedelta
+    source: Path
+    folder: Path
 
     @cached_property
     def text(self) -> Path:
         """As OpenMetrics."""
-        path = self._folder / "openmetrics.txt"
-        record(self._rollouts, self._length, path)
+        path = self.folder / "openmetrics.txt"
+        record(self.rollouts, self.length, path)
         return path
 
     def data(self, reader: str, read: Callable[[Path, Path], None], folder: Path) -> Path:
         """A copy below ``folder`` of the data that ``read``, with the program ``reader``, makes of the text."""
         digest = hashlib.sha256(f"{np.__version__} {reader}".encode())
-        for source in (Path(__file__), self._source):
+        for source in (Path(__file__), self.source):
             digest.update(source.read_bytes())
-        kept = cache() / "recordings" / f"{self._source.stem}-{digest.hexdigest()[:16]}"
+        kept = cache() / "recordings" / f"{self.source.stem}-{digest.hexdigest()[:16]}"
         with locked(kept.with_suffix(".lock"), "another process reads the same recording; waiting for it"):
             if not kept.exists():
                 partial = kept.with_suffix(".partial")
@@ -272,23 +270,26 @@ def serve_recording(name: str, recording: Recording, folder: Path) -> Iterator[P
         program = str(binaries.path(name))
         server: Prometheus = VictoriaMetrics(program, recording.data(program, _import, folder), _free_port())
     else:
-        promtool = _debian("promtool")
-        version = run([promtool, "--version"])
+        version = run([_debian("promtool"), "--version"])
         server = Prometheus(programs()[name], recording.data(version, _blocks, folder), _free_port())
-    try:
-        server.start()
+    with _running(server):
         yield server
-    finally:
-        server.stop()
+
+
+@contextmanager
+def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
+    """A real Prometheus that holds what is recorded in a file. Stops it in the end, whatever happens."""
+    data = folder / "data"
+    _blocks(recording, data)
+    prometheus = Prometheus(program, data, _free_port())
+    with _running(prometheus):
+        yield prometheus
 
 
 def _import(text: Path, data: Path) -> None:
     server = VictoriaMetrics(str(binaries.path("victoria-metrics")), data, _free_port())
-    try:
-        server.start()
+    with _running(server):
         server.take(text)
-    finally:
-        server.stop()
 
 
 def _blocks(text: Path, data: Path) -> None:
@@ -298,16 +299,12 @@ def _blocks(text: Path, data: Path) -> None:
 
 
 @contextmanager
-def serve(program: str, recording: Path, folder: Path) -> Iterator[Prometheus]:
-    """A real Prometheus that holds what is recorded in a file. Stops it in the end, whatever happens."""
-    data = folder / "data"
-    _blocks(recording, data)
-    prometheus = Prometheus(program, data, _free_port())
+def _running(server: Prometheus) -> Iterator[None]:
     try:
-        prometheus.start()
-        yield prometheus
+        server.start()
+        yield
     finally:
-        prometheus.stop()
+        server.stop()
 
 
 def _free_port() -> int:

@@ -245,7 +245,7 @@ CASES = (
     Case("ModelfleetCaptureSpoolFull", "once, two hours ago",
          {f"modelfleet_capture_dropped_total{{{NODE}}}": "0 5x240"}, None, at=120),
     Case("ModelfleetCapturePaused", "the disk is full", paused("FreeSpace"), {**AT_NODE, "cause": "FreeSpace"}),
-    Case("ModelfleetCapturePaused", "one scrape in ten is missed", paused("DiskError", " ".join(["1x8 stale"] * 12)),
+    Case("ModelfleetCapturePaused", "one scrape in ten is missed", paused("DiskError", _SCRAPED),
          {**AT_NODE, "cause": "DiskError"}),
     Case("ModelfleetCapturePaused", "somebody suspended it", paused("Suspended"), None),
     Case("ModelfleetCapturePaused", "a node without a clock of its own has started",

@@ -135,11 +135,15 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return merged(ON, nested)
 
 
-def render(values: dict[str, Any], folder: Path) -> list[Any]:
+def template(values: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
     file = folder / "values.json"
     file.write_text(json.dumps(values))
     command = [binaries.path("helm"), "template", "line", CHART, "--namespace=system", f"--values={file}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def render(values: dict[str, Any], folder: Path) -> list[Any]:
+    done = template(values, folder)
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each]
 
@@ -159,10 +163,7 @@ def test_a_value_that_is_changed_changes_what_is_rendered(
 @pytest.mark.parametrize("path", [*VALUES, "networkPolicy.apiServer", "service.port", "podMonitor.interval"])
 def test_a_value_that_is_not_there_is_refused_by_name_or_not_needed(path: str, tmp_path: Path) -> None:
     """As with `--reuse-values` on a release from before there was this value, or with null."""
-    file = tmp_path / "values.json"
-    file.write_text(json.dumps(changed(path, None)))
-    command = [binaries.path("helm"), "template", "line", CHART, f"--values={file}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = template(changed(path, None), tmp_path)
     if done.returncode:
         assert f"'{path.rpartition('.')[2]}'" in done.stderr
     else:

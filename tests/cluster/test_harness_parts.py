@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from harness import binaries, cgroups, debian, image, images
+from harness import binaries, cgroups, debian, image, images, processes
 from harness.lifetime import run
 from harness.paths import REPOSITORY
 from harness.pki import Authority
-from harness.processes import ProcessDied, Supervisor, tail
+from harness.processes import ProcessDied, Supervisor, tail, wait_until
+from worlds.recording import Node, Recording
 
 # --- binaries ---------------------------------------------------------------------------------------------------------
 
@@ -198,6 +201,39 @@ def test_what_a_nice_process_starts_is_nice_to_other_sessions(tmp_path: Path) ->
     assert run(["nice", "-n", "3", *said], env={**os.environ, "PYTHONPATH": f"{REPOSITORY}/testbed"}).strip() == str(
         asked
     )
+
+
+@pytest.mark.parametrize(("slower", "held"), [(1.0, False), (4.0, True)])
+def test_patience_is_longer_on_a_machine_that_is_slower(
+    slower: float, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "slowness", lambda: slower)
+    began = time.monotonic()
+    assert wait_until(lambda: time.monotonic() > began + 1, 0.5, interval=0.01) is held
+
+
+def test_a_recording_is_read_once_for_each_source_and_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELFLEET_CACHE", str(tmp_path / "cache"))
+    source = tmp_path / "fleet.py"
+    read: list[str] = []
+
+    def data(says: str, reader: str) -> str:
+        def reads(text: Path, data: Path) -> None:
+            assert text.read_text().startswith("# TYPE modelfleet_frames counter")
+            read.append(reader)
+            data.mkdir()
+            (data / "block").write_text(f"{says} {reader}")
+
+        source.write_text(says)
+        folder = tmp_path / f"served-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        nodes = {"line": [Node("n1", "fleet", "v1", born=-30)]}
+        found = Recording(nodes, timedelta(minutes=1), source, folder).data(reader, reads, folder)
+        return (found / "block").read_text()
+
+    for says, reader in (("a", "2.42"), ("a", "2.42"), ("a", "3.15"), ("b", "3.15"), ("a", "2.42")):
+        assert data(says, reader) == f"{says} {reader}"
+    assert read == ["2.42", "3.15", "3.15"]
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:

@@ -40,10 +40,9 @@ def lineage(session: Session, model_version: str | None, node: str | None) -> No
 
 def _running(session: Session, node: str) -> list[str]:
     """The ModelVersions that pods of Rollouts run on a node of the namespace."""
-    every = session.kubectl.list(PODS, names.ROLLOUT)
-    every = [
-        pod for pod in every if {names.MODEL, names.VERSION} <= pod["metadata"]["labels"].keys()
-    ]  # of the operator
+    of_operator = {names.MODEL, names.VERSION}  # labels that somebody's copy of a pod may lack
+    labelled = session.kubectl.list(PODS, names.ROLLOUT)
+    every = [pod for pod in labelled if of_operator <= pod["metadata"]["labels"].keys()]
     here = [pod["metadata"]["labels"] for pod in every if node_of(pod) == node]
     if not here:
         there = {node_of(pod) for pod in every} - {""}
