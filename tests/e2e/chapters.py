@@ -330,8 +330,8 @@ def _roll_out(
     look: Callable[[Object], None] | None = None,
 ) -> Object:
     def ended(rollout: Object) -> bool:
-        refused = version in {entry["version"] for entry in rollout["status"].get("quarantined", ())}
-        expect(not refused, f"{version} was refused: {views.condition(rollout, 'Stalled').get('message')}")
+        refused = [e["reason"] for e in rollout["status"].get("quarantined", ()) if e["version"] == version]
+        expect(not refused, f"{version} was refused: {', '.join(refused)}")
         ready = views.condition(rollout, "Ready").get("status") == "True"
         return ready and rollout["status"].get("stableVersion") == version and _runs(world, version)
 
