@@ -166,6 +166,16 @@ def test_curves_are_read_as_ultralytics_writes_them(tmp_path: Path) -> None:
     assert "time" not in read.series
 
 
+def test_a_dozen_images_learned_by_heart_are_overfitting() -> None:
+    """overfitting.csv is of a real training, recorded: which seed overfits depends on how the processor rounds.
+
+    yolo11n from scratch at 96 px on 12 images without augmentation, AdamW, batch 2, a constant learning rate of 0.002.
+    """
+    found = diagnose(read_curves(Path(__file__).parent / "overfitting.csv"))
+    assert found.finding == "Overfitting"
+    assert found.message.startswith("since epoch 15 the validation loss rose by 13%")
+
+
 @pytest.mark.parametrize(
     ("rows", "epochs", "losses"),
     [
