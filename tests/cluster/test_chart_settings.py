@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -205,13 +206,30 @@ def refused(given: Mapping[str, Any]) -> bool:
     return False
 
 
-def template(values: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
-    file = folder / "values.json"
-    file.write_text(json.dumps(values))
-    command = [binaries.path("helm"), "template", "line", CHART, "--namespace=system", f"--values={file}"]
-    return subprocess.run(
-        [*command, "--show-only=templates/settings.yaml"], capture_output=True, text=True, check=False
-    )
+Template = Callable[[dict[str, Any]], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What of the chart has to do with settings: without dashboards, rules and CRDs helm needs half the time."""
+    copy = tmp_path_factory.mktemp("chart")
+    (copy / "templates").mkdir()
+    for file in ("Chart.yaml", "values.yaml", "values.schema.json", "templates/settings.yaml"):
+        shutil.copy(CHART / file, copy / file)
+    for file in (CHART / "templates").glob("_*.tpl"):
+        shutil.copy(file, copy / "templates")
+    return copy
+
+
+@pytest.fixture
+def template(chart: Path, tmp_path: Path) -> Template:
+    def run(values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "values.json"
+        file.write_text(json.dumps(values))
+        command = [binaries.path("helm"), "template", "line", chart, "--namespace=system", f"--values={file}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def test_each_setting_stands_in_the_table() -> None:
@@ -222,11 +240,11 @@ def test_each_setting_stands_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("path", "value"), [(path, value) for path, (bad, _) in BOUNDS.items() for value in bad], ids=str
 )
-def test_what_the_operator_would_not_start_with_is_refused_by_name(path: str, value: Any, tmp_path: Path) -> None:
+def test_what_the_operator_would_not_start_with_is_refused_by_name(path: str, value: Any, template: Template) -> None:
     required = {"signatures.required": True} if path == "signatures.publicKeys" and not value.strip() else {}
     given = beside(path) | required | {path: value}
     assert refused(given), "the table is wrong: the operator takes it"
-    done = template(chart_values(given), tmp_path)
+    done = template(chart_values(given))
     assert done.returncode != 0, done.stdout
     assert in_chart(path).rpartition(".")[2] in done.stderr
 
@@ -239,10 +257,10 @@ def test_what_the_operator_would_not_start_with_is_refused_by_name(path: str, va
     ],
     ids=str,
 )
-def test_what_the_operator_takes_reaches_it(path: str, value: Any, tmp_path: Path) -> None:
+def test_what_the_operator_takes_reaches_it(path: str, value: Any, template: Template) -> None:
     given = beside(path) | {path: value}
     assert not refused(given), "the table is wrong: the operator refuses it"
-    done = template(chart_values(given), tmp_path)
+    done = template(chart_values(given))
     assert done.returncode == 0, done.stderr
     text = yaml.safe_load(done.stdout)["data"]["settings.yaml"]
     settings.parse(text)
@@ -253,46 +271,46 @@ def test_what_the_operator_takes_reaches_it(path: str, value: Any, tmp_path: Pat
 @pytest.mark.parametrize(
     ("kind", "value"), [(kind, value) for kind, values in WRONG.items() for value in values], ids=str
 )
-def test_what_is_of_another_kind_is_refused_in_each_setting(kind: Any, value: Any, tmp_path: Path) -> None:
+def test_what_is_of_another_kind_is_refused_in_each_setting(kind: Any, value: Any, template: Template) -> None:
     """All settings of a kind at once: the schema names each."""
     given = {path: value for path in LEAVES if LEAVES[path] is kind}
     assert given
     assert [path for path in given if not refused(beside(path) | {path: value})] == []
-    done = template(chart_values(given), tmp_path)
+    done = template(chart_values(given))
     assert done.returncode != 0, done.stdout
     unnamed = [path for path in given if f"/{in_chart(path).replace('.', '/')}'" not in done.stderr]
     assert unnamed == [], done.stderr
 
 
-def test_a_setting_that_there_is_not_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_setting_that_there_is_not_is_refused_by_name(template: Template) -> None:
     """Misspelled in each group at once; and what the chart sets itself is nobody else's to set."""
     groups = {path.rpartition(".")[0] for path in LEAVES if not path.startswith("images.")}
-    done = template(nested({in_chart(f"{group}.wrokers".lstrip(".")): 3 for group in groups}), tmp_path)
+    done = template(nested({in_chart(f"{group}.wrokers".lstrip(".")): 3 for group in groups}))
     assert done.returncode != 0, done.stdout
     places = {in_chart(f"{group}.x".lstrip(".")).rpartition(".")[0].replace(".", "/") for group in groups}
     assert [place for place in places if f"at '/{place}': additional propert" not in done.stderr] == [], done.stderr
     assert done.stderr.count("'wrokers'") == len(places)
     for mine in ("server.port", "leaderElection.enabled", "namespaces", "prometheus"):
-        done = template(nested({f"settings.{mine}": 3}), tmp_path)
+        done = template(nested({f"settings.{mine}": 3}))
         assert f"'{mine.rpartition('.')[2]}' not allowed" in done.stderr
 
 
-def test_providers_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
+def test_providers_that_contradict_each_other_are_refused_by_name(template: Template) -> None:
     given = {"prometheus.url": "http://a", "prometheus.providers.default.url": "http://b"}
     assert refused(given)
-    assert "prometheus.providers.default: is the one at prometheus.url" in template(nested(given), tmp_path).stderr
+    assert "prometheus.providers.default: is the one at prometheus.url" in template(nested(given)).stderr
     late = {"prometheus.providers.west.url": "http://a", "reconcileTimeout": "30s"}  # west's own timeout is 30s
     assert refused(late)
     assert "settings.reconcileTimeout: must exceed prometheus.providers.west.timeout (30s), not 30s" in (
-        template(chart_values(late), tmp_path).stderr
+        template(chart_values(late)).stderr
     )
 
 
 @pytest.mark.parametrize(
     "value", [f"settings.{path}" for path in ("workers", "backoff", "resyncPeriod")] + ["agentImage"]
 )
-def test_a_value_that_was_taken_away_is_refused_by_name(value: str, tmp_path: Path) -> None:
-    done = template(nested({value: None}), tmp_path)
+def test_a_value_that_was_taken_away_is_refused_by_name(value: str, template: Template) -> None:
+    done = template(nested({value: None}))
     assert done.returncode != 0
     assert value.rpartition(".")[2] in done.stderr
 
