@@ -13,6 +13,7 @@ from typing import Any
 
 from harness import Cluster, OperatorProcess
 from harness.processes import wait_until
+from harness.timing import slowness
 from worlds import chaos_stories as stories
 from worlds.api_faults import PATIENCE as REQUEST_TIMEOUT
 from worlds.api_faults import Guard, Scissors
@@ -63,14 +64,15 @@ class Torture:
         self.until(lambda seen: [each for each in namespaces if not until(seen[each])], what)
 
     def until_quiet(self) -> dict[str, Seen]:
-        """Until nothing was written for three seconds."""
+        """Until nothing was written for three seconds, or as many times more as the machine is slower."""
         before, since = sum(self.guard.writes.values()), time.monotonic()
 
         def quiet() -> bool:
             nonlocal before, since
             if (now := sum(self.guard.writes.values())) != before:
                 before, since = now, time.monotonic()
-            return time.monotonic() - since > 3
+            quiet_for = time.monotonic() - since
+            return quiet_for > 3 and quiet_for > 3 * slowness()
 
         assert wait_until(quiet, PATIENCE), "it goes on writing"
         return self.places.look()

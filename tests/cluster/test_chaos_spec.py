@@ -240,8 +240,8 @@ def looked_at(seen: Seen, kind: str, name: str) -> bool:
 
 def observed(seen: Seen, kind: str, name: str) -> bool:
     """The same, and it is not on its way to where that leads."""
-    ready = [c for c in seen.conditions(kind, name) if c[0] == "Ready"]
-    return looked_at(seen, kind, name) and bool(ready) and ready[0][1] != "Unknown"
+    ready = [(status, reason) for condition, status, reason in seen.conditions(kind, name) if condition == "Ready"]
+    return looked_at(seen, kind, name) and bool(ready) and ready[0][0] != "Unknown" and ready[0][1] != "Progressing"
 
 
 # --- which fields, and what they are changed to -----------------------------------------------------------------------
