@@ -42,6 +42,8 @@ def outcome(shown: RolloutView, version: str | None = None) -> Outcome:
     """Whether the Rollout is done and healthy; with `version`: on that one."""
     status = shown.status
     said = f"{shown.name}: {status.phase or 'Pending'} ({shown.reason}). {shown.message}"
+    if shown.standing is Standing.DELETING:
+        return Outcome(Exit.BAD, f"{shown.name}: Deleting. {shown.message}")
     if shown.standing is Standing.PENDING:
         return Outcome(Exit.IN_PROGRESS, f"{shown.name}: Pending. {shown.message}")
     if version is not None and (failed := shown.stopped(version)) is not None:

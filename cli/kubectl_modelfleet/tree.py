@@ -78,8 +78,8 @@ def _overall(shown: RolloutView, signs: Signs) -> tuple[str, str]:
 
 def _phase(shown: RolloutView) -> str:
     phase = shown.status.phase or "Pending"
-    if shown.standing is Standing.PENDING:
-        phase = "Pending"
+    if shown.standing in (Standing.PENDING, Standing.DELETING):
+        phase = shown.standing.value
     return f"{phase} (paused)" if shown.paused and phase != "Paused" else phase
 
 

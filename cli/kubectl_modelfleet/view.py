@@ -37,6 +37,8 @@ class Standing(StrEnum):
     STALLED = "Stalled"
     PENDING = "Pending"
     """The operator has not seen it, or not its newest spec."""
+    DELETING = "Deleting"
+    """It goes as soon as what it waits for is gone: the operator acts on it no more."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class RolloutView:
     """Everything that the tree, the lines and `status` are made from.
 
     margin  of the gate that is active: the largest loss of expected precision that it accepts; None without comparison
+    finalizers  what has to let it go before it can be deleted
     cluster the options that chose the cluster, as they were given (" --context=line"): for commands that are advised
     chosen  so was the namespace: it need not be the one that a command without -n works in
     """
@@ -70,6 +73,7 @@ class RolloutView:
     status: RolloutStatus
     groups: tuple[GroupView, ...]
     margin: Decimal | None
+    finalizers: tuple[str, ...] = ()
     cluster: str = ""
     chosen: bool = False
 
@@ -81,6 +85,8 @@ class RolloutView:
     @property
     def message(self) -> str:
         """What is the matter, in the operator's words."""
+        if self.standing is Standing.DELETING:
+            return f"It is being deleted, and waits for its finalizers: {', '.join(self.finalizers)}."
         if self.standing is Standing.PENDING:
             behind = self.status.observed_generation is not None
             return (
@@ -224,11 +230,14 @@ def view(rollout: Json, pods: Iterable[Json] = (), cluster: str = "", *, chosen:
         tag=spec["model"].get("tag"),
         paused=bool(spec.get("paused")),
         retrains=bool((spec.get("drift") or {}).get("retrain")),
-        standing=_standing(status, metadata.get("generation", 0)),
+        standing=Standing.DELETING
+        if "deletionTimestamp" in metadata
+        else _standing(status, metadata.get("generation", 0)),
         ready=conditions.find(status.conditions, conditions.READY),
         status=status,
         groups=groups,
         margin=_margin(spec, wanted.get(status.gate.group) if status.gate is not None else None),
+        finalizers=tuple(metadata.get("finalizers", ())),
         cluster=cluster,
         chosen=chosen,
     )

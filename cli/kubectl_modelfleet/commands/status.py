@@ -41,8 +41,11 @@ class DurationType(click.ParamType[timedelta]):
 @click.option("--timeout", type=DurationType(), default="30m", show_default=True, help="How long --wait waits.")
 @options
 def status(session: Session, rollout: str, version: str | None, wait: bool, timeout: timedelta) -> int:
-    """Where a Rollout stands. Exit code 0: done and healthy; 1: failed, rolled back, stalled or degraded; 2: in
-    progress, or timed out; 3: could not be found out."""
+    """Where a Rollout stands. Exit code 0: done and healthy; 1: failed, rolled back, stalled, degraded or
+    being deleted; 2: in progress, or timed out; 3: could not be found out."""
+    given = click.get_current_context().get_parameter_source("timeout")
+    if not wait and given is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("--timeout says how long --wait waits: give --wait, too")
     until, told = time.monotonic() + timeout.total_seconds(), ""
     while True:
         shown, found = _look(session, rollout, version, until if wait else None)

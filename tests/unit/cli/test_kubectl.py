@@ -335,6 +335,12 @@ def test_a_name_that_is_empty_is_no_name(fake: Fake, words: list[str], capsys: p
     assert not (Path(os.environ["PATH"]) / "calls").exists()
 
 
+def test_a_timeout_without_wait_is_refused(fake: Fake, capsys: pytest.CaptureFixture[str]):
+    fake.answer(*answers_of("Ready"))
+    assert run(["status", "line", "--timeout", "1h"]) == 3
+    assert "--timeout says how long --wait waits: give --wait, too" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "code"), [("Ready", 0), ("RolledBack", 1), ("Soaking", 2)])
 def test_exit_codes_come_out_of_the_process(fake: Fake, name: str, code: int, capsys: pytest.CaptureFixture[str]):
     fake.answer(*answers_of(name))

@@ -8,7 +8,7 @@ from kubectl_modelfleet import sense
 from kubectl_modelfleet.failures import Exit, Refused
 from kubectl_modelfleet.outcome import outcome
 from kubectl_modelfleet.tree import line
-from kubectl_modelfleet.view import RolloutView, Standing
+from kubectl_modelfleet.view import RolloutView, Standing, view
 from kubectl_modelfleet.wording import UNICODE
 from unit.cli.stories import GATE, STORIES, fails, kept, recorded, story, undecided
 from unit.rollout import builders
@@ -40,6 +40,17 @@ def test_exit_codes_of_status(name: str, code: int):
     found = outcome(story(name).view)
     assert found.exit == code
     assert found.message.startswith("line: ")
+
+
+def test_what_is_being_deleted_is_not_waited_for():
+    """Its generation went up with the deletion, and the operator will not see it: that is not Pending."""
+    raw = story("Ready").rollout
+    going = {"deletionTimestamp": "2026-05-01T00:00:00Z", "finalizers": ["foregroundDeletion"], "generation": 99}
+    shown = view({**raw, "metadata": raw["metadata"] | going})
+    found = outcome(shown, "v2")
+    assert found.exit is Exit.BAD
+    assert found.message == "line: Deleting. It is being deleted, and waits for its finalizers: foregroundDeletion."
+    assert line(shown, UNICODE).startswith("line Deleting; ")
 
 
 def test_status_of_one_version():
