@@ -113,7 +113,8 @@ endef
 define twice
 $(BIN)/pytest -o cache_dir=build/tries/$@ $(1) || { \
 	[ $$? = 1 ] || exit 1; \
-	cp build/tries/$@/v/cache/lastfailed build/tries/$@.again; \
+	$(BIN)/python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' \
+		< build/tries/$@/v/cache/lastfailed > build/tries/$@.again; \
 	echo "$@: one more try, alone:"; cat build/tries/$@.again; \
 	$(BIN)/pytest -o cache_dir=build/tries/$@ $(1) --numprocesses=0 --last-failed --last-failed-no-failures=none --verbose; \
 }
