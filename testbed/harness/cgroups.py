@@ -35,6 +35,7 @@ def create(path: str, mounts: Path = MOUNTS) -> None:
                 if (group / file).exists() and not (group / file).read_text().strip():
                     (group / file).write_text((parent / file).read_text())
             parent = group
+        _weigh(parent.parent)
     if first:
         return  # a unified hierarchy beside those of version 1 has no controllers, and runc makes its groups on its own
     for root in _mounted("cgroup2", mounts):
@@ -44,6 +45,7 @@ def create(path: str, mounts: Path = MOUNTS) -> None:
             parent /= part
             parent.mkdir(exist_ok=True)
         _hand_down(parent)
+        _weigh(parent.parent)
 
 
 def remove(group: str, mounts: Path = MOUNTS, patience: float = 10) -> list[Path]:
@@ -67,6 +69,18 @@ def _mounted(kind: str, mounts: Path) -> list[Path]:
     """Where hierarchies of a kind are mounted: each controller's (or joined controllers') own, or the unified one."""
     rows = [line.split() for line in mounts.read_text().splitlines()]
     return [Path(row[1]) for row in rows if row[2] == kind]
+
+
+def _weigh(cluster: Path) -> None:
+    """Give a cluster's group a share of the processors for each node that it has.
+
+    By default it has one, as each session on the machine has (sched(7)): what all pods of four nodes do together would
+    get no more than one API server of another cluster, and a training beside others took five times as long.
+    """
+    nodes = sum(each.is_dir() for each in cluster.iterdir())
+    for file, share, most in (("cpu.shares", 1024, 2**18), ("cpu.weight", 100, 10_000)):
+        if (cluster / file).exists():
+            (cluster / file).write_text(str(min(share * nodes, most)))
 
 
 def _hand_down(group: Path) -> None:

@@ -109,6 +109,23 @@ def test_groups_of_version_2_are_handed_their_controllers(tmp_path: Path, monkey
     assert written == [(group, f"+{controller}") for group in groups for controller in ("cpu", "memory")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "file", "shares"), [("cgroup", "cpu.shares", "3072"), ("cgroup2", "cpu.weight", "300")]
+)
+def test_a_cluster_has_a_share_of_the_processors_for_each_node(
+    tmp_path: Path, kind: str, file: str, shares: str
+) -> None:
+    fleet = tmp_path / "cpu/fleet"
+    fleet.mkdir(parents=True)
+    (fleet / file).write_text("as the kernel has it")
+    groups = [tmp_path / "cpu", fleet, *(fleet / node for node in ("edge-1", "edge-2", "edge-3"))]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.controllers").write_text("cpu\n")
+    cgroups.create("fleet/edge-3", mounts(tmp_path, ("cpu", kind)))
+    assert (fleet / file).read_text() == shares
+
+
 def test_groups_are_removed_from_all_hierarchies_deepest_first(tmp_path: Path) -> None:
     for root in ("memory", "unified"):
         (tmp_path / root / "fleet/edge/pods/one").mkdir(parents=True)
