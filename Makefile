@@ -93,11 +93,11 @@ test: $(STAMP)  ## All tests, from nothing: unit, images, cluster, trainer, e2e
 # real time, and go first; what is nice gives way to them, and so does what it starts (testbed/harness/supervisor.py).
 # No nicer than that: at 15, beside builds, API servers did not start in time, and requests to them timed out.
 beside-nodes:
-	$(call beside,0:test-nodes 0:test-demo-context 10:test-trainer)
+	$(call beside,0:test-nodes 0:test-demo-context 5:test-trainer)
 beside-cluster:
-	$(call beside,10:test-cluster)
+	$(call beside,5:test-cluster)
 beside-gitops:
-	$(call beside,10:test-gitops 10:test-kueue 10:test-release)
+	$(call beside,5:test-gitops 5:test-kueue 5:test-release)
 
 # $(1): niceness:target, one after the other. What they say is shown at their end.
 define beside

@@ -13,7 +13,6 @@ from typing import Any
 
 from harness import Cluster, OperatorProcess
 from harness.processes import wait_until
-from harness.timing import slowness
 from worlds import chaos_stories as stories
 from worlds.api_faults import PATIENCE as REQUEST_TIMEOUT
 from worlds.api_faults import Guard, Scissors
@@ -64,15 +63,14 @@ class Torture:
         self.until(lambda seen: [each for each in namespaces if not until(seen[each])], what)
 
     def until_quiet(self) -> dict[str, Seen]:
-        """Until nothing was written for three seconds, or as many times more as the machine is slower."""
+        """Until nothing was written for three seconds."""
         before, since = sum(self.guard.writes.values()), time.monotonic()
 
         def quiet() -> bool:
             nonlocal before, since
             if (now := sum(self.guard.writes.values())) != before:
                 before, since = now, time.monotonic()
-            quiet_for = time.monotonic() - since
-            return quiet_for > 3 and quiet_for > 3 * slowness()
+            return time.monotonic() - since > 3
 
         assert wait_until(quiet, PATIENCE), "it goes on writing"
         return self.places.look()

@@ -24,17 +24,19 @@ from worlds.ending import remove_namespaces
 from worlds.operator_proxy import ApiProxy, Behind
 from worlds.rollout import Fleet, nodes
 
-_LONG = {"test_training.py", "test_chaos_api.py"}
+_CHAOS = ("test_chaos_api.py", "test_chaos.py", "test_chaos_spec.py", "test_chaos_drift.py")  # the longest first
+_TURN = {"test_training.py": -1, **{name: turn for turn, name in enumerate(_CHAOS, 1)}}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever lies in this folder needs the cluster, unless it says that it needs more. What waits for minutes begins
-    first: a file is one worker's, and the others would have nothing left to do beside the last one."""
+    first: a file is one worker's, and the others would have nothing left to do beside the last one. Chaos comes last:
+    it keeps operators and API servers busier than all else does, and other lanes of `make test` have ended by then."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("e2e") is None:
             item.add_marker("cluster")
-    items.sort(key=lambda item: item.path.name not in _LONG)
+    items.sort(key=lambda item: _TURN.get(item.path.name, 0))
 
 
 @pytest.fixture(scope="session")
