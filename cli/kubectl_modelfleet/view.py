@@ -230,9 +230,7 @@ def view(rollout: Json, pods: Iterable[Json] = (), cluster: str = "", *, chosen:
         tag=spec["model"].get("tag"),
         paused=bool(spec.get("paused")),
         retrains=bool((spec.get("drift") or {}).get("retrain")),
-        standing=Standing.DELETING
-        if "deletionTimestamp" in metadata
-        else _standing(status, metadata.get("generation", 0)),
+        standing=_standing(status, metadata),
         ready=conditions.find(status.conditions, conditions.READY),
         status=status,
         groups=groups,
@@ -243,7 +241,10 @@ def view(rollout: Json, pods: Iterable[Json] = (), cluster: str = "", *, chosen:
     )
 
 
-def _standing(status: RolloutStatus, generation: int) -> Standing:
+def _standing(status: RolloutStatus, metadata: Json) -> Standing:
+    if "deletionTimestamp" in metadata:
+        return Standing.DELETING
+    generation = metadata.get("generation", 0)
     ready = conditions.find(status.conditions, conditions.READY)
     if status.observed_generation is None or status.observed_generation < generation or ready is None:
         return Standing.PENDING

@@ -75,7 +75,7 @@ def _weigh(cluster: Path) -> None:
     """Give a cluster's group a share of the processors for each node that it has.
 
     By default it has one, as each session on the machine has (sched(7)): what all pods of four nodes do together would
-    get no more than one API server of another cluster, and a training beside others took five times as long.
+    get no more than one API server of another cluster, and a training beside other lanes took four times as long.
     """
     nodes = sum(each.is_dir() for each in cluster.iterdir())
     for file, share, most in (("cpu.shares", 1024, 2**18), ("cpu.weight", 100, 10_000)):
